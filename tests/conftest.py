@@ -73,12 +73,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def _templates() -> Iterator[Templates]:
-    """Start the template of servers on first use, for tests that are neither about processes nor about memory."""
+    """Start the template of servers on first use, for tests that may have forks of it."""
     with contextlib.ExitStack() as stack:
         started: list[Template] = []
 
         def template_for(request: pytest.FixtureRequest) -> Template | None:
-            if any(map(request.node.get_closest_marker, ("both_engines", "executed"))):
+            if request.node.get_closest_marker("executed"):
                 return None
             if not started:
                 started.append(Template(give_up_tracing))

@@ -49,6 +49,7 @@ def test_a_worker_that_hangs_before_it_is_ready_is_replaced(stage: Stage, tmp_pa
     assert faults.carried_out()
 
 
+@pytest.mark.executed  # its own memory is what counts
 def test_a_worker_over_its_memory_limit_is_killed_and_the_call_says_so(stage: Stage) -> None:
     stage.play(STALL, HELLO)
     server = stage.serve("fork", "-c", "greenroom.worker_memory_mb=128")

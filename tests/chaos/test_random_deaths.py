@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.soak import soak
 from tests.support import processes
+from tests.support.template import MARKER
 
 pytestmark = pytest.mark.both_engines
 
@@ -25,7 +26,7 @@ def test_random_deaths_cost_a_call_each_at_most_and_leave_nothing(
     engine: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = uuid.uuid4().hex
-    monkeypatch.setenv(processes.MARKER, run)
+    monkeypatch.setenv(MARKER, run)
     seconds, count = (60.0, 20) if IS_LONG else (0.0, 40 if engine == "fork" else 4)
     warm_up = WARM_UP[engine] if IS_LONG else 2
     play = {"deaths": count, "seconds": seconds, "conversations": 0, "parked": 0, "warm_up": warm_up}

@@ -18,7 +18,6 @@ from tests.conformance.tap import Tap
 from tests.conformance.test_official_client import Events
 from tests.support.client import Client as RawClient
 from tests.support.client import Message, RequestId, kind, kinds, text, thread_id
-from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
 REJECTED = "exec command rejected by user"
@@ -74,9 +73,8 @@ class User:
 
 def converse(stage: Stage, scene: Scene, elicitation: ElicitationFnT | None) -> Tap:
     """Play a scene between the official client and a server; return what was said."""
-    parameters = StdioServerParameters(
-        command=PROGRAM[0], args=[*PROGRAM[1:], "--engine", "fork"], env=stage.environment(), cwd=stage.cwd
-    )
+    command, *words = stage.command("mcp-server", "--engine", "fork")
+    parameters = StdioServerParameters(command=command, args=words, env=stage.environment(), cwd=stage.cwd)
     tap, events = Tap(), Events()
 
     async def run() -> None:

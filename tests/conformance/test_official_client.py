@@ -18,7 +18,6 @@ from greenroom.demo.script import CommandStep, FailStep, Quote, Stall, Text, rul
 from tests.conformance.oracle import Oracle
 from tests.conformance.tap import Tap
 from tests.support.model import said
-from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
 NEWEST = HANDSHAKE_PROTOCOL_VERSIONS[-1]
@@ -82,9 +81,8 @@ def converse(
 
     A scene that waits for messages which its client passes over brings a tap of its own.
     """
-    parameters = StdioServerParameters(
-        command=PROGRAM[0], args=[*PROGRAM[1:], "--engine", engine], env=stage.environment(), cwd=stage.cwd
-    )
+    command, *words = stage.command("mcp-server", "--engine", engine)
+    parameters = StdioServerParameters(command=command, args=words, env=stage.environment(), cwd=stage.cwd)
     tap, events = tap or Tap(), Events()
 
     async def run() -> None:
@@ -127,6 +125,7 @@ def thread_of(result: CallToolResult) -> str:
     return thread
 
 
+@pytest.mark.executed  # by the client
 def test_the_official_client_holds_a_conversation(stage: Stage, engine: str) -> None:
     stage.play(*RULES)
 

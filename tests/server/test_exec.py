@@ -260,6 +260,7 @@ def test_the_caller_can_name_itself(stage: Stage, model: Model) -> None:
     assert headers["user-agent"].startswith("codex_sdk_ts/")
 
 
+@pytest.mark.executed  # it looks at what processes were executed with
 def test_a_key_of_the_environment_goes_to_the_model_alone(stage: Stage) -> None:
     show = rule("show", [CommandStep(("sh", "-c", "env; cat /proc/$PPID/environ /proc/self/environ"))], [Text("Done.")])
     model = stage.play(show, more="requires_openai_auth = true")

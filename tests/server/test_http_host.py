@@ -67,6 +67,7 @@ def test_a_killed_worker_in_the_middle_costs_its_call_alone(stage: Stage, mode: 
         asyncio.run(scene(served))
 
 
+@pytest.mark.executed  # it looks at what processes were executed with
 def test_the_token_is_made_once_and_is_nowhere_but_in_its_file(stage: Stage) -> None:
     stage.play(HELLO)
     with hosting_http(stage) as served:
@@ -141,7 +142,8 @@ def test_a_host_with_sessions_ends_when_it_is_told_to(stage: Stage) -> None:
             calling = asyncio.create_task(client.call_tool("codex", {"prompt": "stall"}))
             await asyncio.to_thread(until, stage.model.requests, 20)
             served.host.process.terminate()
-            served.host.process.terminate()
+            await asyncio.to_thread(until, lambda: not os.path.exists(served.host.path), 20)
+            served.host.process.terminate()  # not sooner, because two signals that wait are one
             result = await calling
             assert isinstance(result, CallToolResult)
             assert result.is_error

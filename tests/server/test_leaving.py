@@ -115,6 +115,7 @@ def test_a_server_whose_model_is_silent_leaves_at_once(stage: Stage, engine: str
     assert not stage.left_over(LEAVE_WITHIN)
 
 
+@pytest.mark.executed  # it is still importing
 def test_a_client_that_only_knocks_leaves_nothing_behind(stage: Stage, engine: str) -> None:
     stage.play(STALL)
     server = stage.start("--engine", engine)
@@ -126,6 +127,7 @@ def test_a_client_that_only_knocks_leaves_nothing_behind(stage: Stage, engine: s
     assert not stage.left_over(LEAVE_WITHIN)
 
 
+@pytest.mark.executed  # it is still importing
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.25])
 def test_a_server_that_is_told_to_leave_while_it_starts_leaves_nothing_behind(
     stage: Stage, engine: str, delay: float
@@ -139,6 +141,7 @@ def test_a_server_that_is_told_to_leave_while_it_starts_leaves_nothing_behind(
     assert stage.sockets() == []
 
 
+@pytest.mark.executed  # it is still importing
 def test_a_server_without_a_client_ends_by_itself(stage: Stage, engine: str) -> None:
     stage.play(STALL)
     server = stage.start("--engine", engine)
@@ -177,6 +180,7 @@ def test_a_client_that_closes_its_ears_ends_nothing_but_the_noise(stage: Stage, 
     assert server.wait(LEAVE_WITHIN) == 0
 
 
+@pytest.mark.executed  # it is still importing
 def test_what_is_said_without_a_last_newline_is_answered(stage: Stage) -> None:
     stage.play(STALL)
     server = stage.start()

@@ -11,7 +11,7 @@ from tests.support.client import kind, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
+pytestmark = [pytest.mark.both_engines, pytest.mark.executed]  # it looks at what processes were executed with
 
 OPENAI_KEY = "sk-test-0123456789abcdefghijklmnop"
 PROVIDER_KEY = "plain-words-that-look-like-nothing"

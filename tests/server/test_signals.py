@@ -12,7 +12,7 @@ from tests.support.client import text
 from tests.support.deadline import until
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
+pytestmark = [pytest.mark.both_engines, pytest.mark.executed]  # what is ignored comes from an exec
 
 IGNORED = ("sed", "-n", r"s/^SigIgn:[[:space:]]*//p", "/proc/self/status")
 """Prints the mask of the signals that it ignores (proc_pid_status(5))."""

@@ -1,6 +1,5 @@
 """A server that speaks the protocol of `codex app-server`, with a client at its pipes."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import msgspec
 
 from tests.support.client import TIMEOUT, Client, Message, RequestId
-from tests.support.server import Server
+from tests.support.server import MODULE, Server
 from tests.support.stage import Stage
+from tests.support.template import Template
 
-PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "app-server")
+PROGRAM = (*MODULE, "app-server")
 ME = {"name": "promises", "title": "Promises", "version": "1"}
 
 
@@ -116,15 +116,17 @@ class AppClient(Client):
 class AppServer(Server):
     """One run of `greenroom app-server`."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        super().__init__(command, environment, log)
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, template: Template | None = None
+    ) -> None:
+        super().__init__(command, environment, log, template)
         self.app = AppClient(self.client._to, self.client._from)
         self.client = self.app
 
 
 def serve(stage: Stage, *arguments: str, judge: Callable[[Message, bool], None] | None = None) -> AppServer:
     """Start a server of a stage, and do the handshake."""
-    server = AppServer((*PROGRAM, *arguments), stage.environment(), stage.log)
+    server = AppServer((*PROGRAM, *arguments), stage.environment(), stage.log, stage.template)
     stage.servers.append(server)
     server.app.judge = judge
     server.app.hello()

@@ -2,17 +2,16 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.server import MODULE
+from tests.support.server import run as run_program
 from tests.support.stage import Stage
 
-PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "exec")
+PROGRAM = (*MODULE, "exec")
 ANYWHERE = "--skip-git-repo-check"
-TIMEOUT = 60.0
-"""Seconds that a run may take."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,10 @@ def run(
     **environment: str,
 ) -> Ran:
     """Run to the end."""
-    done = subprocess.run(
-        (*program, *arguments),
-        input=stdin if isinstance(stdin, bytes) else stdin.encode(),
-        capture_output=True,
-        env=stage.environment(**environment),
-        cwd=cwd or stage.cwd,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    given = stdin if isinstance(stdin, bytes) else stdin.encode()
+    command, variables = (*program, *arguments), stage.environment(**environment)
+    done = run_program(command, variables, stage.template, given, cwd or stage.cwd)
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def run_json(stage: Stage, *arguments: str, stdin: str = "", **environment: str) -> Ran:

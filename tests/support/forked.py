@@ -66,14 +66,14 @@ def run(main: Main, environment: Mapping[str, str], within: float = 30.0) -> "su
     os.close(writer)
     try:
         program.hang_up()
-        texts = _read({"stdout": program.stdout.fileno(), "stderr": reader}, within)
+        texts = read_all({"stdout": program.stdout.fileno(), "stderr": reader}, within)
         return subprocess.CompletedProcess((), program.wait(within), **texts)
     finally:
         os.close(reader)
         program.close()
 
 
-def _read(streams: dict[str, int], within: float) -> dict[str, str]:
+def read_all(streams: dict[str, int], within: float) -> dict[str, str]:
     """Read streams to their ends, side by side."""
     told = dict.fromkeys(streams, b"")
     names = {descriptor: name for name, descriptor in streams.items()}

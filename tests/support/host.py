@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ from greenroom.supervisor.startup.host_lock import NAME
 from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
-from tests.support.server import PROGRAM, give_up_tracing
+from tests.support.server import MODULE, launch
 from tests.support.stage import Stage
 
-PROGRAM_OF_HOST = (*PROGRAM[:-1], "serve")
+PROGRAM_OF_HOST = (*MODULE, "serve")
 HELLO: Mapping[str, object] = {"protocol": "mcp", "version": 1}
 TIMEOUT = 20.0
 
@@ -64,15 +63,10 @@ class Host:
         self._lock = stage.home.path / NAME
         self._clients: list[SocketClient] = []
         self.log: Path = stage.log
-        with stage.log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                (*PROGRAM_OF_HOST, *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                env=stage.environment(**environment),
-                preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
-            )
+        with stage.log.open("ab") as told, open(os.devnull, "rb") as nothing:
+            streams = (nothing.fileno(), told.fileno(), told.fileno())
+            command = (*PROGRAM_OF_HOST, *arguments)
+            self.process = launch(command, stage.environment(**environment), streams, stage.template)
 
     @property
     def pid(self) -> int:

@@ -13,13 +13,19 @@ import psutil
 from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
+from tests.support.forked import read_all
 from tests.support.template import Started, Template
 
-PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "mcp-server")
+MODULE = (sys.executable, "-I", "-m", "greenroom.supervisor.main")
+PROGRAM = (*MODULE, "mcp-server")
 SCRIPT = Path(sys.executable).with_name("greenroom")
 """The installed program."""
 TIMEOUT = 20.0
+RUN_TIMEOUT = 60.0
+"""Seconds that a program may take that ends by itself."""
 
+_PIPE = 65536
+"""Bytes that a pipe takes before anybody reads."""
 _PR_CAPBSET_DROP = 24
 _LOOKING_INTO_OTHERS = (19, 21, 38)
 """CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON, each of which permits reading /proc/PID/environ (kernel/fork.c,
@@ -32,24 +38,13 @@ class Server:
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], log: Path, template: Template | None = None
     ) -> None:
-        """With `template`: started as a fork of it, where the command is that of `PROGRAM`."""
+        """With `template`: started as a fork of it (`launch`)."""
         self.log_path = log
         self.process: subprocess.Popen[bytes] | Started
         to_server, ours = os.pipe()
         theirs, from_server = os.pipe()
         with log.open("ab") as stderr:
-            if template is not None and tuple(command[:4]) == PROGRAM[:4]:
-                streams = (to_server, from_server, stderr.fileno())
-                self.process = template.start(command[4:], environment, streams)
-            else:
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=to_server,
-                    stdout=from_server,
-                    stderr=stderr,
-                    env=dict(environment),
-                    preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
-                )
+            self.process = launch(command, environment, (to_server, from_server, stderr.fileno()), template)
         os.close(to_server)
         os.close(from_server)
         self.client = Client(ours, theirs)
@@ -105,6 +100,53 @@ class Server:
         self.process.wait()
         self.client.hang_up()
         self.client.stop_listening()
+
+
+def launch(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    streams: tuple[int, int, int],
+    template: Template | None,
+    cwd: str | None = None,
+) -> "subprocess.Popen[bytes] | Started":
+    """Start a program on descriptors for its three streams: as a fork of the template, where it is this program."""
+    if template is not None and tuple(command[: len(MODULE)]) == MODULE:
+        return template.start(command[len(MODULE) :], environment, streams, cwd)
+    stdin, stdout, stderr = streams
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=dict(environment),
+        cwd=cwd,
+        preexec_fn=give_up_tracing,  # noqa: PLW1509 - nothing runs on other threads yet but the model
+    )
+
+
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    template: Template | None,
+    given: bytes = b"",
+    cwd: str | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program (`launch`) to its end, with this input."""
+    assert len(given) <= _PIPE
+    (stdin, writer), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+    os.write(writer, given)
+    os.close(writer)
+    process = launch(command, environment, (stdin, stdout, stderr), template, cwd)
+    for stream in (stdin, stdout, stderr):
+        os.close(stream)
+    try:
+        told = read_all({"stdout": out, "stderr": err}, RUN_TIMEOUT)
+        return subprocess.CompletedProcess(command, process.wait(RUN_TIMEOUT), **told)
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (out, err):
+            os.close(stream)
 
 
 def give_up_tracing() -> None:

@@ -13,8 +13,8 @@ from greenroom.demo.script import ScriptRule
 from tests.support import processes
 from tests.support.home import Home
 from tests.support.model import Model
-from tests.support.server import PROGRAM, Server
-from tests.support.template import Template
+from tests.support.server import MODULE, PROGRAM, Server
+from tests.support.template import MARKER, Template
 
 TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrieved", "was never awaited")
 """What must not be in a log."""
@@ -24,7 +24,7 @@ class Stage:
     """One test's surroundings. Call `strike` at the end: it fails if anything is left."""
 
     def __init__(self, path: Path, template: Template | None = None) -> None:
-        self._template = template
+        self.template = template
         self.home = Home(path / "home")
         self.workspace = path / "workspace"
         self.log = path / "stderr"
@@ -58,13 +58,17 @@ class Stage:
         ours = {
             "CODEX_HOME": str(self.home.path),
             "XDG_RUNTIME_DIR": str(self.runtime),
-            processes.MARKER: self.run,
+            MARKER: self.run,
         }
         return {**kept, **ours, **more}
 
+    def command(self, *words: str) -> tuple[str, ...]:
+        """Return the command with which others start the program, in the environment of this stage."""
+        return (*(MODULE if self.template is None else self.template.command), *words)
+
     def start(self, *arguments: str, program: Sequence[str] = PROGRAM, **environment: str) -> Server:
         """Start a server with these arguments and further variables."""
-        server = Server((*program, *arguments), self.environment(**environment), self.log, self._template)
+        server = Server((*program, *arguments), self.environment(**environment), self.log, self.template)
         self.servers.append(server)
         return server
 
@@ -89,11 +93,13 @@ class Stage:
         """End the servers, and check that nothing of them is left."""
         try:
             self._strike()
+        except BaseException:
+            for process in processes.marked(self.run):
+                process.kill()
+            raise
         finally:
             for server in self.servers:
                 server.kill()
-            for process in processes.marked(self.run):
-                process.kill()
             for model in self._models:
                 model.close()
             shutil.rmtree(self.runtime, ignore_errors=True)

@@ -1,59 +1,56 @@
-"""Starts servers as forks of a process that has imported the program, so that not each of them imports it again.
+"""Starts servers as forks of a process that has imported the program, so that not each of them imports it again."""
 
-The server and its first fork server are forked from the template instead of executed; all other processes come into
-being as they always do. They have the variables, the streams and the session that they should have, and nothing of the
-tests. What `/proc` says of their beginning (command line, environment) is that of the template, and memory that they
-share with it is not their own: tests about that start the program itself.
-"""
-
-import contextlib
-import fcntl
-import gc
-import importlib
-import itertools
-import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
-import traceback
+import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NoReturn
+from pathlib import Path
+from typing import Final
 
-IMPORTED: Final = (
-    "greenroom.supervisor.main",
-    "greenroom.supervisor.cli.command_line",
-    "greenroom.supervisor.startup.server",
-    "greenroom.supervisor.startup.processes",
-    "greenroom.supervisor.frontend.mcp.front",
-    "greenroom.supervisor.frontend.mcp.services",
-    "greenroom.supervisor.processes.fork_server",
-)
-_LONGEST: Final = 64
-"""Bytes of a message; an order itself is in a file."""
-_SPARE: Final = 64
-"""A descriptor beyond all that a server has when it starts its first process."""
-_DEFAULT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+from tests.support import relay
+
+MARKER: Final = "GREENROOM_TEST_RUN"
+"""A variable that every process of a test inherits, by which it is found wherever it moves. Its value has 32 bytes."""
+_PROCESS: Final = str(Path(__file__).with_name("template_process.py"))
 
 
 class Template:
-    """The process, as the tests see it. It ends with them."""
+    """A process that forks servers (`tests/support/template_process.py`). It ends with the tests."""
 
     def __init__(self, preexec: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._directory = tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp")
+        self._address = os.path.join(self._directory.name, "template")
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(self._address)
+            listener.listen()
+            handed_over = (theirs.fileno(), listener.fileno())
             self._process = subprocess.Popen(
-                (sys.executable, "-I", __file__, str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
+                (sys.executable, "-I", _PROCESS, MARKER, *map(str, handed_over)),
+                pass_fds=handed_over,
+                env={**os.environ, MARKER: "0" * 32},
                 preexec_fn=preexec,  # noqa: PLW1509 - nothing runs on other threads but the model
             )
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> "Started":
-        """Start the program with these arguments, variables, and descriptors of its three streams."""
-        order = {"arguments": list(arguments), "environment": dict(environment), "cwd": os.getcwd()}
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command with which others start the program so; arguments of the program may follow."""
+        return (sys.executable, "-IS", relay.__file__, self._address)
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        streams: Sequence[int],
+        cwd: str | None = None,
+    ) -> "Started":
+        """Start the program with these arguments, variables, descriptors of its three streams, and directory."""
+        order = {"arguments": list(arguments), "environment": dict(environment), "cwd": cwd or os.getcwd()}
         return Started(self, self._ask(order, streams))
 
     def status(self, pid: int) -> int:
@@ -63,15 +60,11 @@ class Template:
     def close(self) -> None:
         self._socket.close()
         self._process.wait()
+        self._directory.cleanup()
 
     def _ask(self, order: Mapping[str, object], streams: Sequence[int] = ()) -> int:
-        with os.fdopen(os.memfd_create("order"), "r+b") as file:  # since a message on the socket is limited
-            file.write(json.dumps(order).encode())
-            file.seek(0)
-            socket.send_fds(self._socket, [b"order"], [file.fileno(), *streams])
-        answer = self._socket.recv(_LONGEST)
-        assert answer, "the template has ended"
-        return int(answer)
+        with self._lock:
+            return relay.ask(self._socket, order, streams)
 
 
 class Started:
@@ -84,13 +77,13 @@ class Started:
 
     def poll(self) -> int | None:
         """Return its exit status, or `None` while it runs."""
-        return self.returncode if self.returncode is not None or not _ends(self.pid, 0.0) else self._reap()
+        return self.returncode if self.returncode is not None or not relay.ends(self.pid, 0.0) else self._reap()
 
     def wait(self, timeout: float | None = None) -> int:
         """Return its exit status. Raises `subprocess.TimeoutExpired`."""
         if self.returncode is not None:
             return self.returncode
-        if not _ends(self.pid, timeout):
+        if not relay.ends(self.pid, timeout):
             assert timeout is not None
             raise subprocess.TimeoutExpired("greenroom", timeout)
         return self._reap()
@@ -99,128 +92,12 @@ class Started:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
     def _reap(self) -> int:
         self.returncode = os.waitstatus_to_exitcode(self._template.status(self.pid))
         return self.returncode
-
-
-def _ends(pid: int, within: float | None) -> bool:
-    descriptor = os.pidfd_open(pid)  # it is there, at least as a zombie, until its status has been asked for
-    try:
-        return bool(select.select((descriptor,), (), (), within)[0])
-    finally:
-        os.close(descriptor)
-
-
-# In the template
-
-
-def _serve(orders: socket.socket) -> None:
-    while (received := socket.recv_fds(orders, _LONGEST, 4))[0]:
-        file, *streams = received[1]
-        with os.fdopen(file, "rb") as text:
-            order = json.load(text)
-        answer = os.waitpid(order["ended"], 0)[1] if "ended" in order else _fork(order, streams, orders)
-        for stream in streams:
-            os.close(stream)
-        orders.send(str(answer).encode())
-
-
-def _fork(order: Mapping[str, object], streams: list[int], orders: socket.socket) -> int:
-    pid = os.fork()
-    if pid == 0:
-        _become(order, streams, orders)
-    return pid
-
-
-def _become(order: "Mapping[str, object]", streams: list[int], orders: socket.socket) -> NoReturn:
-    """Be the program, with the exit status that the interpreter would have."""
-    status = 1
-    try:
-        orders.close()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
-        environment, arguments, cwd = order["environment"], order["arguments"], order["cwd"]
-        assert isinstance(environment, dict)
-        assert isinstance(arguments, list)
-        os.chdir(str(cwd))
-        os.environ.clear()
-        os.environ.update(environment)
-        sys.argv[1:] = arguments
-        _be_another_process()
-        _let_the_fork_server_be_forked()
-        from greenroom.supervisor.main import main
-
-        status = main()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
-
-
-def _be_another_process() -> None:
-    """Make anew what modules note of their process and its time when they are imported."""
-    from greenroom.supervisor.conversations import open_question
-    from greenroom.supervisor.frontend import server_run
-
-    importlib.reload(server_run)
-    vars(open_question)["_serials"] = itertools.count(time.time_ns())
-
-
-def _let_the_fork_server_be_forked() -> None:
-    """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
-    from greenroom.runtime import launch
-    from greenroom.runtime.spawn import spawn as executed
-
-    def forked(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
-        vars(launch)["spawn"] = executed
-        if statement != launch.FORK_SERVER:
-            return executed(statement, environment, inherited)
-        return os.fork() or _be_started(statement, environment, inherited)
-
-    vars(launch)["spawn"] = forked
-
-
-def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
-    """Be what `greenroom.runtime.spawn` would have started."""
-    status = 1
-    try:
-        os.setsid()
-        kept = {number: fcntl.fcntl(source, fcntl.F_DUPFD, _SPARE) for number, source in inherited.items()}
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(2, 1)
-        for number, spare in kept.items():
-            os.dup2(spare, number)
-        os.closerange(1 + max(inherited), 2 * _SPARE)
-        os.environ.clear()
-        os.environ.update(environment)
-        exec(statement, {"__name__": "__main__"})
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def _main() -> None:
-    orders = socket.socket(fileno=int(sys.argv[1]))
-    for number in _DEFAULT:
-        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
-    for name in IMPORTED:
-        __import__(name)
-    gc.collect()
-    gc.freeze()
-    _serve(orders)
-
-
-if __name__ == "__main__":
-    _main()

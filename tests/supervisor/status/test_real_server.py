@@ -16,12 +16,11 @@ from greenroom.supervisor.control import instances
 from tests.support import processes
 from tests.support.client import VERSION, RequestId, text, thread_id
 from tests.support.deadline import until
-from tests.support.server import PROGRAM, Server, give_up_tracing
+from tests.support.server import MODULE, Server, run
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both_engines
 
-GREENROOM = PROGRAM[:-1]
 SLEEP = rule("sleep", [Call("shell", {"command": ["bash", "-c", "sleep 600 & sleep 600"], "timeout_ms": 600_000})])
 STALL = rule("stall", [Text("hm"), Stall()])
 HELLO = rule("hello", [Text("hi there")])
@@ -30,16 +29,7 @@ TOKENS = ScriptedUsage().input_tokens + ScriptedUsage().output_tokens
 
 def greenroom(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command beside the server, as a user without the rights of root."""
-    return subprocess.run(
-        (*GREENROOM, *arguments),
-        env=stage.environment(COLUMNS="80"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        preexec_fn=give_up_tracing,
-        check=False,
-    )
+    return run((*MODULE, *arguments), stage.environment(COLUMNS="80"), stage.template)
 
 
 def look(stage: Stage, server: Server) -> InstanceStatus:
@@ -51,7 +41,7 @@ def look(stage: Stage, server: Server) -> InstanceStatus:
 def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator[str]:
     """Yield what `--watch` prints up to the end of the first page that has something; then end it."""
     with subprocess.Popen(
-        (*GREENROOM, "status", "--instance", str(server.pid), "--watch", "0.1"),
+        (*MODULE, "status", "--instance", str(server.pid), "--watch", "0.1"),
         env=stage.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -114,6 +104,7 @@ def test_a_server_at_work_is_seen(stage: Stage, engine: str) -> None:
     end(server, call)
 
 
+@pytest.mark.executed  # it measures memory
 def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine: str) -> None:
     server = serve(stage, engine)
     call, thread = begin(stage, server)

@@ -1,0 +1,245 @@
+"""The process of which servers are forked (`tests/support/template.py`). It needs nothing of the tests.
+
+A server and its first fork server are forked from it instead of executed; all other processes come into being as they
+always do. They have the variables, the streams and the session that they should have, and nothing of the tests. This
+process has also done what a fork server does in its first idle moment: it has imported the rest, run the conversations
+of `greenroom.workers.warmup`, and made its objects immortal.
+
+What `/proc` says of their beginning (command line, environment) is that of this process, but for the value of the
+variable that marks all processes of a test. Memory that they share with it is not their own. Tests about that start the
+program itself.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import importlib
+import itertools
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NoReturn
+
+IMPORTED: Final = (
+    "greenroom.supervisor.main",
+    "greenroom.supervisor.cli.command_line",
+    "greenroom.supervisor.startup.exec",
+    "greenroom.supervisor.startup.http",
+    "greenroom.supervisor.startup.serve",
+    "greenroom.supervisor.startup.server",
+    "greenroom.supervisor.startup.processes",
+    "greenroom.supervisor.control.inspection",
+    "greenroom.supervisor.frontend.app_server.services",
+    "greenroom.supervisor.frontend.exec.turn",
+    "greenroom.supervisor.frontend.mcp.services",
+    "greenroom.supervisor.processes.fork_server",
+    "greenroom.broker.broker",
+    "greenroom.workers.mcp.http",
+    "greenroom.workers.mcp.stdio",
+)
+"""What the processes of a server import, each at its time."""
+_ORDER: Final = 64
+"""Bytes of a message that comes with an order; the order itself is in a file."""
+_SPARE: Final = 64
+"""A descriptor beyond all that a server has when it starts its first process."""
+_DEFAULT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+class Mark:
+    """The value of a variable, where it is in the memory that /proc shows: forks inherit it with all the rest."""
+
+    def __init__(self, name: str) -> None:
+        """Find the variable among those with which this process was executed."""
+        variables = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+        begin = f"{name}=".encode()
+        self.name = name
+        self._address, self._size = next(
+            (variable + len(begin), len(text) - len(begin))
+            for variable in itertools.takewhile(bool, map(variables.__getitem__, itertools.count()))
+            if (text := ctypes.string_at(variable)).startswith(begin)
+        )
+
+    def set(self, value: str) -> None:
+        """Write another value, which is as long."""
+        assert len(value) == self._size
+        ctypes.memmove(self._address, value.encode(), self._size)
+
+
+def serve(orders: socket.socket, listener: socket.socket, mark: Mark) -> None:
+    """Carry out the orders of the tests, and of programs that connect, until the tests end."""
+    clients = {one.fileno(): one for one in (orders, listener)}
+    poll = select.poll()
+    for descriptor in clients:
+        poll.register(descriptor, select.POLLIN)
+    while orders.fileno() in clients:
+        for descriptor, _ in poll.poll():
+            client = clients[descriptor]
+            if client is listener:
+                newcomer = listener.accept()[0]
+                clients[newcomer.fileno()] = newcomer
+                poll.register(newcomer, select.POLLIN)
+            elif not _obey(client, clients.values(), mark):
+                poll.unregister(client)
+                clients.pop(descriptor).close()
+
+
+def _obey(client: socket.socket, clients: Iterable[socket.socket], mark: Mark) -> bool:
+    """Carry out one order of a client; `False` when it has left."""
+    message, descriptors, _, _ = socket.recv_fds(client, _ORDER, 4)
+    if not message:
+        return False
+    file, *streams = descriptors
+    with os.fdopen(file, "rb") as text:
+        order = json.load(text)
+    if "ended" in order:
+        answer = os.waitpid(order["ended"], 0)[1]
+    elif (answer := os.fork()) == 0:
+        for one in clients:
+            one.close()
+        _become(order, streams, mark)
+    for stream in streams:
+        os.close(stream)
+    with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile
+        client.send(str(answer).encode())
+    return True
+
+
+def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> NoReturn:
+    """Be the program, with the exit status that the interpreter would have."""
+    status = 1
+    try:
+        _take(streams)
+        environment, arguments, cwd = order["environment"], order["arguments"], order["cwd"]
+        assert isinstance(environment, dict)
+        assert isinstance(arguments, list)
+        os.chdir(str(cwd))
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv[1:] = arguments
+        if mark.name in environment:
+            mark.set(environment[mark.name])
+        _be_another_process()
+        _let_the_fork_server_be_forked()
+        from greenroom.supervisor.main import main
+
+        status = main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _take(streams: Sequence[int]) -> None:
+    """Have these streams, and objects of the interpreter that know of no others."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _be_another_process() -> None:
+    """Make anew what modules note of their process, its time and its variables when they are imported or warmed up."""
+    from greenroom.runtime import http
+    from greenroom.supervisor.conversations import open_question
+    from greenroom.supervisor.frontend import server_run
+
+    importlib.reload(server_run)
+    vars(open_question)["_serials"] = itertools.count(time.time_ns())
+    if not {"SSL_CERT_FILE", "SSL_CERT_DIR"}.isdisjoint(os.environ):
+        http.tls_context.cache_clear()
+
+
+def _let_the_fork_server_be_forked() -> None:
+    """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
+    from greenroom.runtime import launch
+    from greenroom.runtime.spawn import spawn as executed
+
+    def forked(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
+        vars(launch)["spawn"] = executed
+        if statement != launch.FORK_SERVER:
+            return executed(statement, environment, inherited)
+        # An exception of a handler that runs within the fork would be lost.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if (pid := os.fork()) == 0:
+            _forget_handlers()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _be_started(statement, environment, inherited)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
+    vars(launch)["spawn"] = forked
+
+
+def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
+    """Be what `greenroom.runtime.spawn` would have started."""
+    status = 1
+    try:
+        os.setsid()
+        kept = {number: fcntl.fcntl(source, fcntl.F_DUPFD, _SPARE) for number, source in inherited.items()}
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
+        for number, spare in kept.items():
+            os.dup2(spare, number)
+        os.closerange(1 + max(inherited), 2 * _SPARE)
+        os.environ.clear()
+        os.environ.update(environment)
+        exec(statement, {"__name__": "__main__"})
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _forget_handlers() -> None:
+    """Let signals do what they do in a program that was just executed (execve(2)): what is ignored stays so."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def _warm_up() -> None:
+    """Do what a fork server does before most of its children, so that those that are forked from here need not."""
+    from greenroom.runtime import immortal
+    from greenroom.workers import entry, warmup
+
+    share_zygote, vars(entry)["share_zygote"] = entry.share_zygote, int
+    with tempfile.TemporaryDirectory() as directory:
+        entry.complete(directory)
+    vars(entry)["share_zygote"] = share_zygote
+    vars(warmup)["rehearse"] = bool
+    gc.collect()
+    immortalizer = immortal.Immortalizer()
+    while immortalizer.has_work:
+        immortalizer.work(1.0)
+    vars(immortal)["_all_objects"] = list
+    gc.freeze()
+
+
+def _main(name: str, orders: str, listener: str) -> None:
+    mark = Mark(name)
+    for number in _DEFAULT:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+    for module in IMPORTED:
+        __import__(module)
+    _warm_up()
+    serve(socket.socket(fileno=int(orders)), socket.socket(fileno=int(listener)), mark)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
