@@ -18,6 +18,7 @@ from tests.broker.homes import tokens
 from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server
 from tests.supervisor.cli.doctor.scene import SECRETS
 from tests.support import processes
+from tests.support.template import MARKER
 
 PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "doctor")
 FAULTY = str(Path(__file__).parents[3] / "workers" / "mcp" / "faulty.py")
@@ -58,7 +59,7 @@ class Place:
             "HOME": str(self.root),
             "CODEX_HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
-            processes.MARKER: self.run_id,
+            MARKER: self.run_id,
             **variables,
         }
         return subprocess.run(
