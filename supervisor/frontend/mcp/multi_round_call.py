@@ -115,6 +115,10 @@ class MultiRoundCall:
         """The open questions: params of `elicitation/create`, by their keys."""
         return {key: question.params for key, question in self._questions.items()}
 
+    def move_to(self, host: Host) -> None:
+        """Belong to the connection on which its next round has come."""
+        self._host, self.client = host, host.client
+
     def take_up(self, request: Request, envelope: RequestEnvelope, progress_token: ProgressToken) -> None:
         """Let a request wait for the turn."""
         self._request, self._envelope = request, envelope
@@ -206,6 +210,7 @@ class MultiRoundCall:
             elif self.result is not None:
                 self._host.answer(request, self.result)
             else:
+                self.client = Absent(self.client.user_agent)  # whichever connection continues it, this one may end
                 self._host.part(self, request)
         if self._task is not None:
             self._task.changed()

@@ -1,15 +1,13 @@
 """Tool calls without a handshake (MCP 2026-07-28), which may take several rounds: a question to the user is a result.
 
 The request that is answered with a question has ended, but its turn waits in its worker. The client makes the call
-again with the user's answers and the state that came with the question; that request then waits for the end of the
-turn, or for its next question. A question without an answer in time is declined, as in the other eras, and the turn
-continues without a request; its outcome is kept for a while for a later one.
+again with the user's answers and the state that came with the question, on this connection or on another; that request
+then waits for the end of the turn, or for its next question. A question without an answer in time is declined, as in
+the other eras, and the turn continues without a request; its outcome is kept for a while for a later one.
 """
 
-import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -25,12 +23,10 @@ from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
 log = logging.getLogger(__name__)
-
-KEPT_RESULTS = 100
-"""Outcomes without a request that are kept at a time."""
 
 
 class MultiRoundCalls:
@@ -41,11 +37,15 @@ class MultiRoundCalls:
         channel: ClientChannel,
         conversations: Conversations,
         tasks: Tasks,
+        parted: PartedCalls,
         elicitor: Elicitor,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
     ) -> None:
-        """`elicitor` knows how questions are handled; `on_answered` is called with each request that was answered."""
+        """`parted` are the calls of all connections that wait for their next round.
+
+        `elicitor` knows how questions are handled; `on_answered` is called with each request that was answered.
+        """
         self.client = channel
         self.timeout_s = elicitor.timeout
         self.waits = elicitor.waits
@@ -55,13 +55,12 @@ class MultiRoundCalls:
         self.watch = tasks.watch
         self._state_key = state_key
         self._on_answered = on_answered
-        self._parted: dict[str, MultiRoundCall] = {}
-        self._unheard: deque[str] = deque()
+        self._parted = parted
 
     @property
     def parted(self) -> int:
-        """Number of calls that wait for their next round."""
-        return sum(call.result is None for call in self._parted.values())
+        """Number of calls of this client that wait for their next round."""
+        return self._parted.of(self.client)
 
     def begin(
         self,
@@ -86,8 +85,9 @@ class MultiRoundCalls:
             log.warning("a request state is refused: %s", error)
             self._refuse(request)
             return None
-        call = self._parted.pop(state.call, None)
+        call = self._parted.take(state.call)
         if call is not None:
+            call.move_to(self)
             call.take_up(request, envelope, params.progress_token)
         elif state.run == runs.THIS:
             self._refuse(request)
@@ -104,7 +104,7 @@ class MultiRoundCalls:
         """Answer a request with the questions of its call, which waits for the next round."""
         expires = time.time() + 2 * self.timeout_s
         state = CallState(call.id, call.conversation_id, call.fingerprint, runs.THIS, expires)
-        self._parted[call.id] = call
+        self._parted.enter(call, self.client)
         self.answer(request, input_required_result(call.questions, seal(state, self._state_key())))
 
     def answer(self, request: Request, result: bytes) -> None:
@@ -113,11 +113,12 @@ class MultiRoundCalls:
         self._on_answered(request)
 
     def keep(self, call: MultiRoundCall) -> None:
-        """Keep the outcome of a turn that no request waits for, until one asks or it is too old or one too many."""
-        self._unheard.append(call.id)
-        if len(self._unheard) > KEPT_RESULTS:
-            self._parted.pop(self._unheard.popleft(), None)
-        asyncio.get_running_loop().call_later(self.timeout_s, self._parted.pop, call.id, None)
+        """Keep the outcome of a turn that no request waits for."""
+        self._parted.keep(call, self.timeout_s)
+
+    def leave(self) -> None:
+        """Let the calls that wait for their next round go on without this connection."""
+        self._parted.disown(self.client)
 
     def _unseal(self, params: RoundParams, state: str) -> CallState:
         try:

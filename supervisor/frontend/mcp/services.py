@@ -21,6 +21,7 @@ from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.resources import Resources
@@ -59,15 +60,17 @@ class McpServices:
         )
         self._subscriptions = Subscriptions(channel)
         keeper = host.shared(TaskKeeper, lambda: TaskKeeper(TaskStore(home)))
+        parted = host.shared(PartedCalls, PartedCalls)
         self._tasks = Tasks(channel, keeper, self._subscriptions, conversations.interrupt, limits.task_after)
         self.tool_calls = ToolCallHandler(
             channel,
             conversations,
             elicitor,
             self._tasks,
+            parted,
             options.events,
             limits.client_calls if options.serves_many else limits.open_calls,
-            lambda: host.open_calls() + keeper.orphans < limits.open_calls,
+            lambda: host.open_calls() + keeper.orphans + parted.orphans < limits.open_calls,
             cache(partial(state_key, home)),
             host.started if options.session_tools else None,
         )

@@ -19,6 +19,7 @@ from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
+from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn, Starter
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
@@ -34,6 +35,7 @@ class ToolCallHandler:
         conversations: Conversations,
         elicitor: Elicitor,
         tasks: Tasks,
+        parted: PartedCalls,
         events: EventSetting,
         most_calls: int,
         has_room: Callable[[], bool],
@@ -41,6 +43,8 @@ class ToolCallHandler:
         started: StartedTurns | None,
     ) -> None:
         """`most_calls` may be open at a time, if there is room among those of all clients (`has_room`).
+
+        `parted` are the calls of all clients that wait for their next round.
 
         `state_key` returns the key that signs state which clients return.
 
@@ -53,7 +57,7 @@ class ToolCallHandler:
         self._elicitor = elicitor
         self._events = events
         self._most_calls, self._has_room = most_calls, has_room
-        self._rounds = MultiRoundCalls(channel, conversations, tasks, elicitor, state_key, self.answered)
+        self._rounds = MultiRoundCalls(channel, conversations, tasks, parted, elicitor, state_key, self.answered)
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}
@@ -91,8 +95,9 @@ class ToolCallHandler:
         return self._elicitor.answer(response)
 
     def client_left(self, client: Client) -> None:
-        """Let the turns that a client has started go on without it, if it is the one of this connection."""
+        """Let what outlives a client go on without it, if it is the one of this connection."""
         if client is self._channel:
+            self._rounds.leave()
             for audience in tuple(self._mine):
                 audience.lose_client()
             self._mine.clear()
