@@ -53,3 +53,5 @@ class Limits(NamedTuple):
     """Seconds that a client of a host has for its first line."""
     drain: float = 30.0
     """Seconds that turns have to end when a host is stopped."""
+    replaced: float = 3600.0
+    """Seconds for which a host that was replaced serves the turns and clients that it has left."""

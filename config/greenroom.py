@@ -74,6 +74,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Seconds that a client of a host has for its first line."""
     drain_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.drain
     """Seconds that turns have to end when a host is stopped."""
+    replaced_s: Annotated[float, Meta(ge=0.0)] = _DEFAULTS.replaced
+    """Seconds for which a host that was replaced serves the turns and clients that it has left."""
     rate_limit_wait_s: Annotated[float, Meta(ge=0.0)] = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all; then it fails."""
     delta_window_ms: Annotated[int, Meta(ge=0, le=1000)] = round(DELTA_WINDOW * 1000)
@@ -108,6 +110,7 @@ class GreenroomTable(OwnSection, frozen=True):
             max_clients=self.max_clients,
             first_line_timeout=self.first_line_timeout_s,
             drain=self.drain_s,
+            replaced=self.replaced_s,
         )
 
 

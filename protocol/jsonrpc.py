@@ -124,6 +124,11 @@ class LineBuffer:
             start = end + 1
         self._keep(data[start:])
 
+    @property
+    def begun(self) -> bytes | None:
+        """What follows the last newline so far; `None` where that is beyond the limit already."""
+        return None if self._skipping else bytes(self._begun)
+
     def finish(self) -> bytes | None:
         """Return what follows the last newline once the input has ended, `None` if nothing does."""
         return self._take() or None
@@ -156,6 +161,20 @@ class Peer:
     def open_requests(self) -> int:
         """The number of requests of the other side that are not answered yet."""
         return len(self._open)
+
+    @property
+    def next_id(self) -> int:
+        """The id of the next request of this side."""
+        return self._next_id
+
+    @property
+    def unfinished(self) -> bytes | None:
+        """What follows the last complete line so far; `None` where that is too long already."""
+        return self._lines.begun
+
+    def continue_from(self, next_id: int) -> None:
+        """Count the requests of this side from an id on."""
+        self._next_id = next_id
 
     def is_open(self, request: Request) -> bool:
         """Tell whether a request is not answered yet."""

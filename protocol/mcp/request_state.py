@@ -69,5 +69,13 @@ def unseal(text: str, request: str, key: bytes, now: float) -> CallState:
     return state
 
 
+def run_named(text: str) -> str | None:
+    """Return the run that a state names, which is not checked; `None` where it is no state at all."""
+    try:
+        return _decode(urlsafe_b64decode(text.encode("ascii"))[_TAG_SIZE:]).run
+    except (UnicodeError, Base64Error, msgspec.MsgspecError):
+        return None
+
+
 def _tag(payload: bytes, key: bytes) -> bytes:
     return hmac.digest(key, b"request state 1:" + payload, "sha256")

@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_app_server(commands)
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
     host.add_argument("--http", metavar="[HOST:]PORT", help="serve MCP over HTTP too (default: greenroom.http.listen)")
+    host.add_argument("--replace", action="store_true", help="take over from the host that runs, if one does")
+    host.add_argument("--background", action="store_true", help="return once it serves, and go on in the background")
     _add_server_options(host)
     host.set_defaults(run=_serve_host)
     commands.add_parser(EXEC, help="run one turn, as `codex exec` does, and end")  # reads its words itself
@@ -260,10 +262,18 @@ def _serve_stdio(arguments: argparse.Namespace) -> int:
 
     arguments.config = assignments
     start(arguments, arguments.prelaunch)
-    return 0
+    return _ended(0)
 
 
 def _serve_host(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.startup.serve import serve
 
-    return serve(arguments)
+    return _ended(serve(arguments))
+
+
+def _ended(status: int) -> int:
+    """End the process, or return its status where nothing is left in it."""
+    from greenroom.supervisor.startup.last_threads import end_despite_threads
+
+    end_despite_threads(status)
+    return status

@@ -23,6 +23,7 @@ from greenroom.supervisor.control.control_messages import (
     ControlAnswer,
     ControlReply,
     GiveReport,
+    HandOver,
     ListApprovals,
     Reported,
     line,
@@ -43,6 +44,10 @@ BEAT: Final = 5.0
 ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
 TellApprovals: TypeAlias = Callable[[ListApprovals], ApprovalsListed | ActionRefused]
+GiveConnection: TypeAlias = Callable[[socket.socket], None]
+"""Takes a connection over."""
+OnHandOver: TypeAlias = Callable[[HandOver, int], ActionRefused | GiveConnection]
+"""Returns what goes on with the connection of the process that asks, whose pid it is given, or why it is refused."""
 
 
 class ControlServer:
@@ -55,9 +60,10 @@ class ControlServer:
         provide_report: ProvideReport,
         act: Act,
         list_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
+        on_hand_over: OnHandOver = lambda *_: ActionRefused("this instance is no host, and cannot be replaced"),
     ) -> None:
         """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
-        self._tell_approvals = list_approvals
+        self._tell_approvals, self._on_hand_over = list_approvals, on_hand_over
         self._directory = directory
         self._instance = instance
         self._provide_report = provide_report
@@ -91,7 +97,7 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._directory, name))
 
-    async def answer(self, data: bytes) -> ControlReply:
+    async def answer(self, data: bytes, pid: int) -> ControlReply | GiveConnection:
         """Carry out a request. An error in this process ends the request and nothing else."""
         self._touch()
         try:
@@ -101,6 +107,8 @@ class ControlServer:
         try:
             if isinstance(request, GiveReport):
                 return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
+            if isinstance(request, HandOver):
+                return self._on_hand_over(request, pid)
             if isinstance(request, ListApprovals):
                 return self._tell_approvals(request)
             log.info("asked on the control socket: %s", request)
@@ -126,6 +134,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: ControlServer) -> None:
         self._server = server
         self._received = b""
+        self._pid = peer.OUTSIDE
         self._answering: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle
@@ -159,13 +168,25 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     async def _answer(self, request: bytes) -> None:
-        self._end(await self._server.answer(request))
+        reply = await self._server.answer(request, self._pid)
+        if callable(reply):
+            self._give(reply)
+        else:
+            self._end(reply)
+
+    def _give(self, give: GiveConnection) -> None:
+        """Let go of the connection, which goes on elsewhere."""
+        copy = self._transport.get_extra_info("socket").dup()
+        self._transport.abort()
+        give(copy)
 
     def _refusal(self) -> str | None:
         if len(self._server.connections) > MAX_CONNECTIONS:
             return "too many ask at once; try again"
         try:
-            return peer.refusal(peer.peer_of(self._transport.get_extra_info("socket")))
+            found = peer.peer_of(self._transport.get_extra_info("socket"))
+            self._pid = found.pid
+            return peer.refusal(found)
         except OSError as error:
             return f"it cannot be told who asks ({error})"
 

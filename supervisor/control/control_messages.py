@@ -60,10 +60,23 @@ class DisconnectClient(msgspec.Struct, frozen=True, tag_field="do", tag="disconn
     client_id: str
 
 
+HAND_OVER_VERSION: Final = 1
+"""The version of what an old host and a new one say to each other (`greenroom.supervisor.startup.replacement`)."""
+
+
+class HandOver(msgspec.Struct, frozen=True, tag_field="do", tag="hand_over"):
+    """Let the process that asks replace this host. Unless it is refused, the connection goes on in another form."""
+
+    version: int
+    """`HAND_OVER_VERSION` of the new host."""
+    program: str = ""
+    """The version of its program, for people."""
+
+
 Action: TypeAlias = (
     StopInstance | InterruptConversation | KillConversation | DecideApproval | InterruptClient | DisconnectClient
 )
-ControlRequest: TypeAlias = GiveReport | ListApprovals | Action
+ControlRequest: TypeAlias = GiveReport | ListApprovals | HandOver | Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):

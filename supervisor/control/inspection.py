@@ -22,7 +22,7 @@ from greenroom.protocol.report import (
     StdioFigures,
 )
 from greenroom.supervisor.control.build_report import Tables, report
-from greenroom.supervisor.control.control import ControlServer
+from greenroom.supervisor.control.control import ControlServer, OnHandOver
 from greenroom.supervisor.control.control_messages import (
     Action,
     ActionDone,
@@ -190,13 +190,23 @@ class Inspection:
 
 
 def control_server(
-    host: ConversationHost, connections: Sequence[Connection], stop: Callable[[], None]
+    host: ConversationHost,
+    connections: Sequence[Connection],
+    stop: Callable[[], None],
+    on_hand_over: OnHandOver | None = None,
 ) -> ControlServer:
     """Return the control socket, not listening yet, and remove the files of instances that were killed."""
     remove_stale(parents(host.environment))
     instance = this_instance(host.options.codex_home, host.options.engine)
     inspection = Inspection(instance, host, connections, stop)
-    return ControlServer(host.tree.directory, instance, inspection.report, inspection.act, inspection.list_approvals)
+    return ControlServer(
+        host.tree.directory,
+        instance,
+        inspection.report,
+        inspection.act,
+        inspection.list_approvals,
+        *(() if on_hand_over is None else (on_hand_over,)),
+    )
 
 
 def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:

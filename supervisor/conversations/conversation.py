@@ -71,6 +71,8 @@ class Conversation:
     """The beginning of its first input, as a title."""
     is_leaving: bool = False
     """Whether it is to be parked as soon as it is idle."""
+    is_wanted_elsewhere: bool = False
+    """Whether another host waits for it, so that it is to be parked as soon as no turn runs."""
     placement: "Placement | None" = None
     """Its working directory and session file, as its last process has reported."""
     user_agent: str = ""

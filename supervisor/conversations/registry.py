@@ -34,6 +34,7 @@ from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
+from greenroom.supervisor.conversations.sharing import SharedConversations
 from greenroom.supervisor.conversations.turn import Audience, Client, Turn, TurnObserver, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -72,6 +73,8 @@ class Conversations:
         self._scheduler = ConversationScheduler(router, workers, exit_history, limits, cli_overrides, self._turn_ended)
         self._table, self._assignments = self._scheduler.table, self._scheduler.hosts
         self._turns, self._slots = self._scheduler.turns, self._scheduler.places
+        self.shared = SharedConversations(self._scheduler)
+        """What another host sees of them, which replaces this one or is replaced by it."""
         self.leaving: frozenset[WorkerId] = frozenset()
         self.turn_listeners: set[OnTurnEnd] = set()
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
@@ -205,6 +208,13 @@ class Conversations:
         for turn in turns:
             self.interrupt(turn)
         return len(turns)
+
+    def is_busy_for(self, client: Client) -> bool:
+        """Tell whether a turn of a client runs or waits, or the client listens to a conversation."""
+        return any(
+            conversation.turns_of(client) or any(one.client is client for one in conversation.observers)
+            for conversation in self._table
+        )
 
     def interrupt_of(self, client: Client) -> int:
         """Interrupt the turns of a client; return how many there were."""

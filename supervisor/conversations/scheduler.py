@@ -11,6 +11,7 @@ from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
+from greenroom.supervisor.conversations.claims import Claims, Unshared
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.crash_policy import CrashHandler, StateAtExit
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
@@ -41,6 +42,8 @@ class ConversationScheduler:
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
         self.places = Slots(self.hosts, workers, limits, self._begin, self._waited_too_long)
         self._crash_handler = CrashHandler(exit_history, on_turn_end)
+        self.claims: Claims = Unshared()
+        """Which conversations may have a process here, while another host replaces this one or is replaced by it."""
         self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()
 
@@ -54,7 +57,7 @@ class ConversationScheduler:
             if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
                 self._crash_handler.give_up(conversation)
                 self.let_rest(conversation)
-            else:
+            elif self.claims.may_start(conversation.id):
                 self.places.acquire(conversation)
         elif conversation.state == "idle" and not self.hosts.is_being_killed(conversation):
             self._start_turn(conversation)
@@ -63,6 +66,7 @@ class ConversationScheduler:
         """Note that a conversation needs nothing at the moment, if it has no process either."""
         if conversation.state in lifecycle.WAITING_FOR_PLACE:
             self.table.mark_idle(conversation, self._loop.time(), conversation.has_file)
+            self._claim_ended(conversation)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""
@@ -81,11 +85,17 @@ class ConversationScheduler:
         moment = StateAtExit.of(conversation)
         self.release_slot(conversation)
         self._crash_handler.take(conversation, exited, reason, moment)
+        self._claim_ended(conversation)
         self.advance(conversation)
         self.places.fill()
 
     def close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
         """End a conversation for good: its turns fail, its worker exits, and `on_gone` is called once it has."""
+
+        def gone() -> None:
+            self._claim_ended(conversation)
+            on_gone()
+
         worker_id = conversation.worker_id
         turns = conversation.take_all_turns()
         self.retire(conversation)
@@ -93,9 +103,9 @@ class ConversationScheduler:
         for turn in turns:
             conversation.fail(turn, failure)
         if worker_id is None:
-            on_gone()
+            gone()
         else:
-            self.hosts.ask_to_leave(worker_id, on_gone)
+            self.hosts.ask_to_leave(worker_id, gone)
         self.places.fill()
 
     def retire(self, conversation: Conversation) -> None:
@@ -155,7 +165,11 @@ class ConversationScheduler:
 
     def _go_on(self, conversation: Conversation) -> None:
         self._watch.weigh(conversation)
-        if conversation.queued:
+        if conversation.queued and not conversation.is_wanted_elsewhere:
             self.advance(conversation)
         elif not self.hosts.is_being_killed(conversation):
             self.places.mark_idle(conversation)
+
+    def _claim_ended(self, conversation: Conversation) -> None:
+        conversation.is_wanted_elsewhere = False
+        self.claims.ended(conversation.id)

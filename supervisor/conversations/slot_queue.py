@@ -31,6 +31,10 @@ class SlotQueue:
         if conversation not in self._waiting:
             self._waiting.append(conversation)
 
+    def waits(self, conversation: Conversation) -> bool:
+        """Tell whether a conversation waits for a slot."""
+        return conversation in self._waiting
+
     def next_waiting(self) -> Conversation | None:
         """Remove the conversation that has waited longest from the queue, and return it."""
         return self._waiting.popleft() if self._waiting else None

@@ -62,6 +62,10 @@ class Slots:
         if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
             self.park(idle)
 
+    def waits(self, conversation: Conversation) -> bool:
+        """Tell whether a conversation waits for a slot."""
+        return self._roster.waits(conversation)
+
     def release_slot(self, conversation: Conversation) -> None:
         """Release the slot of a conversation; `fill` assigns it to another."""
         self._taken -= 1
@@ -72,7 +76,7 @@ class Slots:
     def mark_idle(self, conversation: Conversation) -> None:
         """Note that a conversation has become idle."""
         self._roster.mark_idle(conversation, self._loop.time())
-        if conversation.is_leaving:
+        if conversation.is_leaving or conversation.is_wanted_elsewhere:
             self.park(conversation)
         self._park_later()
         self.fill()

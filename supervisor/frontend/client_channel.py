@@ -34,7 +34,8 @@ class ClientChannel:
 
         `cwd` is the client's own directory, empty where it is that of this process.
         """
-        self._cwd = cwd
+        self.cwd = cwd
+        """The client's own directory; empty where it is that of this process."""
         self.peer = McpPeer()
         self.write = write
         """Queues complete lines. An attribute, so that sending a line costs no further call."""
@@ -52,9 +53,9 @@ class ClientChannel:
 
     def directory(self, named: str | None) -> str | None:
         """Return a directory as the client means it, or its own where it names none; `None`: that of this process."""
-        if not self._cwd or named == "~" or (named or "").startswith("~/"):
+        if not self.cwd or named == "~" or (named or "").startswith("~/"):
             return named
-        return os.path.join(self._cwd, named or "")
+        return os.path.join(self.cwd, named or "")
 
     def send_through(self, write: Write, drain: Drain) -> None:
         """Send with `write` from now on."""

@@ -10,15 +10,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.slow_reader import Patience, SlowReaderWatch
-from greenroom.supervisor.frontend.stdio import StdioStatistics
+from greenroom.supervisor.frontend.stdio import StdioStatistics, StdioTransport
 
 if TYPE_CHECKING:
     from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.host import ConversationHost
+    from greenroom.supervisor.frontend.mcp.front_state import FrontState
 
 log = logging.getLogger(__name__)
 _ids = itertools.count(1)
@@ -80,6 +81,22 @@ class FrontEnd(Protocol):
 
     async def close(self) -> None:
         """Settle the rest, once the turns of the client have ended."""
+
+
+@runtime_checkable
+class MovableFront(Protocol):
+    """A front end whose client can be served on by another process."""
+
+    def state(self) -> "FrontState | None":
+        """Return the state in which another process serves the client on; `None` while something of it is open."""
+
+
+class MovedConnection(NamedTuple):
+    """A client that another process is to serve on."""
+
+    state: "FrontState"
+    descriptor: int
+    """A descriptor of its socket, which is closed with the connection."""
 
 
 class Connection:
@@ -154,6 +171,30 @@ class Connection:
         """Treat the client as one that has left."""
         self._input_ended()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the client is at a descriptor of its own, and not a part of what another transport carries."""
+        return isinstance(self._transport, StdioTransport)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it waits for nothing, and nothing waits for it."""
+        is_busy = self._host is None or self._host.conversations.is_busy_for(self._channel)
+        return not (is_busy or self.open_calls or self.channel.peer.open_requests or self.statistics().waiting)
+
+    def move(self) -> MovedConnection | None:
+        """Stop reading, and return what another process needs to serve the client on; `close` it afterwards.
+
+        `None` while something of it is open, or where it cannot be moved.
+        """
+        transport, front = self._transport, self._front_end
+        if self._ended.is_set() or not isinstance(transport, StdioTransport) or not isinstance(front, MovableFront):
+            return None
+        state = front.state()
+        if state is None or transport.statistics().waiting:
+            return None
+        return MovedConnection(state, transport.detach())
+
     async def wait_ended(self) -> None:
         """Wait for the end of the client's input."""
         await self._ended.wait()
@@ -167,17 +208,21 @@ class Connection:
         if self._host is not None:
             self._host.conversations.leave(self._channel, reason)
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = FLUSH_TIMEOUT) -> None:
         """Give the client a moment to read its last answers, and close the transport. Its turns must have ended."""
         if self._watch is not None:
             self._watch.close()
         await self._front_end.close()
         try:
-            async with asyncio.timeout(FLUSH_TIMEOUT):
+            async with asyncio.timeout(within_s):
                 await self._transport.drain()
         except TimeoutError:
             log.warning("the client did not read its last answers")
         self._transport.close()
+
+    def forget(self) -> None:
+        """Treat the client as one that another process serves on: what it has begun to send is not looked at here."""
+        self._ended.set()
 
     def _too_slow(self, reason: str) -> None:
         log.warning("%s is let go: %s", self.id, reason)

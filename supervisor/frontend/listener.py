@@ -28,5 +28,8 @@ class Listener(Protocol):
     def stop(self) -> None:
         """Take in no more clients; those that have come are served on."""
 
+    async def drained(self) -> None:
+        """Wait for what is to end before the server does, beside its own turns."""
+
     async def close(self) -> None:
         """Drop what has not become a connection yet, and remove what was made for listening."""

@@ -43,7 +43,7 @@ class StdioTransport:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[memoryview] = deque()
         self._waiting = self._read = self._written = 0
-        self._pressed = self._reading = self._writing = self._ended = self._broken = False
+        self._pressed = self._reading = self._writing = self._ended = self._broken = self._detached = False
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -70,12 +70,22 @@ class StdioTransport:
         """Return the counters."""
         return StdioStatistics(self._read, self._written, self._waiting)
 
+    def detach(self) -> int:
+        """Stop reading, and return a descriptor for another process; `close` it once that has a copy.
+
+        Nothing may wait to be written.
+        """
+        self._ended = self._detached = self._broken = True
+        self._stop_reading()
+        return self._input
+
     def close(self) -> None:
         """Stop reading and return the descriptors in their original mode."""
         self._stop_reading()
         self._stop_writing()
         for descriptor in (self._input, self._output):
-            os.set_blocking(descriptor, True)
+            if not self._detached:  # the mode is one with that of all copies
+                os.set_blocking(descriptor, True)
             os.close(descriptor)
 
     def _read_on(self) -> None:

@@ -72,6 +72,7 @@ class UnixListener:
         self._timeout = first_line_timeout_s
         self._patience = patience
         self._path = path
+        self._address = path or str(listening.getsockname())
         self._identity = _identity(path)
         self._arriving: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_ARRIVING)
@@ -93,6 +94,34 @@ class UnixListener:
                 with contextlib.suppress(OSError):
                     os.unlink(self._path)
             self._listening.close()
+
+    @property
+    def descriptor(self) -> int:
+        """The listening socket."""
+        return self._listening.fileno()
+
+    @property
+    def address(self) -> str:
+        """Where clients find it."""
+        return self._address
+
+    @property
+    def path(self) -> str:
+        """What is removed when the listener stops; empty: nothing is."""
+        return self._path
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no client is about to say its first line."""
+        return not self._arriving
+
+    def release(self) -> None:
+        """Accept no more, and leave the socket and its path to another process."""
+        self._identity = None
+        self.stop()
+
+    async def drained(self) -> None:
+        """Return: it has nothing that goes on by itself."""
 
     async def close(self) -> None:
         """Drop the clients that have not said their first line."""

@@ -12,6 +12,7 @@ from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
+from greenroom.supervisor.processes.departure import Departure
 from greenroom.supervisor.processes.endpoints import Endpoints
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -113,11 +114,11 @@ class BrokerProcess:
         self._closing = True
         self._engine.terminate(BROKER_ID)
 
-    async def wait_left(self) -> None:
+    async def wait_left(self, departure: Departure) -> None:
         """Wait for its end, and so for a token refresh under way, which is bounded itself."""
         if self._engine.pid_of(BROKER_ID) is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_TIME):
+                async with asyncio.timeout(departure.left(REFRESH_TIME)):
                     await self._left.wait()
 
     def _delay_of_failed_start(self) -> float:

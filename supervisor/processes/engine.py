@@ -71,5 +71,5 @@ class Engine(Protocol):
     def statistics(self) -> EngineStatistics:
         """Return the counters."""
 
-    async def close(self) -> None:
-        """End every process, and return when none is left."""
+    async def close(self, within_s: float) -> None:
+        """End every process, and return when none is left; those that are left after a time are killed."""

@@ -158,14 +158,14 @@ class ForkEngine:
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._pids))
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = CLOSING_TIME) -> None:
         """Close the channel: the fork server then ends its children and exits; what it left behind is ended here."""
         self._closing = True
         if self._retry is not None:
             self._retry.cancel()
         self._hang_up()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timing.closing):
+            async with asyncio.timeout(min(self._timing.closing, within_s)):
                 await self._gone.wait()
         if not self._gone.is_set():
             os.kill(self._fork_server.pid, signal.SIGKILL)

@@ -80,15 +80,17 @@ class SpawnEngine:
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._alive))
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = CLOSING_TIME) -> None:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + within_s
         for pid in self._alive.values():
             kill_group(pid)
         self._empty.clear()
         if self._alive:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING_TIME):
+                async with asyncio.timeout_at(ends_at):
                     await self._empty.wait()
-        end_all_children(self._orphans, CLOSING_TIME)
+        end_all_children(self._orphans, max(ends_at - loop.time(), 0.0))
 
     def _ended(self, worker_id: WorkerId, ending: child.ChildExit) -> None:
         del self._alive[worker_id]

@@ -18,6 +18,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.broadcasts import Broadcasts
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.broker_process import BROKER_ID, BrokerProcess
+from greenroom.supervisor.processes.departure import PROCESSES, Departure
 from greenroom.supervisor.processes.endpoints import Endpoints
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.event_streams import EventStreams
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 LAST_WORDS = 5
 """Log lines that are recorded of a process that died."""
 LEAVE_TIMEOUT = 0.8
-"""Seconds that workers have to save and exit when the server ends."""
+"""Seconds since the beginning of the end in which workers have to save and exit."""
 
 
 class TreeStatistics(NamedTuple):
@@ -144,8 +145,12 @@ class ProcessTree:
         """Return what each process holds, of those that answer within a moment."""
         return await self._footprints.collect()
 
-    async def close(self) -> None:
-        """Answer every call, let workers save and exit, and end what is left. No process of the tree survives it."""
+    async def close(self, departure: Departure | None = None) -> None:
+        """Answer every call, let workers save and exit, and end what is left. No process of the tree survives it.
+
+        `departure` has begun already, if it is given.
+        """
+        departure = departure or Departure(asyncio.get_running_loop().time)
         self._closing = True
         self._memory_watchdog.close()
         self.workers.close()
@@ -155,9 +160,9 @@ class ProcessTree:
             self._users.abort_all("the server is shutting down")
         self._broker_process.terminate()
         self._dismiss_idle()
-        await self._wait_until_workers_left()
-        await self._broker_process.wait_left()
-        await self._engine.close()
+        await self._wait_until_workers_left(departure)
+        await self._broker_process.wait_left(departure)
+        await self._engine.close(departure.left(PROCESSES))
         self.broker.close()
         self.router.close()
         self.event_streams.close()
@@ -272,11 +277,11 @@ class ProcessTree:
             elif worker_id not in hosting:
                 self._engine.kill(worker_id)
 
-    async def _wait_until_workers_left(self) -> None:
+    async def _wait_until_workers_left(self, departure: Departure) -> None:
         if not self._workers:
             return
         try:
-            async with asyncio.timeout(LEAVE_TIMEOUT):
+            async with asyncio.timeout(departure.left(LEAVE_TIMEOUT)):
                 await self._empty.wait()
         except TimeoutError:
             pass

@@ -58,6 +58,20 @@ class HostLock:
             raise HomeHasHostError(f"{home} has a host already: {text}")
         return cls(descriptor)
 
+    @staticmethod
+    def holder(home: str) -> Holder | None:
+        """Return the host of a home as it has written itself; `None` where it has not yet."""
+        try:
+            with filelock.opened(os.path.join(home, NAME)) as descriptor:
+                return _read(descriptor)
+        except OSError:
+            return None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has not been closed."""
+        return self.descriptor >= 0
+
     def write(self, socket_path: str) -> None:
         """Say that this process holds the lock."""
         holder = msgspec.json.encode(Holder(os.getpid(), __version__, socket_path))
@@ -66,7 +80,9 @@ class HostLock:
 
     def close(self) -> None:
         """Release the lock, unless another process has been given the open file."""
-        os.close(self.descriptor)
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _read(descriptor: int) -> Holder | None:

@@ -1,5 +1,6 @@
 """MCP over HTTP for a host: loaded only where it is asked for."""
 
+import socket
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -12,16 +13,40 @@ from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.options import ServerOptions
 
 
-def http_listener(options: ServerOptions, listen: str, environment: Mapping[str, str]) -> HttpListener:
-    """Return what serves MCP at an address. Makes the token of the home if there is none. Raises `ConfigError`."""
+def http_listener(
+    options: ServerOptions, listen: str, environment: Mapping[str, str], listening: socket.socket | None = None
+) -> HttpListener:
+    """Return what serves MCP at an address. Makes the token of the home if there is none. Raises `ConfigError`.
+
+    `listening` is bound to the address already.
+    """
     address, home = parse_address(listen), options.codex_home
 
     def front() -> Front:
         return Front(lambda _: None, environment, options.session_tools, options.approval_tools)
 
     return HttpListener(
-        options.http or HttpTable(), address, http_token(home), front, partial(_print, token_path(home))
+        options.http or HttpTable(),
+        address,
+        http_token(home),
+        front,
+        partial(_print, token_path(home)),
+        listening,
     )
+
+
+def inherited(
+    options: ServerOptions, listen: str, environment: Mapping[str, str], address: str, listening: socket.socket
+) -> HttpListener:
+    """Return the same where `listening` is bound to an address, which may be the one that is asked for.
+
+    Raises `ConfigError`.
+    """
+    asked, present = parse_address(listen), parse_address(address)
+    if asked.host == present.host and asked.port in (0, present.port):
+        return http_listener(options, address, environment, listening)
+    listening.close()
+    return http_listener(options, listen, environment)
 
 
 def _print(path: str, address: Address) -> None:

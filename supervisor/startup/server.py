@@ -5,22 +5,26 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
-from greenroom.supervisor.frontend.connection import Connection, FrontEnd
+from greenroom.supervisor.frontend.connection import FLUSH_TIMEOUT, Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.departure import CLIENTS, RECORDS, Departure
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
+from greenroom.supervisor.startup.last_threads import run_without_threads
 from greenroom.supervisor.startup.provisions import Provisions
 
 if TYPE_CHECKING:
-    from greenroom.supervisor.control.control import ControlServer
+    from greenroom.supervisor.control.control import ControlServer, GiveConnection
+    from greenroom.supervisor.control.control_messages import ActionRefused, HandOver
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.processes.tree import ProcessTree
 
@@ -29,6 +33,19 @@ log = logging.getLogger(__name__)
 CLIENT_LEFT = "the client has left"
 SHUTTING_DOWN = "the server is shutting down"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class GivesWay(Protocol):
+    """How this server gives way to another host (`greenroom.supervisor.startup.replacement.handover`)."""
+
+    def asked(self, request: "HandOver", pid: int) -> "ActionRefused | GiveConnection":
+        """Return what goes on with the connection of a process that wants to take over, or why it cannot."""
+
+    async def finish(self) -> None:
+        """Serve what is left once another host has taken over, until nothing is."""
+
+    def close(self) -> None:
+        """End the connection to the other host."""
 
 
 class Server:
@@ -42,19 +59,27 @@ class Server:
         listeners: Sequence[Listener] = (),
         on_ready: Callable[[], None] = lambda: None,
         on_stopping: Callable[[], None] = lambda: None,
+        gives_way: "Callable[[Server], GivesWay] | None" = None,
+        *,
+        listens_last: bool = False,
     ) -> None:
         """`services` are the modules that its front ends need in `attach`; they are imported while the loop runs.
 
         With `listeners` it outlives its clients, and lets turns end before it ends itself (`Limits.drain`).
-        `on_ready` is called when conversations can be had, `on_stopping` when the end begins. Must be made on the
-        running loop.
+        `on_ready` is called when conversations can be had, `on_stopping` when the end begins. `gives_way` makes what
+        lets another host replace this one. With `listens_last` clients are taken in only once all else is up. Must be
+        made on the running loop.
         """
         self._services = services
         self._listeners = listeners
         self._on_ready, self._on_stopping = on_ready, on_stopping
         self._options = options
         self._provisions = provisions
+        self._make_gives_way = gives_way
+        self._gives_way: GivesWay | None = None
+        self._listens_last = listens_last
         self._stop = asyncio.Event()
+        self._replaced = asyncio.Event()
         self._hurry = asyncio.Event()
         self._signals = 0
         self.ended_by: signal.Signals | None = None
@@ -71,6 +96,25 @@ class Server:
     def connections(self) -> Sequence[Connection]:
         """The connections that are being served, oldest first."""
         return self._connections
+
+    @property
+    def host(self) -> "ConversationHost":
+        """The conversations. To be asked for only once they are there."""
+        assert self._host is not None, "clients are let in when the conversations are there"
+        return self._host
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """End as at a signal."""
+        self._stop.set()
+
+    def replaced(self) -> None:
+        """Note that another host has taken over: what is left is served until nothing is."""
+        self._replaced.set()
 
     def attach(self, connection: Connection) -> None:
         """Serve another client until its input ends."""
@@ -96,8 +140,8 @@ class Server:
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
         try:
-            for listener in self._listeners:
-                await listener.start(self)
+            if not self._listens_last:
+                await self._listen()
             await _import_in_thread("greenroom.supervisor.startup.processes")
             host = self._host = await self._start_processes()
             for module in self._services:
@@ -105,11 +149,27 @@ class Server:
             self._let_in(host)
             await _import_in_thread("greenroom.supervisor.control.inspection")
             await self._open_control(host)
-            self._on_ready()
-            await self._stop.wait()
-            await self._drain(host)
+            if self._listens_last:
+                await self._listen()
+            if not self._stop.is_set():
+                self._on_ready()
+            await _first(self._stop.wait(), self._replaced.wait())
+            if self._replaced.is_set():
+                await self._finish()
+            if self._stop.is_set() or not self._replaced.is_set():
+                await self._drain(host)
         finally:
             await self._close()
+
+    async def _listen(self) -> None:
+        """Start the listeners, unless it is told to end before."""
+        for listener in self._listeners:
+            await _first(listener.start(self), self._stop.wait())
+
+    async def _finish(self) -> None:
+        """Serve what another host has left here, for a limited time."""
+        if self._gives_way is not None:
+            await _first(self._gives_way.finish(), self._stop.wait(), within_s=self._options.limits.replaced)
 
     async def _start_processes(self) -> "ConversationHost":
         from greenroom.supervisor.startup import processes
@@ -132,7 +192,10 @@ class Server:
         """Listen on the control socket."""
         from greenroom.supervisor.control.inspection import control_server
 
-        self._control = control_server(host, self._connections, self._stop.set)
+        if self._make_gives_way is not None:
+            self._gives_way = self._make_gives_way(self)
+        asked = None if self._gives_way is None else self._gives_way.asked
+        self._control = control_server(host, self._connections, self._stop.set, asked)
         await self._control.start()
 
     async def _serve(self, connection: Connection) -> None:
@@ -148,7 +211,8 @@ class Server:
 
     async def _drain(self, host: "ConversationHost") -> None:
         """Take no more clients, and let the turns of those that are there end, for a limited time."""
-        self._on_stopping()
+        if not self._replaced.is_set():
+            self._on_stopping()
         for listener in self._listeners:
             listener.stop()
         if not self._listeners or self._hurry.is_set():
@@ -161,24 +225,27 @@ class Server:
 
         host.conversations.turn_listeners.add(look)
         look()
-        hurry, rest = (asyncio.get_running_loop().create_task(event.wait()) for event in (self._hurry, at_rest))
-        await asyncio.wait((hurry, rest), timeout=self._options.limits.drain, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        rest.cancel()
+        rest = asyncio.gather(at_rest.wait(), *(listener.drained() for listener in self._listeners))
+        await _first(self._hurry.wait(), rest, within_s=self._options.limits.drain)
         host.conversations.turn_listeners.discard(look)
 
     async def _close(self) -> None:
+        departure = Departure(asyncio.get_running_loop().time)
         for listener in self._listeners:
             await listener.close()
         if self._control is not None:
             self._control.close()
-        for connection in self._connections:
-            await connection.stop(SHUTTING_DOWN)
+        await asyncio.gather(*(connection.stop(SHUTTING_DOWN) for connection in self._connections))
         if self._tree is not None:
-            await self._tree.close()
-        await asyncio.gather(*(connection.close() for connection in self._connections))
+            await self._tree.close(departure)
+        if self._gives_way is not None:
+            self._gives_way.close()  # not sooner: the other host then takes every conversation for its own
+        within_s = departure.left(CLIENTS, FLUSH_TIMEOUT)
+        await asyncio.gather(*(connection.close(within_s) for connection in self._connections))
         if self._host is not None:
-            await self._host.close_shared()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(departure.left(RECORDS)):
+                    await self._host.close_shared()
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -196,6 +263,19 @@ class Server:
                 self._tree.hasten()
         self._signals += 1
         self._stop.set()
+
+
+async def _first(*waits: Awaitable[object], within_s: float | None = None) -> None:
+    """Wait for the first to be done, and end the others; raise what it raises."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _import_in_thread(name: str) -> None:
@@ -231,7 +311,7 @@ def run(
         server.attach(Connection(front, partial(StdioTransport, descriptors), buffer.take_unsent()))
         await server.serve()
 
-    asyncio.run(serve())
+    run_without_threads(serve())
 
 
 def open_logs(options: ServerOptions) -> None:

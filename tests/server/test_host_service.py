@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from greenroom.demo.script import Text, rule
 from greenroom.runtime.host_socket import ACTIVATED
 from tests.support.client import text
-from tests.support.host import PROGRAM_OF_HOST, TIMEOUT, SocketClient
+from tests.support.host import PROGRAM_OF_HOST, TIMEOUT, Host, SocketClient
 from tests.support.stage import Stage
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
@@ -59,6 +60,44 @@ def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: 
             host.kill()
             host.wait()
             early.leave()
+        assert os.path.exists(path), "it belongs to systemd, which listens on"
+    os.unlink(path)
+    (stage.runtime / "notify").unlink()
+
+
+def test_a_reloaded_service_has_a_new_main_process_at_the_same_socket(stage: Stage) -> None:
+    stage.play(HELLO)
+    parent = stage.runtime / "greenroom"
+    parent.mkdir(mode=0o700)
+    path = str(parent / ACTIVATED)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listening:
+        manager.bind(str(stage.runtime / "notify"))
+        manager.settimeout(TIMEOUT)
+        listening.bind(path)
+        listening.listen()
+        environment = stage.environment(LISTEN_FDS="1", NOTIFY_SOCKET=str(stage.runtime / "notify"))
+        with stage.log.open("ab") as log:
+            old = subprocess.Popen(
+                (sys.executable, "-I", "-c", ACTIVATE, str(listening.fileno()), *PROGRAM_OF_HOST),
+                env=environment,
+                pass_fds=(listening.fileno(),),
+                stderr=log,
+            )
+        assert manager.recv(4096).startswith(b"READY=1\n")
+        client = SocketClient(path)
+        client.initialize()
+        reloading = Host(stage, "--replace", "--background")
+        assert reloading.wait() == 0
+        told = dict(line.split(b"=", 1) for line in manager.recv(4096).split(b"\n"))
+        new = psutil.Process(int(told[b"MAINPID"]))
+        assert new.pid not in (old.pid, reloading.pid)
+        assert manager.recv(4096).startswith(b"READY=1\n"), "from the new main process"
+        assert text(client.result(client.codex("hello"))) == "Good day."
+        assert old.wait(TIMEOUT) == 0
+        new.terminate()
+        assert manager.recv(4096) == b"STOPPING=1"
+        psutil.wait_procs([new], TIMEOUT)
+        client.leave()
         assert os.path.exists(path), "it belongs to systemd, which listens on"
     os.unlink(path)
     (stage.runtime / "notify").unlink()

@@ -6,7 +6,7 @@ import httpx2
 
 from greenroom.demo.script import CommandStep, Quote, Text, rule
 from tests.support.client import Message, text, thread_id
-from tests.support.host import Host, hosting
+from tests.support.host import Host, SocketClient, hosting
 from tests.support.http_process import hosting_http
 from tests.support.model import Gate
 from tests.support.modern import META, VERSION, Modern
@@ -22,12 +22,13 @@ def arguments(stage: Stage, prompt: str = "touch") -> dict[str, Any]:
     return {"prompt": prompt, "cwd": stage.cwd, "approval-policy": "untrusted"}
 
 
-def asked(host: Host, stage: Stage, prompt: str = "touch") -> tuple[Modern, Message]:
+def asked(host: Host, stage: Stage, prompt: str = "touch") -> tuple[SocketClient, Message]:
     """Return a client whose call waits for its user, and the result that asks."""
-    client = Modern(host.connect(), ASKS)
+    raw = host.connect()
+    client = Modern(raw, ASKS)
     first = client.result(client.request("tools/call", {"name": "codex", "arguments": arguments(stage, prompt)}))
     assert first["resultType"] == "input_required", first
-    return client, first
+    return raw, first
 
 
 def next_round(stage: Stage, first: Message, prompt: str = "touch") -> dict[str, Any]:
@@ -44,7 +45,7 @@ def test_a_client_that_comes_back_on_another_connection_finds_its_call(stage: St
     stage.play(TOUCH)
     with hosting(stage) as host:
         client, first = asked(host, stage)
-        client.raw.leave()
+        client.leave()
         again = Modern(host.connect(), ASKS)
         result = again.result(again.request("tools/call", next_round(stage, first)))
         assert text(result) == "Done: "
@@ -60,13 +61,14 @@ def test_a_call_that_was_continued_elsewhere_lives_and_ends_with_that_connection
     stage.play(rule("slow", [CommandStep(("touch", "it"))], [gate.wait, Text("Never said.")]))
     with hosting(stage) as host:
         client, first = asked(host, stage, "slow")
-        other = Modern(host.connect(), ASKS)
+        raw = host.connect()
+        other = Modern(raw, ASKS)
         other.request("tools/call", next_round(stage, first, "slow"))
         stage.model.until(lambda now: now.requests == 2)
-        client.raw.leave()
+        client.leave()
         assert other.result(other.request("server/discover")), "the call goes on without the first connection"
         stage.model.until(lambda now: now.abandoned == 0)
-        other.raw.leave()
+        raw.leave()
         stage.model.until(lambda now: now.abandoned == 1)
         stage.model.open(gate)
 
@@ -75,7 +77,7 @@ def test_a_call_at_the_socket_is_continued_over_http(stage: Stage) -> None:
     stage.play(TOUCH)
     with hosting_http(stage) as served:
         client, first = asked(served.host, stage)
-        client.raw.leave()
+        client.leave()
         meta = {**META, "io.modelcontextprotocol/clientCapabilities": ASKS}
         message = {
             "jsonrpc": "2.0",

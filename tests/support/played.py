@@ -186,7 +186,7 @@ class PlayedEngine:
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self._born, self._exited, len(self._alive))
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = 1.0) -> None:
         for worker in self._alive.values():
             worker.close()
         self._context.destroy(linger=0)

@@ -11,6 +11,7 @@ from aiohttp import web
 from greenroom.config.http import MIB, HttpTable
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.http.event_log import EventLog
+from greenroom.supervisor.frontend.http.forwarder import Forwarder
 from greenroom.supervisor.frontend.http.guard import Guard
 from greenroom.supervisor.frontend.http.posted import (
     EVENT_STREAM,
@@ -48,6 +49,10 @@ class Endpoint:
 
     def __init__(self, guard: Guard, sessions: Sessions, stateless: StatelessClients, settings: HttpTable) -> None:
         self._guard, self._sessions, self._stateless, self._settings = guard, sessions, stateless, settings
+        self.elsewhere: Forwarder | None = None
+        """The way to another host, which replaces this one or is replaced by it."""
+        self.is_replaced = False
+        """Whether what begins belongs to the other host."""
         self._methods: Mapping[str, Handler] = {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -60,20 +65,29 @@ class Endpoint:
             method = self._methods.get(head.method)
             if method is None:
                 raise RefusedRequest(405, "Method Not Allowed", headers={"Allow": "GET, POST, DELETE"})
-            return await method(request, head)
+            response = await method(request, head)
         except RefusedRequest as refusal:
             return refusal_response(refusal)
+        if self.is_replaced:
+            response.force_close()
+        return response
 
     async def _post(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
         check_form(head)
         body = await self._read(request)
         posted = read_body(body)
         if is_stateless(head, posted):
+            if (other := self._other_for(head, posted)) is not None:
+                return await other.pass_on(request, body)
             return await self._post_stateless(request, head, posted)
         only = posted.only
         if isinstance(only, Request) and only.method == "initialize" and not head.one(SESSION_ID):
+            if self.is_replaced and (other := self._other(head)) is not None:
+                return await other.pass_on(request, body)
             return self._open(posted)
-        session = self._sessions.find(head)
+        session = await self._find(head)
+        if isinstance(session, Forwarder):
+            return await session.pass_on(request, body)
         session.check(head)
         session.enter()
         try:
@@ -138,7 +152,9 @@ class Endpoint:
     async def _get(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
         if not accepts(head, EVENT_STREAM):
             raise RefusedRequest(406, f"Not Acceptable: the header Accept must name {EVENT_STREAM}")
-        session = self._session_of(head)
+        session = await self._session_of(head)
+        if isinstance(session, Forwarder):
+            return await session.pass_on(request, None)
         session.enter()
         try:
             stream, after = session.resumed(head)
@@ -160,16 +176,46 @@ class Endpoint:
         await _end(response)
         return response
 
-    async def _delete(self, _: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
-        self._sessions.end(self._session_of(head))
+    async def _delete(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
+        session = await self._session_of(head)
+        if isinstance(session, Forwarder):
+            return await session.pass_on(request, None)
+        self._sessions.end(session)
         return web.Response(status=204, headers=NO_STORE)
 
-    def _session_of(self, head: RequestHead) -> Session:
+    async def _session_of(self, head: RequestHead) -> Session | Forwarder:
         if is_stateless(head, None):
             raise RefusedRequest(405, "Method Not Allowed: this revision has no sessions", headers={"Allow": "POST"})
-        session = self._sessions.find(head)
-        session.check(head)
+        session = await self._find(head)
+        if isinstance(session, Session):
+            session.check(head)
         return session
+
+    async def _find(self, head: RequestHead) -> Session | Forwarder:
+        """Return the session of a request, or the way to the host that has it. Raises `RefusedRequest`."""
+        while True:
+            try:
+                session = self._sessions.find(head)
+            except RefusedRequest as refusal:
+                other = self._other(head) if refusal.status == 404 else None
+                if other is None:
+                    raise
+                return other
+            if session.moved is None:
+                return session
+            await session.moved.wait()
+
+    def _other(self, head: RequestHead) -> Forwarder | None:
+        """Return the way to another host, if there is one, and the request does not come from there."""
+        return self.elsewhere if self.elsewhere is not None and Forwarder.may_pass(head) else None
+
+    def _other_for(self, head: RequestHead, posted: Posted) -> Forwarder | None:
+        """Return the same for a request without a session; `None` where it belongs here."""
+        other, only = self._other(head), posted.only
+        if other is None or not isinstance(only, Request):
+            return None
+        is_here = self._stateless.is_here(only)
+        return other if is_here is False or (is_here is None and self.is_replaced) else None
 
     def _form(self, session: Session) -> StreamForm:
         lifetime = self._settings.stream_lifetime_s if session.is_primed else 0.0

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
+from greenroom.supervisor.frontend.session_state import EventState, LogState
+
 OVERHEAD: Final = 150
 """Bytes that an event takes beside its text."""
 
@@ -152,6 +154,23 @@ class EventLog:
                 self._kept -= event.size
         while self._vital and self._vital[0].number <= self._furthest and self._is_old(self._vital[0], now):
             self._kept -= self._vital.popleft().size
+
+    def state(self, now: float) -> LogState:
+        """Return what is kept, for another process."""
+        events = [EventState(event.number, event.data, now - event.added, event.is_vital) for event in self]
+        age = now - self.finished_at if self.is_finished else None
+        return LogState(self.number, self._last, self._furthest, age, events)
+
+    def restore(self, state: LogState, now: float) -> None:
+        """Go on from what another process has kept."""
+        for event in state.events:
+            size = len(event.data) + OVERHEAD
+            self._total += size
+            self._kept += size
+            self._events.append(Event(event.number, event.data, now - event.age, event.is_vital, self._total))
+        self._last, self._furthest = state.last, state.furthest
+        if state.finished_age is not None:
+            self.finish(now - state.finished_age)
 
     def __iter__(self) -> Iterator[Event]:
         """Return what is kept, oldest first."""

@@ -5,6 +5,7 @@ Parsing is left to aiohttp, in its strict form; what it refuses is answered with
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,7 @@ from greenroom.config.http import KIB, MIB, HttpTable
 from greenroom.protocol.errors import StartError
 from greenroom.supervisor.frontend.http.address import Address, Names
 from greenroom.supervisor.frontend.http.endpoint import PATH, Endpoint
+from greenroom.supervisor.frontend.http.forwarder import Forwarder
 from greenroom.supervisor.frontend.http.guard import Guard
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.responses import refusal_response
@@ -36,6 +38,8 @@ LINGER: Final = 2.0
 USER_TIMEOUT_MS: Final = 45_000
 """Milliseconds after which a peer that acknowledges nothing is taken for gone."""
 BACKLOG: Final = 128
+PASSED_ON: Final = "http"
+"""The name of the Unix socket at which another host passes requests on."""
 
 
 class HttpListener:
@@ -48,17 +52,33 @@ class HttpListener:
         token: str,
         make_front: Callable[[], Front],
         on_listening: Callable[[Address], None] = lambda _: None,
+        listening: socket.socket | None = None,
     ) -> None:
-        """`on_listening` is called with the address once it is bound."""
+        """`on_listening` is called with the address once it is bound; `listening` is bound to it already."""
         self._settings, self._address, self._token = settings, address, token
         self._make_front, self._on_listening = make_front, on_listening
+        self._listening: socket.socket | None = listening
+        self._path = ""
+        self._local: asyncio.Server | None = None
+        self._endpoint: Endpoint | None = None
+        self._forwarders: list[Forwarder] = []
+        self._stateless: StatelessClients | None = None
         self._tcp: asyncio.Server | None = None
         self._web: HttpServer | None = None
         self._sessions: Sessions | None = None
 
     async def start(self, intake: ClientIntake) -> None:
         """Listen. Raises `StartError`."""
-        listening = _bound(self._address)
+        await self.prepare(intake)
+        if self._tcp is not None:
+            await self._tcp.start_serving()
+            self._on_listening(self.address)
+
+    async def prepare(self, intake: ClientIntake) -> None:
+        """Do all of `start` that can fail, and accept no client yet. Raises `StartError`."""
+        if self._tcp is not None:
+            return
+        listening = self._listening or _bound(self._address)
         address = Address(self._address.host, listening.getsockname()[1])
         settings = self._settings
         limits = StreamLimits(
@@ -72,11 +92,70 @@ class HttpListener:
             settings.open_requests,
             settings.session_idle_s,
         )
-        stateless = StatelessClients(self._make_front, intake, settings.stateless_requests)
+        self._stateless = stateless = StatelessClients(self._make_front, intake, settings.stateless_requests)
         guard = Guard(Names(address, settings.hosts, settings.origins), self._token)
-        self._web = HttpServer(Endpoint(guard, self._sessions, stateless, settings), settings)
-        self._tcp = await asyncio.get_running_loop().create_server(self._web, sock=listening, backlog=BACKLOG)
-        self._on_listening(address)
+        self._endpoint = Endpoint(guard, self._sessions, stateless, settings)
+        self._web = HttpServer(self._endpoint, settings)
+        self._address = address
+        self._tcp = await asyncio.get_running_loop().create_server(
+            self._web, sock=listening, backlog=BACKLOG, start_serving=False
+        )
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; with the port once that is bound."""
+        return self._address
+
+    @property
+    def descriptor(self) -> int:
+        """The listening socket."""
+        return -1 if self._tcp is None else self._tcp.sockets[0].fileno()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether neither a session is open, nor a request without one, nor a connection on which one may come."""
+        is_open = self._sessions or (self._web is not None and self._web.remote)
+        return not is_open and (self._stateless is None or not self._stateless.streams.open_requests)
+
+    def pass_on(self, path: str, *, is_replaced: bool) -> None:
+        """Pass on to another host what belongs to it; `is_replaced`: so does everything that begins."""
+        if self._endpoint is not None:
+            self._endpoint.elsewhere = Forwarder(path)
+            self._forwarders.append(self._endpoint.elsewhere)
+            self._endpoint.is_replaced = is_replaced
+
+    def pass_nothing_on(self) -> None:
+        """Serve everything here: the other host has ended."""
+        if self._endpoint is not None:
+            self._endpoint.is_replaced = False
+            self._endpoint.elsewhere = None
+        self.sessions.keep_all()
+
+    async def take_passed_on(self, directory: str) -> str:
+        """Take what another host passes on, at a Unix socket in a directory; return the path of that."""
+        if self._web is not None and self._local is None:
+            self._path = os.path.join(directory, PASSED_ON)
+            self._local = await asyncio.get_running_loop().create_unix_server(self._web, self._path)
+        return self._path
+
+    def release(self) -> None:
+        """Accept no more, and leave the socket to another process."""
+        if self._tcp is not None:
+            self._tcp.close()
+
+    async def drained(self) -> None:
+        """Return: it has nothing that goes on by itself."""
+
+    @property
+    def sessions(self) -> "Sessions":
+        """The sessions. To be asked for only once it is prepared."""
+        assert self._sessions is not None, "sessions are made in `prepare`"
+        return self._sessions
+
+    def let_go(self) -> None:
+        """End what requests without a session share, if none is open."""
+        if self._stateless is not None:
+            self._stateless.let_go()
 
     def stop(self) -> None:
         """Take in no more clients; sessions that are open are served on, also over new connections."""
@@ -87,8 +166,11 @@ class HttpListener:
         """Listen no more, and close connections once they have sent what they are sending."""
         if self._sessions is not None:
             self._sessions.close()
-        if self._tcp is not None:
-            self._tcp.close()
+        for listening in (self._tcp, self._local):
+            if listening is not None:
+                listening.close()
+        for forwarder in self._forwarders:
+            await forwarder.close()
         if self._web is not None:
             self._web.pre_shutdown()
 
@@ -109,6 +191,8 @@ class HttpServer(web.Server):
         self._header_s = settings.header_timeout_s
         self._running = asyncio.get_running_loop()
         self._open = 0
+        self.remote: set[web.RequestHandler] = set()
+        """The connections, but for those of another host of the home."""
 
     def __call__(self) -> web.RequestHandler:
         return HttpConnection(
@@ -129,7 +213,10 @@ class HttpServer(web.Server):
         super().connection_made(handler, transport)
         self._open += 1
         connected = transport.get_extra_info("socket")
-        if connected is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        if connected is None or connected.family == socket.AF_UNIX:
+            return
+        self.remote.add(handler)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         if self._open > self._most:
             log.warning("a connection over HTTP is closed: %d are open (greenroom.http.connections)", self._most)
@@ -138,6 +225,7 @@ class HttpServer(web.Server):
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Count the end of a connection."""
         self._open -= 1
+        self.remote.discard(handler)
         super().connection_lost(handler, exc)
 
     def _request(

@@ -14,6 +14,7 @@ from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.request_head import LAST_EVENT_ID, VERSION, RequestHead
 from greenroom.supervisor.frontend.http.streams import ClientStreams, StreamLimits
 from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.frontend.session_state import SessionState
 
 SessionId = NewType("SessionId", str)
 
@@ -41,6 +42,8 @@ class Session:
         self._front = front
         self._most_requests = most_requests
         self._loop = asyncio.get_running_loop()
+        self.moved: asyncio.Event | None = None
+        """Set once another process has taken the session over, or has failed to; `None` while it is served here."""
         self._visits = 0
         self._left_at = self._loop.time()
         front.channel.send_in_streams(self.streams)
@@ -115,6 +118,20 @@ class Session:
         if stream is None:
             raise RefusedRequest(410, "Gone: the stream of this event is not kept any more")
         return stream, event_id.number
+
+    def state(self) -> SessionState | None:
+        """Return the state in which another process serves it on; `None` while something of it is open."""
+        front = self._front.state() if self.streams.is_at_rest else None
+        if front is None or not self.streams.is_at_rest:
+            return None
+        next_stream, logs = self.streams.state()
+        return SessionState(self.id, front, next_stream, self.idle_s(), logs)
+
+    def resume(self, state: SessionState) -> None:
+        """Serve a session on as another process has left it; to be called before its `connection` is attached."""
+        self._front.resume(state.front)
+        self.streams.restore(state.next_stream, state.logs)
+        self._left_at -= state.idle_s
 
     def end(self) -> None:
         """End it: the client has left, and will not come back."""

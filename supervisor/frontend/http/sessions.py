@@ -14,6 +14,7 @@ from greenroom.supervisor.frontend.http.session import OVERLOADED, Session, Sess
 from greenroom.supervisor.frontend.http.streams import StreamLimits
 from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.mcp.front import Front
+from greenroom.supervisor.frontend.session_state import SessionState
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,36 @@ class Sessions:
         if session is None:
             raise RefusedRequest(404, "Not Found: this session does not exist, or has ended; begin with initialize")
         return session
+
+    def take_over(self, state: SessionState) -> None:
+        """Serve a session of another process on."""
+        session = Session(SessionId(state.id), self._make_front(), self._limits, self._most_requests, self._closed)
+        session.resume(state)
+        self._table[session.id] = session
+        self._intake.attach(session.connection())
+
+    def give_away(self) -> list[SessionState]:
+        """Return those at rest, for another process; requests for them wait until `given`."""
+        states: list[SessionState] = []
+        for session in self._table.values():
+            if session.moved is None and (state := session.state()) is not None:
+                session.moved = asyncio.Event()
+                states.append(state)
+        return states
+
+    def given(self, session_id: str) -> None:
+        """End a session here, which another process serves on."""
+        session = self._table.get(SessionId(session_id))
+        if session is not None and session.moved is not None:
+            self.end(session)
+            session.moved.set()
+
+    def keep_all(self) -> None:
+        """Serve on those that were to be given away: the other process is gone."""
+        for session in self._table.values():
+            if session.moved is not None:
+                moved, session.moved = session.moved, None
+                moved.set()
 
     def end(self, session: Session) -> None:
         """End a session, and the calls under way in it."""

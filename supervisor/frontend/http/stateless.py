@@ -15,8 +15,10 @@ import msgspec
 
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, Notification, Request, encode
 from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
+from greenroom.protocol.mcp.request_state import run_named
 from greenroom.protocol.mcp.stateless import UNSUPPORTED_VERSION, VERSIONS, EnvelopeError, read_envelope
 from greenroom.protocol.methods import FOREIGN_TO_STATELESS
+from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.http.event_log import EventLog
 from greenroom.supervisor.frontend.http.posted import Posted
@@ -68,12 +70,41 @@ class StatelessClients:
             params = encode({"requestId": request.id, "reason": "the connection was closed"})
             self._shared_front().take(Notification("notifications/cancelled", params))
 
+    def is_here(self, request: Request) -> bool | None:
+        """Tell whether what a request continues is in this process; `None` where it continues nothing."""
+        params = _continued(request.params)
+        if request.method == "tools/call" and params.request_state is not None:
+            run = run_named(params.request_state)
+            return None if run is None else run == runs.THIS
+        if request.method.startswith("tasks/") and params.task_id is not None:
+            return self._shared_front().holds_task(params.task_id)
+        return None
+
+    def let_go(self) -> None:
+        """End the connection that the requests share, if none is open; the next one makes another."""
+        if self._front is not None and not self.streams.open_requests:
+            self.streams.end()
+            self.streams = ClientStreams(NOTHING_KEPT, is_shared=True)
+            self._front = None
+
     def _shared_front(self) -> Front:
         if self._front is None:
             self._front = self._make_front()
             self._front.channel.send_in_streams(self.streams)
             self._intake.attach(Connection(self._front, self.streams.open_transport))
         return self._front
+
+
+class _Continued(msgspec.Struct):
+    request_state: str | None = msgspec.field(default=None, name="requestState")
+    task_id: str | None = msgspec.field(default=None, name="taskId")
+
+
+def _continued(params: bytes | None) -> _Continued:
+    try:
+        return msgspec.json.decode(params or b"{}", type=_Continued)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Continued()
 
 
 def check_request(head: RequestHead, request: Request) -> None:

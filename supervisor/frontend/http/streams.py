@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from greenroom.protocol.jsonrpc import RequestId
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.http.event_log import Event, EventLog
+from greenroom.supervisor.frontend.session_state import LogState
 from greenroom.supervisor.frontend.stdio import HIGH_WATER, INPUT_STOP, LOW_WATER, StdioStatistics
 
 log = logging.getLogger(__name__)
@@ -181,6 +182,25 @@ class ClientStreams:
             if is_old or place < beyond or total > self._limits.total_bytes:
                 total -= stream.kept
                 self.forget(stream)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no request is open and no answer is being sent."""
+        return not self._open and not self._readers.keys() - {STANDING}
+
+    def state(self) -> tuple[int, list[LogState]]:
+        """Return the number of the next stream and what is kept of all, for another process."""
+        now = self._loop.time()
+        self.tidy()
+        return self._next, [stream.state(now) for stream in self._logs.values()]
+
+    def restore(self, next_stream: int, logs: Sequence[LogState]) -> None:
+        """Go on from what another process has kept."""
+        now, limits = self._loop.time(), self._limits
+        for state in logs:
+            stream = self._logs.setdefault(state.number, EventLog(state.number, limits.stream_bytes, limits.stream_s))
+            stream.restore(state, now)
+        self._next = next_stream
 
     def end(self) -> None:
         """Tell the connection that the client has left."""

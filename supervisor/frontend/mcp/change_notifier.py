@@ -25,6 +25,16 @@ class ChangeNotifier:
         self._read: set[ListName] = set()
         self._subscribed: set[str] = set()
 
+    @property
+    def lists(self) -> tuple[ListName, ...]:
+        """The lists that the client has read since it was last told of a change."""
+        return tuple(sorted(self._read))
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The resources to which the client has subscribed."""
+        return tuple(sorted(self._subscribed))
+
     def note_reading(self, name: ListName) -> None:
         """Note that the client has read a list."""
         self._read.add(name)

@@ -46,6 +46,8 @@ class ClientLog(logging.Handler):
         self._allowance = float(BURST)
         self._counted_at = self._loop.time()
         self._left_out = 0
+        self.wanted: LogLevel | None = None
+        """The level that the client has asked for; `None`: it has not."""
         self.handlers: Mapping[str, Callable[[Request], None]] = requests.handlers(
             {"logging/setLevel": self._set_level}
         )
@@ -62,13 +64,18 @@ class ClientLog(logging.Handler):
         logging.getLogger().removeHandler(self)
         super().close()
 
-    async def _set_level(self, request: Request) -> Answer:
-        self.setLevel(LEVELS[decode(request, LevelParams, b"{}").level])
+    def listen(self, level: LogLevel) -> None:
+        """Send what is logged from a level on."""
+        self.wanted = level
+        self.setLevel(LEVELS[level])
         root = logging.getLogger()
         root.addHandler(self)
         root.setLevel(
             min(root.level, self.level)
         )  # other handlers have levels of their own (`greenroom.runtime.logfile`)
+
+    async def _set_level(self, request: Request) -> Answer:
+        self.listen(decode(request, LevelParams, b"{}").level)
         return Answer()
 
     def _send(self, level: LogLevel, logger: str, data: Mapping[str, object]) -> None:

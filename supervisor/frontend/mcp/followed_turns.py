@@ -76,7 +76,7 @@ class FollowedTurns:
         finished = None if kept is None or kept.conversation_id != conversation_id else finished_turn(kept)
         if story is None:
             return finished
-        runs_elsewhere = story.entry.writer is not None and conversation is None
+        runs_elsewhere = story.entry.writer is not None and (conversation is None or conversation.worker_id is None)
         return latest(finished, saved_turn(story.log, call_id, runs_elsewhere))
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from greenroom.protocol.mcp.stateless import RequestEnvelope
     from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.host import ConversationHost
+    from greenroom.supervisor.frontend.mcp.front_state import FrontState
     from greenroom.supervisor.frontend.mcp.services import McpServices
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Front:
         self._handshake: mcp.InitializeParams | None = None
         self._client_info: mcp.ClientInfo | None = None
         self._version: str | None = None
+        self._initialize_params: bytes | None = None
+        self._resumed: FrontState | None = None
         self._services: McpServices | None = None
         self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
@@ -131,9 +134,34 @@ class Front:
 
         self._services = McpServices(self.channel, host, self.can_ask, lambda: self._version)
         self._methods |= {**self._services.handlers, "tools/call": self._call_tool}
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            self._services.resume(resumed)
         for request in self._early:
             self._dispatch(request)
         self._early.clear()
+        if resumed is not None and resumed.received:
+            self.receive(resumed.received)
+
+    def holds_task(self, task_id: str) -> bool:
+        """Tell whether a task is under way in this process."""
+        return self._services is not None and self._services.holds_task(task_id)
+
+    def state(self) -> "FrontState | None":
+        """Return the state in which another process serves the client on; `None` while something of it is open."""
+        services, received = self._services, self._peer.unfinished
+        if services is None or received is None or not services.is_at_rest():
+            return None
+        services.end_streams()
+        return services.state(self._initialize_params, self._peer.next_id, received)
+
+    def resume(self, state: "FrontState") -> None:
+        """Serve a client on as another process has left it. To be called before `attach`, and before it is read."""
+        if state.initialize is not None:
+            self._accept(mcp.decode_initialize(state.initialize))
+            self._initialize_params = state.initialize
+        self._peer.continue_from(state.next_id)
+        self._resumed = state
 
     async def stop(self, reason: str) -> None:
         """Answer with an error what came before `attach`, and whatever is being worked on outside conversations."""
@@ -205,12 +233,17 @@ class Front:
         if self._handshake is not None:
             self.channel.fail(request, INVALID_REQUEST, "initialize called more than once")
             return
-        params = read_params(request, mcp.decode_initialize)
+        version = self._accept(read_params(request, mcp.decode_initialize))
+        self._initialize_params = request.params
+        self.channel.respond(request, mcp.initialize_result(version, __version__, self.channel.user_agent))
+
+    def _accept(self, params: mcp.InitializeParams) -> str:
+        """Agree on the revision, and return it."""
         self._handshake, self._client_info = params, params.client_info
         self._version = version = mcp.negotiate(params.protocol_version)
         self._peer.accept_batches = version in mcp.BATCH_VERSIONS
         self._peer.drops_events = mcp.drops_events(params)
-        self.channel.respond(request, mcp.initialize_result(version, __version__, self.channel.user_agent))
+        return version
 
     def _discover(self, request: Request) -> None:
         from greenroom.protocol.mcp.stateless import discover_result

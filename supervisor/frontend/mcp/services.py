@@ -21,6 +21,7 @@ from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
@@ -51,7 +52,7 @@ class McpServices:
     ) -> None:
         options, conversations, jobs, broker = host.options, host.conversations, host.jobs, host.tree.broker
         home, limits = options.codex_home, options.limits
-        self._host = host
+        self._host, self._channel = host, channel
         self._reading = RequestQueue(channel)
         self._jobs = RequestQueue(channel, WAITING)
         self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
@@ -124,6 +125,37 @@ class McpServices:
     def answer(self, response: Response) -> bool:
         """Handle the client's answer to a question; return whether the question exists."""
         return self._elicitor.answer(response)
+
+    def holds_task(self, task_id: str) -> bool:
+        """Tell whether a task is under way in this process."""
+        return self._tasks.holds(task_id)
+
+    def is_at_rest(self) -> bool:
+        """Tell whether nothing is open but streams of notifications, which the client opens again."""
+        return (
+            self._channel.peer.open_requests == self._subscriptions.open_streams
+            and self.tool_calls.is_at_rest
+            and not self._elicitor.open_questions
+            and not self._host.conversations.is_busy_for(self._channel)
+        )
+
+    def end_streams(self) -> None:
+        """End the streams of notifications."""
+        self._subscriptions.close()
+
+    def state(self, initialize: bytes | None, next_id: int, received: bytes) -> FrontState:
+        """Return the state of the client, which is at rest."""
+        lists, resources = self._notifier.lists, self._notifier.resources
+        return FrontState(initialize, self._channel.cwd, next_id, received, self._log.wanted, lists, resources)
+
+    def resume(self, state: FrontState) -> None:
+        """Serve a client on as another process has left it."""
+        for name in state.lists:
+            self._notifier.note_reading(name)
+        for uri in state.resources:
+            self._notifier.subscribe(uri)
+        if state.log_level is not None:
+            self._log.listen(state.log_level)
 
     async def stop(self, reason: str) -> None:
         """Stop notifications, and answer what is being worked on outside conversations."""

@@ -29,6 +29,11 @@ class Subscriptions:
         self._streams: dict[RequestId, tuple[Request, Filter]] = {}
         self.handlers = {"subscriptions/listen": self._listen}
 
+    @property
+    def open_streams(self) -> int:
+        """Number of streams."""
+        return len(self._streams)
+
     def cancel(self, request_id: RequestId) -> None:
         """End a stream that its client has cancelled; in its era the request is then not answered."""
         if (stream := self._streams.pop(request_id, None)) is not None:

@@ -49,6 +49,10 @@ class Tasks:
         """Number of tasks under way that this client has made."""
         return sum(live.owner is self._channel for live in self._keeper.live.values())
 
+    def holds(self, task_id: str) -> bool:
+        """Tell whether a task is under way in this process."""
+        return task_id in self._keeper.live
+
     def watch(self, call: MultiRoundCall) -> asyncio.TimerHandle:
         """Make a call a task if it takes long."""
         return asyncio.get_running_loop().call_later(self._timeout, self._adopt, call)

@@ -67,6 +67,11 @@ class ToolCallHandler:
         """Number of calls that wait for their answer or their next round, or continue as tasks."""
         return len(self._open) + self._rounds.parted + self._tasks.live
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether neither a call is open nor a turn under way that this connection has started and may ask about."""
+        return not self.open_calls and not self._mine
+
     def call(self, request: Request, params: CallToolParams) -> None:
         """Start a call of an existing tool, or continue it. It is answered exactly once, now or later."""
         if isinstance(params, RoundParams) and params.request_state is not None:

@@ -79,7 +79,7 @@ class StubEngine:
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(len(self.specs), 0, 0)
 
-    async def close(self) -> None:
+    async def close(self, within_s: float) -> None:
         pass
 
 

@@ -263,7 +263,7 @@ def test_an_instance_that_cannot_be_seen_is_served_all_the_same(
 @given(data=st.binary(max_size=200))
 def test_no_bytes_make_it_fail(tmp_path: Path, data: bytes) -> None:
     stage = Stage(str(tmp_path))
-    assert isinstance(asyncio.run(stage.server.answer(data)), ActionRefused | ActionDone | Reported)
+    assert isinstance(asyncio.run(stage.server.answer(data, os.getpid())), ActionRefused | ActionDone | Reported)
 
 
 @given(st.sampled_from((InterruptConversation, KillConversation)), st.text())

@@ -1,0 +1,1 @@
+"""A new host takes over from the one that runs, with its sockets, its lock, its conversations and its clients."""
