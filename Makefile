@@ -16,7 +16,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak docs lock clean
+.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos docs lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
@@ -64,6 +64,10 @@ bench: setup ## Measure the budgets, with the reference if it is available. ARGS
 
 soak: setup ## Run very many conversations, kill their processes, and check for leaks. Takes some ten minutes.
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)
+
+chaos: setup ## Kill clients, workers and hosts at random for a minute, over all transports; SEED=N repeats a run.
+	@echo 'To repeat this run: make chaos SEED=$(SEED)'
+	@GREENROOM_SOAK=1 GREENROOM_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos/test_host_under_fire.py $(ARGS)
 
 docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/approvals.py

@@ -1,109 +1,124 @@
 """A host whose clients and workers are killed at random, while others are idle, silent, deaf or send rubbish.
 
-Every request of a living client is answered once, and nothing is left. With `GREENROOM_SOAK=1` it goes on for a minute.
+Clients come over the Unix socket and over HTTP. In the middle of it the host is replaced by another. Every request of a
+living client is answered once, and nothing is left. `make chaos` lets it go on for a minute.
 """
 
 import os
 import random
 import signal
-import threading
 import time
-from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import psutil
+import pytest
 
 from greenroom.demo.script import Deltas, Text, Think, rule
-from tests.support.client import EndOfOutputError, thread_id
+from tests.support.fire import Honest, HttpCaller, HttpTrouble, SocketCaller, trouble_at_the_socket
 from tests.support.host import Host, SocketClient, hosting
+from tests.support.http_process import HttpHost, hosting_http
 from tests.support.stage import Stage
 
-SECONDS: Final = 60.0 if os.environ.get("GREENROOM_SOAK") == "1" else 15.0
-IDLE: Final = 200
-HONEST: Final = 6
+IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
+SECONDS: Final = 60.0 if IS_LONG else 10.0
+REPLACEMENTS: Final = 5 if IS_LONG else 1
+IDLE: Final = 100
+"""Idle clients of each transport."""
+HONEST: Final = 3
+"""Honest clients of each transport."""
+SETTINGS: Final = ("greenroom.max_clients=400", "greenroom.first_line_timeout_s=5", "greenroom.http.header_timeout_s=5")
 RULES: Final = (
     rule("think", [Think(0.05), Text("Thought.")]),
     rule("talk", [Deltas(200, "word ", whole="Done.")]),
 )
 
 
-class Honest(threading.Thread):
-    """Makes one call after the other, and counts the answers of each."""
+class Fire:
+    """What happens to one home."""
 
-    def __init__(self, host: Host, seed: int, end: float) -> None:
-        super().__init__(name=f"client {seed}")
-        self._client = host.client()
-        self._random = random.Random(seed)
-        self._end = end
-        self.answered = 0
-        self.fault = ""
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self.stage, self.rand = stage, random.Random(seed)
+        self._words = [word for setting in SETTINGS for word in ("-c", setting)]
+        self._stack = ExitStack()
+        self.served: HttpHost = self._stack.enter_context(hosting_http(stage, *self._words))
+        self.hosts: list[Host] = [self.served.host]
+        self._trouble = HttpTrouble(self.served)
+        self.witness = self.hosts[0].client()
+        self._replaced_at = 0.0
 
-    def run(self) -> None:
-        try:
-            self._talk()
-        except (AssertionError, TimeoutError, EndOfOutputError, KeyError) as error:
-            self.fault = repr(error)
+    def trouble(self) -> None:
+        """Let a client come that is no good."""
+        if self.rand.random() < 0.5:
+            trouble_at_the_socket(self.hosts[-1], self.rand)
+        else:
+            self._trouble.come(self.rand)
 
-    def _talk(self) -> None:
-        thread: str | None = None
-        while time.monotonic() < self._end:
-            prompt = self._random.choice(("think", "talk"))
-            call = self._client.codex(prompt) if thread is None else self._client.reply(thread, prompt)
-            result = self._client.result(call, within=60)
-            thread = None if self._random.random() < 0.3 else thread_id(result)
-            self.answered += 1
-        ids = Counter(message["id"] for message in self._client.answers() if "id" in message)
-        assert set(ids.values()) == {1}, "each request is answered once"
+    def kill_a_worker(self) -> None:
+        workers = [worker for host in self.hosts if host.process.poll() is None for worker in host.workers()]
+        if workers:
+            with suppress(psutil.NoSuchProcess):
+                self.rand.choice(workers).send_signal(signal.SIGKILL)
 
+    def replace(self) -> None:
+        """Replace the host by another."""
+        new = self._stack.enter_context(hosting(self.stage, "--replace", *self._words))
+        new.await_socket()
+        self.hosts.append(new)
 
-def troublemaker(host: Host, rand: random.Random) -> None:
-    """Come as a client that is no good, and go."""
-    client = SocketClient(host.path)
-    with suppress(BrokenPipeError, ConnectionResetError):
-        match rand.randrange(5):
-            case 0:
-                client.send_bytes(rand.randbytes(2_000) + b"\n")
-            case 1:
-                client.send_bytes(b'{"protocol":"mcp","vers')
-            case 2:
-                client.send_bytes(b'{"protocol":"mcp","version":1}\n' + b"[" * 10_000 + b"\n")
-            case 3:  # leaves in the middle of a turn
-                client.send_bytes(b'{"protocol":"mcp","version":1}\n')
-                client.codex("talk")
-            case _:  # asks, and reads nothing
-                for _ in range(20):
-                    client.codex("talk")
-    client.leave()
+    def close(self) -> list[int]:
+        """End everything, and return the exit codes of the hosts."""
+        self._trouble.close()
+        self._stack.close()
+        return [host.process.returncode for host in self.hosts]
 
 
-def kill_a_worker(host: Host, rand: random.Random) -> None:
-    workers = host.workers()
-    if workers:
-        with suppress(psutil.NoSuchProcess):
-            rand.choice(workers).send_signal(signal.SIGKILL)
-
-
+@pytest.mark.timeout(300)
 def test_every_request_of_a_living_client_is_answered_once_whatever_happens_to_others(stage: Stage) -> None:
+    seed = int(os.environ.get("GREENROOM_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"GREENROOM_SEED={seed}")
     stage.play(*RULES)
-    rand = random.Random(14)
-    with hosting(stage, "-c", "greenroom.max_clients=400", "-c", "greenroom.first_line_timeout_s=5") as host:
-        witness = host.client()
-        idle = [host.connect() for _ in range(IDLE)]
-        assert all(client.say_hello()["ok"] for client in idle)
-        end = time.monotonic() + SECONDS
-        honest = [Honest(host, seed, end) for seed in range(HONEST)]
-        for one in honest:
-            one.start()
-        while time.monotonic() < end:
-            troublemaker(host, rand)
-            if rand.random() < 0.3:
-                kill_a_worker(host, rand)
-            assert witness.ask("ping", within=20)["result"] == {}
-        for one in honest:
-            one.join(120)
-        assert [(one.is_alive(), one.fault) for one in honest] == [(False, "")] * HONEST
-        assert all(one.answered for one in honest)
-        for client in idle:
-            assert client.ask("ping")["result"] == {}
-    assert host.process.returncode == 0
+    fire = Fire(stage, seed)
+    try:
+        rage(fire)
+    finally:
+        codes = fire.close()
+    assert codes == [0] * (REPLACEMENTS + 1)
+
+
+def rage(fire: Fire) -> None:
+    rand, host, served = fire.rand, fire.hosts[0], fire.served
+    idle = [host.connect() for _ in range(IDLE)]
+    assert all(client.say_hello()["ok"] for client in idle)
+    sessions = [HttpCaller(served, rand) for _ in range(IDLE)]
+    end = time.monotonic() + SECONDS
+    makers: list[Callable[[int], Honest]] = [
+        lambda seed: Honest(SocketCaller(host), seed, end),
+        lambda seed: Honest(HttpCaller(served, random.Random(seed)), seed, end),
+    ]
+    honest = [make(rand.randrange(2**32)) for make in makers for _ in range(HONEST)]
+    for one in honest:
+        one.start()
+    due = [end - SECONDS * (number + 1) / (REPLACEMENTS + 1) for number in range(REPLACEMENTS)]
+    while time.monotonic() < end:
+        fire.trouble()
+        if rand.random() < 0.3:
+            fire.kill_a_worker()
+        if due and time.monotonic() >= due[-1]:
+            due.pop()
+            fire.replace()
+        assert fire.witness.ask("ping", within=20)["result"] == {}
+    for one in honest:
+        one.join(120)
+    assert [(one.is_alive(), one.fault) for one in honest] == [(False, "")] * len(honest)
+    assert all(one.answered for one in honest)
+    check_idle(idle, sessions)
+
+
+def check_idle(idle: list[SocketClient], sessions: list[HttpCaller]) -> None:
+    for client in idle:
+        assert client.ask("ping")["result"] == {}
+    for session in sessions:
+        session.ping()
+        session.close()
