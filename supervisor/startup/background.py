@@ -12,24 +12,24 @@ def start_in_background() -> Callable[[], None] | int:
 
     That is 0 once the other process is ready, else its own. To be called before anything else is started.
     """
-    told, tell = os.pipe()
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(reader)
         os.setsid()
-        return lambda: _say_ready(tell)
-    os.close(tell)
-    with os.fdopen(told, "rb") as waiting:
+        return lambda: _report_ready(writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as waiting:
         if waiting.read(1) == _READY:
             return 0
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) or 1
 
 
-def _say_ready(tell: int) -> None:
+def _report_ready(writer: int) -> None:
     try:
-        os.write(tell, _READY)
+        os.write(writer, _READY)
     except OSError:  # nobody waits for it any more
         return
     finally:
-        os.close(tell)
+        os.close(writer)

@@ -109,7 +109,7 @@ def test_a_new_host_that_fails_leaves_the_old_one_serving(stage: Stage) -> None:
         refused = Host(stage, "--replace", "--http", "nowhere.invalid:1")
         assert refused.wait() == 1
         with Asker(stage, old) as asker:
-            assert asker.ask()["say"] == "offer"
+            assert asker.ask()["type"] == "offer"
             assert len(asker.descriptors) == 2
             second = Host(stage, "--replace")
             assert second.wait() == 1

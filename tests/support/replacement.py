@@ -25,13 +25,13 @@ class Asker:
 
     def ask(self, version: int = 1, program: str = "0.0") -> dict[str, Any]:
         """Ask to take over, and return the answer."""
-        self.say(do="hand_over", version=version, program=program)
-        return self.hear()
+        self.send(do="hand_over", version=version, program=program)
+        return self.receive()
 
-    def say(self, **members: object) -> None:
+    def send(self, **members: object) -> None:
         self._socket.sendall(json.dumps(members).encode() + b"\n")
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Return the next message; empty at the end."""
         while b"\n" not in self._received:
             data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 16)

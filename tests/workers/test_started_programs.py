@@ -57,6 +57,7 @@ KNOWN = {
     "supervisor/processes/fork_server.py:ForkServer._fork": FORK,
     "supervisor/processes/broker_process.py:BrokerProcess.start": OWN,
     "supervisor/processes/worker_supply.py:WorkerSupply.start": OWN,
+    "supervisor/startup/background.py:start_in_background": FORK,
     "workers/conversation/notifier.py:Notifier._start": USER,
     "workers/exec/starter.py:GroupStarter.start": COMMAND,
     "workers/git.py:Git.__init__": CONFINED,

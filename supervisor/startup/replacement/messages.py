@@ -20,7 +20,7 @@ LONGEST: Final = 256 * 1024 * 1024
 """Bytes of a line. The longest are the conversations of a host, and the events that a session keeps."""
 
 
-class Offer(msgspec.Struct, frozen=True, tag_field="say", tag="offer"):
+class Offer(msgspec.Struct, frozen=True, tag_field="type", tag="offer"):
     """Old to new: what the new one would get. With the descriptors of the lock, the Unix socket and, with HTTP, TCP."""
 
     program: str
@@ -33,14 +33,14 @@ class Offer(msgspec.Struct, frozen=True, tag_field="say", tag="offer"):
     """The address of the service manager that watches the old host."""
 
 
-class Take(msgspec.Struct, frozen=True, tag_field="say", tag="take"):
+class Take(msgspec.Struct, frozen=True, tag_field="type", tag="take"):
     """New to old: it takes over now."""
 
     http_socket: str = ""
     """Path of a Unix socket for HTTP requests that belong to the new host; empty: it serves none."""
 
 
-class Taken(msgspec.Struct, frozen=True, tag_field="say", tag="taken"):
+class Taken(msgspec.Struct, frozen=True, tag_field="type", tag="taken"):
     """Old to new: it accepts no more clients, and holds neither sockets nor lock any more."""
 
     run: str
@@ -53,13 +53,13 @@ class Taken(msgspec.Struct, frozen=True, tag_field="say", tag="taken"):
     """Path of a Unix socket for HTTP requests that belong to the old host; empty: it serves none."""
 
 
-class Want(msgspec.Struct, frozen=True, tag_field="say", tag="want"):
+class Want(msgspec.Struct, frozen=True, tag_field="type", tag="want"):
     """Either: a conversation is wanted (`…conversations.claims`)."""
 
     id: ConversationId
 
 
-class Give(msgspec.Struct, frozen=True, tag_field="say", tag="give"):
+class Give(msgspec.Struct, frozen=True, tag_field="type", tag="give"):
     """Either: a conversation now belongs to the other host."""
 
     id: ConversationId
@@ -67,26 +67,26 @@ class Give(msgspec.Struct, frozen=True, tag_field="say", tag="give"):
     """What the host remembers of it, if anything."""
 
 
-class MovedClient(msgspec.Struct, frozen=True, tag_field="say", tag="client"):
+class MovedClient(msgspec.Struct, frozen=True, tag_field="type", tag="client"):
     """Old to new: a client at the Unix socket, with its descriptor."""
 
     state: FrontState
     pid: int = 0
 
 
-class MovedSession(msgspec.Struct, frozen=True, tag_field="say", tag="session"):
+class MovedSession(msgspec.Struct, frozen=True, tag_field="type", tag="session"):
     """Old to new: a session over HTTP."""
 
     state: SessionState
 
 
-class SessionTaken(msgspec.Struct, frozen=True, tag_field="say", tag="session_taken"):
+class SessionTaken(msgspec.Struct, frozen=True, tag_field="type", tag="session_taken"):
     """New to old: requests for a session are served there from now on."""
 
     id: str
 
 
-class Stop(msgspec.Struct, frozen=True, tag_field="say", tag="stop"):
+class Stop(msgspec.Struct, frozen=True, tag_field="type", tag="stop"):
     """New to old: end as at a signal."""
 
 

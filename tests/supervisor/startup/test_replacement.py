@@ -25,7 +25,7 @@ from greenroom.supervisor.startup.replacement.holdings import Holdings
 from greenroom.supervisor.startup.replacement.link import Link, Received
 from greenroom.supervisor.startup.replacement.takeover import Takeover
 
-OFFER = b'{"say":"offer","program":"0.0","path":"/nowhere"}\n'
+OFFER = b'{"type":"offer","program":"0.0","path":"/nowhere"}\n'
 
 
 class PlayedListener:
