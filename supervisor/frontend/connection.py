@@ -124,6 +124,7 @@ class Connection:
         self._channel = front_end.channel
         self._host: ConversationHost | None = None
         self._ended = asyncio.Event()
+        self._is_stopped = False
         self._transport = open_transport(front_end.receive, self._input_ended, self._pressure_changed)
         self._channel.send_through(self._transport.write, self._transport.drain)
         self._transport.write(unsent)
@@ -200,8 +201,10 @@ class Connection:
         await self._ended.wait()
 
     async def stop(self, reason: str) -> None:
-        """Answer what is being worked on outside conversations; the turns of the client go on."""
-        await self._front_end.stop(reason)
+        """Answer what is being worked on outside conversations, once; the turns of the client go on."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            await self._front_end.stop(reason)
 
     def leave(self, reason: str) -> None:
         """End the turns of the client, whose calls are answered at once, and listen to no conversation any more."""

@@ -1,6 +1,7 @@
 """The one resource of the server: POST brings messages, GET carries a stream, DELETE ends a session."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
@@ -11,7 +12,7 @@ from aiohttp import web
 from greenroom.config.http import MIB, HttpTable
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.http.event_log import EventLog
-from greenroom.supervisor.frontend.http.forwarder import Forwarder
+from greenroom.supervisor.frontend.http.forwarder import MARK, NO_SESSION, Forwarder
 from greenroom.supervisor.frontend.http.guard import Guard
 from greenroom.supervisor.frontend.http.posted import (
     EVENT_STREAM,
@@ -59,7 +60,10 @@ class Endpoint:
         """Answer a request."""
         try:
             head = RequestHead(request.method, request.rel_url.path, request.headers.items())
-            self._guard.check(head)
+            if _comes_from_another_host(request):
+                self._guard.check_bearer(head)  # the rest was checked there, for another address perhaps
+            else:
+                self._guard.check(head)
             if head.path != PATH:
                 raise RefusedRequest(404, f"Not Found: MCP is served at {PATH}")
             method = self._methods.get(head.method)
@@ -77,17 +81,19 @@ class Endpoint:
         body = await self._read(request)
         posted = read_body(body)
         if is_stateless(head, posted):
-            if (other := self._other_for(head, posted)) is not None:
-                return await other.pass_on(request, body)
+            other = self._other_for(head, posted)
+            if other is not None and (answer := await other.pass_on(request, body)) is not None:
+                return answer
             return await self._post_stateless(request, head, posted)
         only = posted.only
         if isinstance(only, Request) and only.method == "initialize" and not head.one(SESSION_ID):
-            if self.is_replaced and (other := self._other(head)) is not None:
-                return await other.pass_on(request, body)
+            other = self._other(head) if self.is_replaced else None
+            if other is not None and (answer := await other.pass_on(request, body)) is not None:
+                return answer
             return self._open(posted)
-        session = await self._find(head)
-        if isinstance(session, Forwarder):
-            return await session.pass_on(request, body)
+        session = await self._find(request, head, body)
+        if not isinstance(session, Session):
+            return session
         session.check(head)
         session.enter()
         try:
@@ -152,9 +158,9 @@ class Endpoint:
     async def _get(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
         if not accepts(head, EVENT_STREAM):
             raise RefusedRequest(406, f"Not Acceptable: the header Accept must name {EVENT_STREAM}")
-        session = await self._session_of(head)
-        if isinstance(session, Forwarder):
-            return await session.pass_on(request, None)
+        session = await self._session_of(request, head)
+        if not isinstance(session, Session):
+            return session
         session.enter()
         try:
             stream, after = session.resumed(head)
@@ -177,33 +183,43 @@ class Endpoint:
         return response
 
     async def _delete(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
-        session = await self._session_of(head)
-        if isinstance(session, Forwarder):
-            return await session.pass_on(request, None)
+        session = await self._session_of(request, head)
+        if not isinstance(session, Session):
+            return session
         self._sessions.end(session)
         return web.Response(status=204, headers=NO_STORE)
 
-    async def _session_of(self, head: RequestHead) -> Session | Forwarder:
+    async def _session_of(self, request: web.BaseRequest, head: RequestHead) -> Session | web.StreamResponse:
         if is_stateless(head, None):
             raise RefusedRequest(405, "Method Not Allowed: this revision has no sessions", headers={"Allow": "POST"})
-        session = await self._find(head)
+        session = await self._find(request, head, None)
         if isinstance(session, Session):
             session.check(head)
         return session
 
-    async def _find(self, head: RequestHead) -> Session | Forwarder:
-        """Return the session of a request, or the way to the host that has it. Raises `RefusedRequest`."""
+    async def _find(
+        self, request: web.BaseRequest, head: RequestHead, body: bytes | None
+    ) -> Session | web.StreamResponse:
+        """Return the session of a request, or the answer of the host that has it. Raises `RefusedRequest`."""
         while True:
             try:
                 session = self._sessions.find(head)
             except RefusedRequest as refusal:
-                other = self._other(head) if refusal.status == 404 else None
-                if other is None:
-                    raise
-                return other
+                return await self._find_elsewhere(request, head, body, refusal)
             if session.moved is None:
                 return session
             await session.moved.wait()
+
+    async def _find_elsewhere(
+        self, request: web.BaseRequest, head: RequestHead, body: bytes | None, refusal: RefusedRequest
+    ) -> Session | web.StreamResponse:
+        if refusal.status != NO_SESSION:
+            raise refusal
+        if not Forwarder.may_pass(head):
+            refusal.headers = {MARK: "1"}
+            raise refusal
+        answer = None if self.elsewhere is None else await self.elsewhere.pass_on(request, body)
+        return self._sessions.find(head) if answer is None else answer  # it may have come from there meanwhile
 
     def _other(self, head: RequestHead) -> Forwarder | None:
         """Return the way to another host, if there is one, and the request does not come from there."""
@@ -255,6 +271,12 @@ def _status(answer: bytes) -> int:
     """Return the status of an answer of the revision without sessions."""
     error = msgspec.json.decode(answer, type=_Answer).error
     return 200 if error is None else STATUS_BY_CODE.get(error.code, 200)
+
+
+def _comes_from_another_host(request: web.BaseRequest) -> bool:
+    """Tell whether a request was passed on, over the Unix socket of this host."""
+    connected = None if request.transport is None else request.transport.get_extra_info("socket")
+    return connected is not None and connected.family == socket.AF_UNIX
 
 
 async def _end(response: web.StreamResponse) -> None:

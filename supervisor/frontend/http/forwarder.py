@@ -10,7 +10,9 @@ from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.request_head import RequestHead
 
 MARK: Final = "greenroom-forwarded"
-"""The header of a request that was passed on once, and is not again."""
+"""A header of requests that were passed on once, and are not again; and of the answer that a session is not there."""
+NO_SESSION: Final = 404
+"""The status of an answer that has the header too, where there is no such session."""
 _PIECE: Final = 64 * 1024
 _OF_THE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -35,17 +37,25 @@ class Forwarder:
         """Tell whether a request has not been passed on yet."""
         return head.one(MARK) is None
 
-    async def pass_on(self, request: web.BaseRequest, body: bytes | None) -> web.StreamResponse:
-        """Return the answer of the other host. Raises `RefusedRequest` where that is gone."""
+    async def pass_on(self, request: web.BaseRequest, body: bytes | None) -> web.StreamResponse | None:
+        """Return the answer of the other host; `None` where that is gone, or has no such session.
+
+        Raises `RefusedRequest` where it has ended meanwhile.
+        """
         headers = [(name, value) for name, value in request.headers.items() if _is_kept(name)]
         headers.append((MARK, "1"))
         try:
             answer = await self._client.request(
                 request.method, f"http://host{request.rel_url}", headers=headers, data=body, allow_redirects=False
             )
-        except aiohttp.ClientError:
-            raise RefusedRequest(404, "Not Found: the host that served this has ended; begin again") from None
+        except aiohttp.ClientConnectorError:
+            return None
+        except aiohttp.ClientError:  # it may have begun: nothing is done twice
+            text = "overloaded: the host that was to serve this has ended; try again"
+            raise RefusedRequest(503, text, headers={"Retry-After": "1"}) from None
         try:
+            if answer.status == NO_SESSION and answer.headers.get(MARK):
+                return None
             return await _relay(request, answer)
         finally:
             answer.close()

@@ -33,9 +33,10 @@ class Guard:
             raise RefusedRequest(403, "Forbidden: requests from web pages are not served")
         if head.method == "OPTIONS":
             raise RefusedRequest(403, "Forbidden: no page may send requests across origins")
-        self._check_bearer(head)
+        self.check_bearer(head)
 
-    def _check_bearer(self, head: RequestHead) -> None:
+    def check_bearer(self, head: RequestHead) -> None:
+        """Let a request pass that has the bearer token. Raises `RefusedRequest`."""
         scheme, _, given = (head.one("authorization") or "").partition(" ")
         is_right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
         if scheme.lower() != "bearer" or not is_right:

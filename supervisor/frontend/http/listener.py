@@ -254,7 +254,9 @@ class HttpConnection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
         """Answer a request that is not understood, or whose handler broke."""
-        if status >= 500:
+        if isinstance(exc, ConnectionError):
+            log.debug("a client over HTTP has left: %s", exc)
+        elif status >= 500:
             log.error("a request over HTTP broke", exc_info=exc)
         text = "Bad Request: this is no HTTP request that is understood" if status < 500 else "Internal Server Error"
         return refusal_response(RefusedRequest(status, text))
