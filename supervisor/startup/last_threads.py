@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Coroutine
@@ -10,8 +11,11 @@ from typing import Any
 
 
 def run_without_threads(main: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine as `asyncio.run` does, but do not wait for the threads of its loop's executor at the end."""
-    with asyncio.Runner(loop_factory=_loop) as runner:
+    """Run a coroutine as `asyncio.run` does, but do not wait for the threads of its loop's executor at the end.
+
+    Signals that the loop has handled are ignored from then on: the process ends anyway, and with its own status.
+    """
+    with asyncio.Runner(loop_factory=_Loop) as runner:
         runner.run(main)
 
 
@@ -24,11 +28,15 @@ def end_despite_threads(status: int) -> None:
     os._exit(status)
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    loop.shutdown_default_executor = _wait_for_none  # type: ignore[method-assign]
-    return loop
+class _Loop(asyncio.SelectorEventLoop):
+    """Ends without waiting."""
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as in asyncio
+        """Wait for nothing: the threads end by themselves, or with the process."""
 
-async def _wait_for_none(timeout: float | None = None) -> None:  # noqa: ASYNC109 - as in asyncio
-    """Do not wait: the threads end by themselves, or with the process."""
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Ignore a signal from now on."""
+        was_handled = super().remove_signal_handler(sig)
+        if was_handled:
+            signal.signal(sig, signal.SIG_IGN)
+        return was_handled

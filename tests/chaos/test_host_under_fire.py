@@ -22,13 +22,13 @@ from tests.support.http_process import HttpHost, hosting_http
 from tests.support.stage import Stage
 
 IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
-SECONDS: Final = 60.0 if IS_LONG else 10.0
+SECONDS: Final = 60.0 if IS_LONG else 8.0
 REPLACEMENTS: Final = 5 if IS_LONG else 1
 IDLE: Final = 100
 """Idle clients of each transport."""
 HONEST: Final = 3
 """Honest clients of each transport."""
-SETTINGS: Final = ("greenroom.max_clients=400", "greenroom.first_line_timeout_s=5", "greenroom.http.header_timeout_s=5")
+SETTINGS: Final = ("greenroom.max_clients=400", "greenroom.first_line_timeout_s=5", "greenroom.http.header_timeout_s=8")
 RULES: Final = (
     rule("think", [Think(0.05), Text("Thought.")]),
     rule("talk", [Deltas(200, "word ", whole="Done.")]),

@@ -72,7 +72,7 @@ class Endpoint:
             response = await method(request, head)
         except RefusedRequest as refusal:
             return refusal_response(refusal)
-        if self.is_replaced:
+        if self.is_replaced and not response.prepared:  # else its head has not announced that, and clients rely on it
             response.force_close()
         return response
 
@@ -146,7 +146,7 @@ class Endpoint:
             answer = await first_answer(stream, reader, PATIENCE)
             if answer is not None:
                 return json_response(answer.data, _status(answer.data))
-            response = await begin_stream(request, stream, NO_IDS, 0, 0)
+            response = await begin_stream(request, stream, NO_IDS._replace(closes=self.is_replaced), 0, 0)
             await send_stream(request, response, stream, reader, NO_IDS)
         finally:
             self._stateless.cancel(call)
@@ -235,7 +235,7 @@ class Endpoint:
 
     def _form(self, session: Session) -> StreamForm:
         lifetime = self._settings.stream_lifetime_s if session.is_primed else 0.0
-        return StreamForm(is_primed=session.is_primed, lifetime_s=lifetime)
+        return StreamForm(is_primed=session.is_primed, lifetime_s=lifetime, closes=self.is_replaced)
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         if (request.content_length or 0) > self._settings.body_mb * MIB:

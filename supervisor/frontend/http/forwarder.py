@@ -23,8 +23,12 @@ _OF_THE_CONNECTION: Final = frozenset(
 class Forwarder:
     """The way to one other host. Must be made on the running loop; `close` it at the end."""
 
-    def __init__(self, path: str) -> None:
-        """`path` is that of the Unix socket at which the other host takes requests."""
+    def __init__(self, path: str, *, closes: bool) -> None:
+        """`path` is that of the Unix socket at which the other host takes requests.
+
+        With `closes` the connections of clients end with what is passed on.
+        """
+        self._closes = closes
         self._client = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(path, limit=0),
             timeout=aiohttp.ClientTimeout(total=None, connect=5.0),
@@ -56,32 +60,33 @@ class Forwarder:
         try:
             if answer.status == NO_SESSION and answer.headers.get(MARK):
                 return None
-            return await _relay(request, answer)
+            return await self._relay(request, answer)
         finally:
             answer.close()
+
+    async def _relay(self, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        """Send an answer on as it comes; one that breaks off ends the connection, so that its client continues it."""
+        headers = [(name, value) for name, value in answer.headers.items() if _is_kept(name)]
+        try:
+            if answer.content_type != EVENT_STREAM:
+                return _with_headers(web.Response(status=answer.status, body=await answer.read()), headers)
+            response = _with_headers(web.StreamResponse(status=answer.status), headers)
+            response.enable_chunked_encoding()
+            if self._closes:
+                response.force_close()
+            await response.prepare(request)
+            async for piece in answer.content.iter_chunked(_PIECE):
+                await response.write(piece)
+            await response.write_eof()
+        except aiohttp.ClientError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the other host has broken off, or the client has left") from None
+        return response
 
     async def close(self) -> None:
         """End the connections to the other host."""
         await self._client.close()
-
-
-async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    """Send an answer on as it comes; one that breaks off ends the connection, so that its client continues it."""
-    headers = [(name, value) for name, value in answer.headers.items() if _is_kept(name)]
-    try:
-        if answer.content_type != EVENT_STREAM:
-            return _with_headers(web.Response(status=answer.status, body=await answer.read()), headers)
-        response = _with_headers(web.StreamResponse(status=answer.status), headers)
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        async for piece in answer.content.iter_chunked(_PIECE):
-            await response.write(piece)
-        await response.write_eof()
-    except aiohttp.ClientError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the other host has broken off") from None
-    return response
 
 
 def _with_headers(response: web.StreamResponse, headers: list[tuple[str, str]]) -> web.StreamResponse:

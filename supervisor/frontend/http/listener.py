@@ -120,7 +120,7 @@ class HttpListener:
     def pass_on(self, path: str, *, is_replaced: bool) -> None:
         """Pass on to another host what belongs to it; `is_replaced`: so does everything that begins."""
         if self._endpoint is not None:
-            self._endpoint.elsewhere = Forwarder(path)
+            self._endpoint.elsewhere = Forwarder(path, closes=is_replaced)
             self._forwarders.append(self._endpoint.elsewhere)
             self._endpoint.is_replaced = is_replaced
 

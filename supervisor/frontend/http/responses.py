@@ -32,6 +32,8 @@ class StreamForm(NamedTuple):
     """Whether it begins with an event that has only an id."""
     lifetime_s: float = 0.0
     """Seconds after which it is interrupted; 0: never."""
+    closes: bool = False
+    """Whether the connection ends with it."""
 
 
 def json_response(body: bytes, status: int = 200) -> web.Response:
@@ -82,6 +84,8 @@ async def begin_stream(
 ) -> web.StreamResponse:
     """Send the head of a stream, and what precedes its events."""
     response = web.StreamResponse(headers={**STREAM_HEADERS, **headers})
+    if form.closes:
+        response.force_close()
     response.enable_chunked_encoding()
     await response.prepare(request)
     if form.is_primed and after == 0:
