@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, Think, rule
 from greenroom.supervisor.startup.host_lock import NAME
 from greenroom.supervisor.startup.serve import HAS_HOST
 from tests.support.client import Client, kind, text, thread_id
@@ -250,3 +252,23 @@ def test_in_the_background_it_returns_once_it_serves(stage: Stage) -> None:
         assert not Path(old.path).exists()
         failed = Host(stage, "--background", "--http", "nowhere.invalid:1")
         assert failed.wait() == 1
+
+
+def test_a_client_that_makes_one_call_after_the_other_moves_between_two_of_them(stage: Stage) -> None:
+    stage.play(rule("think", [Think(0.1), Text("Thought.")]))
+    with hosting(stage) as old:
+        client, is_over = old.client(), threading.Event()
+
+        def talk() -> None:
+            thread = thread_id(client.result(client.codex("think")))
+            while not is_over.is_set():
+                assert text(client.result(client.reply(thread, "think"))) == "Thought."
+
+        with ThreadPoolExecutor(1) as pool:
+            talking = pool.submit(talk)
+            with hosting(stage, "--replace") as new:
+                new.await_socket()
+                assert old.wait() == 0
+                is_over.set()
+                talking.result()
+                answered_once(client)

@@ -58,7 +58,9 @@ class HttpCaller:
     def __init__(self, served: HttpHost, rand: random.Random) -> None:
         self._url, self._random = served.url, rand
         self._http = httpx2.Client(
-            headers={**served.headers, "Accept": "application/json, text/event-stream"}, timeout=httpx2.Timeout(WITHIN)
+            headers={**served.headers, "Accept": "application/json, text/event-stream"},
+            timeout=httpx2.Timeout(WITHIN),
+            limits=httpx2.Limits(keepalive_expiry=2.0),  # less than the host has: it would close one that is in use
         )
         params = {
             "protocolVersion": NEWEST,

@@ -54,6 +54,8 @@ class Endpoint:
         """The way to another host, which replaces this one or is replaced by it."""
         self.is_replaced = False
         """Whether what begins belongs to the other host."""
+        self.on_rest: Callable[[], object] | None = None
+        """Called when an answer of a session was sent, if anybody wants to know."""
         self._methods: Mapping[str, Handler] = {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -101,6 +103,8 @@ class Endpoint:
             return await self._answer(request, session, posted)
         finally:
             session.leave()
+            if self.on_rest is not None:
+                asyncio.get_running_loop().call_soon(self.on_rest)
 
     def _open(self, posted: Posted) -> web.StreamResponse:
         """Answer `initialize`, which is answered at once."""

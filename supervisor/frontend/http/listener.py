@@ -152,6 +152,11 @@ class HttpListener:
         assert self._sessions is not None, "sessions are made in `prepare`"
         return self._sessions
 
+    def on_rest(self, call: Callable[[], object]) -> None:
+        """Let something be called each time that an answer of a session was sent."""
+        if self._endpoint is not None:
+            self._endpoint.on_rest = call
+
     def let_go(self) -> None:
         """End what requests without a session share, if none is open."""
         if self._stateless is not None:

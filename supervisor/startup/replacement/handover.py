@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 OFFER_TIMEOUT: Final = 30.0
 """Seconds that a new host has to take what it was offered."""
 LOOK: Final = 0.05
-"""Seconds between two looks at which clients are at rest."""
+"""Seconds between two looks at what is left."""
 GRACE: Final = 10.0
 """Seconds of rest after which a client is disconnected that cannot be moved."""
 
@@ -221,10 +222,13 @@ class Handover:
 
     async def finish(self) -> None:
         """Serve what is left until nothing is, and move what is at rest to the new host."""
+        http = self._holdings.http
+        if http is not None:
+            http.on_rest(self._move_sessions)
         while not self._is_done:
-            await asyncio.sleep(LOOK)
             self._move_clients()
             self._move_sessions()
+            await asyncio.sleep(LOOK)
 
     def close(self) -> None:
         """End the connection to the new host."""
@@ -242,12 +246,19 @@ class Handover:
         if link is None or link.is_closed:
             return
         for connection in [one for one in self._server.connections if one.is_local]:
-            moved = connection.move()
-            if moved is None:
+            if not self._move(connection, link):
                 self._part_with(connection)
-            else:
-                link.send(line(MovedClient(moved.state, connection.pid or 0)), [moved.descriptor])
-                connection.forget()
+                # one that asks without a pause is at rest for a moment only
+                connection.channel.on_rest = partial(self._loop.call_soon, self._move, connection, link)
+
+    def _move(self, connection: Connection, link: Link) -> bool:
+        """Move a client, if it is at rest; return whether it was."""
+        moved = None if link.is_closed else connection.move()
+        if moved is None:
+            return False
+        link.send(line(MovedClient(moved.state, connection.pid or 0)), [moved.descriptor])
+        connection.forget()
+        return True
 
     def _part_with(self, connection: Connection) -> None:
         """Disconnect a client that cannot be moved, once it has been at rest for a while."""
