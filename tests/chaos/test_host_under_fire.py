@@ -95,8 +95,7 @@ def test_every_request_of_a_living_client_is_answered_once_whatever_happens_to_o
 
 def rage(fire: Fire) -> None:
     rand, host, served = fire.rand, fire.hosts[0], fire.served
-    idle = [host.connect() for _ in range(IDLE)]
-    assert all(client.say_hello()["ok"] for client in idle)
+    idle = [greeted(host) for _ in range(IDLE)]
     sessions = [HttpCaller(served, rand) for _ in range(IDLE)]
     end = time.monotonic() + SECONDS
     makers: list[Callable[[int], Honest]] = [
@@ -120,6 +119,12 @@ def rage(fire: Fire) -> None:
     assert [(one.is_alive(), one.fault) for one in honest] == [(False, "")] * len(honest)
     assert all(one.answered for one in honest)
     check_idle(idle, sessions)
+
+
+def greeted(host: Host) -> SocketClient:
+    client = host.connect()
+    assert client.say_hello()["ok"]
+    return client
 
 
 def check_idle(idle: list[SocketClient], sessions: list[HttpCaller]) -> None:
