@@ -76,7 +76,7 @@ class Fire:
         """End everything, and return the exit codes of the hosts."""
         self._trouble.close()
         self._stack.close()
-        return [host.process.returncode for host in self.hosts]
+        return [host.process.wait() for host in self.hosts]
 
 
 @pytest.mark.timeout(300)
