@@ -68,6 +68,7 @@ from greenroom.protocol.internal.broker import (
 from greenroom.protocol.internal.process import BrokerSpec
 from greenroom.runtime import footprint, hardening, logfile
 from greenroom.runtime import log as logs
+from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 
@@ -122,7 +123,9 @@ class Broker:
         self._context = context
         self._clock = Clock()
         self._admission = _admission(spec, context)
-        self._broadcasts = ZmqStream(self._bound(zmq.XPUB, spec.broadcast_address), self._subscribed)
+        self._broadcasts = ZmqStream(
+            self._bound(zmq.XPUB, spec.broadcast_address, spec.broadcast_address_for_nodes), self._subscribed
+        )
         self._desk = BrokerEndpoint(self._send, self._admission.revoke)
         for name in (SUPERVISOR, *spec.admitted):
             self._desk.welcome(name)
@@ -150,7 +153,7 @@ class Broker:
         self._logins = Logins(flows, self._save, self._login_ended)
         self._mcp_keeper: McpKeeper | None = None
         self._register()
-        self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address), self._desk.take)
+        self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address, spec.address_for_nodes), self._desk.take)
 
     async def keep_up(self) -> None:
         """Look after the store and the token, also without a request."""
@@ -234,14 +237,24 @@ class Broker:
         if name and message[0].bytes == b"\x01" + AuthChanged.wire:
             self._changes.welcome(name, self._manager.standing.generation)
 
-    def _bound(self, kind: int, address: str) -> "zmq.Socket[bytes]":
+    def _bound(self, kind: int, address: str, address_for_nodes: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
         start_authenticator(socket, self._spec.keys.public, self._spec.keys.secret)
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         if kind == zmq.XPUB:
             socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every worker's subscription, not only the first
         socket.bind(address)
+        if address_for_nodes:
+            self._bind_for_nodes(socket, address_for_nodes)
         return socket
+
+    def _bind_for_nodes(self, socket: "zmq.Socket[bytes]", address: str) -> None:
+        """Listen at a second address. Without it, workers on nodes get no credentials, and all others do."""
+        keep_alive(socket)
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            log.error("workers on nodes have no access to credentials: %s: %s", address, error.strerror)
 
     async def _hello(self, name: str, question: Hello) -> Welcome | AuthError:
         if question.worker_id != name:

@@ -82,6 +82,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Milliseconds for which pieces of a text are gathered where they come faster than that; 0: each by itself."""
     http: HttpTable = field(default_factory=HttpTable)
     """Where a host is reached over HTTP."""
+    nodes: dict[str, object] = field(default_factory=dict)
+    """Other machines that run workers (`greenroom.config.nodes.NodesTable`). Checked at the start of a server."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
     """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)

@@ -90,6 +90,17 @@ class ApprovalOverError(GreenroomError):
     kind: ClassVar[ErrorKind] = "approval_unavailable"
 
 
+class NodeLacksDirectoryError(StartError):
+    """A node does not have the directory of a conversation; the text names both."""
+
+    def __init__(self, node: str, directory: str) -> None:
+        super().__init__(
+            f"Failed to start Codex session: node {node} lacks the directory {directory}. Make it available there, or "
+            f"map it in `[greenroom.nodes.{node}.paths]`."
+        )
+        self.directory = directory
+
+
 class SessionFileError(GreenroomError):
     """A session file cannot be read."""
 

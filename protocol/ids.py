@@ -20,6 +20,12 @@ WorkerId = NewType("WorkerId", str)
 Incarnation = NewType("Incarnation", int)
 """Counts the processes that have hosted one conversation, from 1."""
 
+NodeName = NewType("NodeName", str)
+"""The name under which another machine has joined a host."""
+
+HERE = NodeName("")
+"""The host itself, in the place of a node."""
+
 BEFORE_TURNS = TurnId("")
 
 

@@ -157,6 +157,10 @@ class ProcessEntry(Part):
     """Deaths that count towards its restart intensity at the moment."""
     heard_ago: float | None = None
     """Age of its last sign of life; workers give signs of life only while a turn runs."""
+    node: Text | None = None
+    """The node that it runs on; `None` for the machine of the supervisor."""
+    node_pid: int | None = None
+    """Its process id there; `pid` is only of this machine."""
     own: OwnFigures | None = None
 
 
@@ -180,6 +184,8 @@ class DeathEntry(Part):
     """What it was doing, as far as it had said."""
     log_lines: tuple[Text, ...] = ()
     """The last that it logged."""
+    node: Text | None = None
+    """The node that it ran on; empty or `None` for the machine of the supervisor."""
 
 
 class TurnEntry(Part):
@@ -232,6 +238,8 @@ class ConversationEntry(Part):
     title: Text | None = None
     """How it began, in a few words."""
     session_path: Text | None = None
+    node: Text | None = None
+    """The node of its process, or of its last one; `None` for the machine of the supervisor."""
 
 
 # What holds for the whole instance
@@ -253,6 +261,31 @@ class ClientEntry(Part):
     """Tool calls that wait for their answer."""
     waiting: int | None = None
     """Bytes that wait for it to read."""
+
+
+NodeStateName: TypeAlias = Literal["absent", "ready", "away", "draining", "lost"]
+"""As in `greenroom.supervisor.processes.nodes.membership`."""
+
+
+class NodeEntry(Part):
+    """Another machine that runs workers (`greenroom.supervisor.processes.nodes.engine.NodeView`)."""
+
+    name: Text
+    state: NodeStateName
+    capacity: int
+    """Workers that it takes at a time."""
+    workers: int
+    """Workers that it has, those without a conversation included."""
+    version: Text = ""
+    round_trip: float | None = None
+    """Seconds that a message takes there and back."""
+    heard_ago: float | None = None
+    memory: int | None = None
+    """Resident memory of all its processes."""
+    free_memory: int | None = None
+    """What its machine could still give out."""
+    load: float | None = None
+    """Load average of its machine over a minute, by core."""
 
 
 class CredentialEntry(Part):
@@ -302,4 +335,6 @@ class Report(Part):
     deaths: tuple[DeathEntry, ...] = ()
     """The last that were not intended, newest first; at most `MAX_DEATHS`."""
     credential: CredentialEntry | None = None
+    nodes: tuple[NodeEntry, ...] = ()
+    """Other machines that are known, in the order of their names."""
     limits: LimitFigures | None = None

@@ -3,7 +3,9 @@
 import functools
 from typing import Final
 
-SECRET_NAMES: Final = ("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*", ".http-token*")
+SECRET_NAMES: Final = (
+    *("auth.json*", ".auth.*", ".credentials*", ".env", ".request-state.key*", ".http-token*", ".nodes.*"),
+)
 """Entries that hold credentials and keys, with their locks and temporary files. A `*` at the end matches any suffix."""
 
 

@@ -4,6 +4,9 @@ A client whose key is not in the table does not get past the handshake. One whos
 table in the `User-Id` of each of its messages, which is what authority is decided by.
 """
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import zmq
 import zmq.utils.z85
 
@@ -13,6 +16,9 @@ _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _DOMAIN = b"greenroom"
 
+LookUp: TypeAlias = Callable[[bytes], str | None]
+"""Returns the name of the owner of a raw public key, `None` where nobody is known to have it."""
+
 
 class ZapAuthenticator:
     """The table of one ZeroMQ context. Must exist before the first server socket of that context is bound."""
@@ -20,6 +26,7 @@ class ZapAuthenticator:
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._names: dict[bytes, str] = {}
         self._keys: dict[str, bytes] = {}
+        self._domains: dict[bytes, LookUp] = {_DOMAIN: self._names.get}
         socket = context.socket(zmq.REP)
         socket.bind(_ZAP_ADDRESS)
         self._port = ZmqStream(socket, self._answer)
@@ -36,6 +43,10 @@ class ZapAuthenticator:
         if key is not None:
             del self._names[key]
 
+    def serve_domain(self, domain: bytes, look_up: LookUp) -> None:
+        """Let `look_up` decide about sockets of another domain; those who are in the table have no access to them."""
+        self._domains[domain] = look_up
+
     def close(self) -> None:
         """Stop answering; handshakes then fail."""
         self._port.close()
@@ -43,12 +54,13 @@ class ZapAuthenticator:
     def _answer(self, frames: list[zmq.Frame]) -> None:
         parts = [frame.bytes for frame in frames]
         request_id = parts[1] if len(parts) > 1 else b""
-        name = self._names.get(parts[6]) if len(parts) == 7 and parts[5] == b"CURVE" else None
+        look_up = self._domains.get(parts[2]) if len(parts) == 7 and parts[5] == b"CURVE" else None
+        name = None if look_up is None else look_up(parts[6])
         status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
         self._port.send([_VERSION, request_id, status, text, (name or "").encode(), b""])
 
 
-def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str) -> None:
+def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key: str, domain: bytes = _DOMAIN) -> None:
     """Have a socket, before it is bound, let in only whom the admission of its context admits (keys in Z85).
 
     ZeroMQ would admit every client where no handler answers for the context; that the domain is enforced forbids it.
@@ -56,7 +68,7 @@ def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key
     socket.setsockopt(zmq.CURVE_SERVER, 1)
     socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
     socket.setsockopt(zmq.CURVE_SECRETKEY, secret_key.encode())
-    socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
+    socket.setsockopt(zmq.ZAP_DOMAIN, domain)
     socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 

@@ -90,6 +90,13 @@ class SessionFile:
         return file
 
     @classmethod
+    def receive(cls, home: str, path: str, conversation_id: ConversationId) -> "SessionFile":
+        """Begin the file of a new conversation whose lines, the first included, come by `append_lines`."""
+        file = cls(home, path, conversation_id)
+        file._is_new = True
+        return file
+
+    @classmethod
     def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
         """Take a file up again; a packed one becomes a plain one. Raises `SessionBusyError` or `SessionFileError`.
 
@@ -122,6 +129,11 @@ class SessionFile:
         return self._lock
 
     @property
+    def ordinal(self) -> int | None:
+        """That of the next line, in a paginated file."""
+        return self._ordinal
+
+    @property
     def history_mode(self) -> HistoryMode:
         """Which events the file keeps."""
         return "legacy" if self._ordinal is None else "paginated"
@@ -138,6 +150,12 @@ class SessionFile:
                 self._appended.append(encode(record, now, self._ordinal))
                 if self._ordinal is not None:
                     self._ordinal += 1
+
+    def append_lines(self, lines: bytes) -> None:
+        """Add whole lines that another process has made, as they are."""
+        with self._appending:
+            if lines:
+                self._appended.append(lines)
 
     def begin(self) -> None:
         """Create the file of a new conversation now. Raises as `commit` does."""

@@ -7,6 +7,7 @@ from greenroom.protocol.choices import CredentialsStore, EngineName, EventSettin
 
 if TYPE_CHECKING:
     from greenroom.config.http import HttpTable
+    from greenroom.config.nodes import NodesTable
 
 SERVER = "mcp-server"
 """The command that starts a server for an MCP client."""
@@ -55,3 +56,5 @@ class ServerOptions(NamedTuple):
     limits: Limits = Limits()
     http: "HttpTable | None" = None
     """What is set about HTTP, for a host; `None`: nothing."""
+    nodes: "NodesTable | None" = None
+    """What is set about nodes; `None`: there are none."""

@@ -8,7 +8,7 @@ import signal
 
 import zmq
 
-from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.errors import GreenroomError, NodeLacksDirectoryError
 from greenroom.protocol.ids import BEFORE_TURNS
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import (
@@ -41,6 +41,7 @@ from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.records_channel import RecordsChannel
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +62,17 @@ class Actor:
         self._work: asyncio.Task[TurnOutcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._mailbox = Mailbox(self._context, spec, self._take)
+        self._lifeline = lifeline
+        self._mailbox = Mailbox(self._context, spec, self._take, self._abandoned)
         self._credentials: CredentialsChannel | None = None
+        self._records: RecordsChannel | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._job: JobRun | None = None
         loop = asyncio.get_running_loop()
-        loop.add_reader(lifeline, self._abandoned, lifeline)
+        loop.add_reader(lifeline, self._abandoned)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
+        if spec.records_address:
+            self._connect_home()
 
     async def live(self) -> None:
         """Serve until told to leave, or until the supervisor is gone."""
@@ -111,7 +117,7 @@ class Actor:
         beating = asyncio.get_running_loop().create_task(self._beat_while_opening(operation), name="heartbeat")
         try:
             conversation = await open_conversation(
-                operation, arguments, self._spec, self._mailbox, self._open_credentials
+                operation, arguments, self._spec, self._mailbox, self._open_credentials, records=self._records
             )
         except GreenroomError as error:
             refusal = OpenFailed(
@@ -119,6 +125,7 @@ class Actor:
                 incarnation=operation.incarnation,
                 error_kind=error.kind,
                 message=str(error),
+                lacks_directory=isinstance(error, NodeLacksDirectoryError),
             )
             self._mailbox.notify(refusal)
             return
@@ -267,9 +274,18 @@ class Actor:
     def _ask_to_leave(self) -> None:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
-    def _abandoned(self, lifeline: int) -> None:
+    def _connect_home(self) -> None:
+        """Connect a worker on a node with all that it may need, before it has a conversation: that takes a while."""
+        self._records = RecordsChannel(self._context, self._spec, self._lifeline)
+        self._connecting = asyncio.get_running_loop().create_task(self._greet_broker(), name="connect")
+
+    async def _greet_broker(self) -> None:
+        with contextlib.suppress(GreenroomError):  # asked again when a credential is needed
+            await self._open_credentials().start()
+
+    def _abandoned(self) -> None:
         """The supervisor is gone: end what runs, then this process."""
-        asyncio.get_running_loop().remove_reader(lifeline)
+        asyncio.get_running_loop().remove_reader(self._lifeline)
         orphans.end_all_children()
         os._exit(1)
 
@@ -288,6 +304,10 @@ class Actor:
             async with asyncio.timeout(LAST_WORDS_MS / 1000):
                 await self._mailbox.sent()
         self._mailbox.close(LAST_WORDS_MS)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._records is not None:
+            self._records.abandon()
         if self._credentials is not None:
             self._credentials.close()
         self._context.term()

@@ -27,6 +27,7 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream
+from greenroom.workers.message_stream import MessageStream
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,16 @@ HIGH_WATER = 256 * 1024
 SEND_QUEUE = 4
 """Notices that ZeroMQ keeps."""
 RECONNECT_MS = 5
+NEVER = -1
+"""Instead of it, for a worker on a node: what was on its way is lost with the connection, so both sides give up."""
+_BROKEN = int(
+    zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+"""Ends of a connection, or of the attempt to make one (zmq_socket_monitor(3))."""
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
 
@@ -53,11 +64,23 @@ class MailboxStatistics:
 class Mailbox:
     """One connection to the supervisor, for the whole life of the worker."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, on_operation: OnOperation) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        spec: WorkerSpec,
+        on_operation: OnOperation,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_lost` is called when the connection of a worker on a node has broken; there is no other."""
         self._on_operation = on_operation
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        self._port = ZmqStream(_connect(context, spec), self._receive)
-        self._stream = EventStream(spec)
+        is_remote = not spec.events_path
+        self._socket = _socket(context, spec)
+        self._monitor = ZmqStream(self._socket.get_monitor_socket(_BROKEN), self._break) if is_remote else None
+        self._socket.connect(spec.mailbox_address)
+        self._port = ZmqStream(self._socket, self._receive)
+        self._stream: EventStream | MessageStream = MessageStream(self._port) if is_remote else EventStream(spec)
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._flush_scheduled = False
@@ -144,6 +167,9 @@ class Mailbox:
         if self._pump is not None:
             self._pump.cancel()
         self._stream.close()
+        if self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close()
         self._port.close(linger_ms)
 
     def _flush_pass(self) -> None:
@@ -178,6 +204,9 @@ class Mailbox:
                 self._relieved.set()
         self._pump = None
 
+    def _break(self, _: list[zmq.Frame]) -> None:
+        self._on_lost()
+
     def _receive(self, parts: list[zmq.Frame]) -> None:
         try:
             received = read_operation([part.bytes for part in parts])
@@ -187,13 +216,12 @@ class Mailbox:
         self._on_operation(received)
 
 
-def _connect(context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> "zmq.Socket[bytes]":
+def _socket(context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> "zmq.Socket[bytes]":
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.ROUTING_ID, spec.id.encode())
     socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS if spec.events_path else NEVER)
     socket.setsockopt(zmq.CURVE_SERVERKEY, spec.mailbox_key.encode())
     socket.setsockopt(zmq.CURVE_PUBLICKEY, spec.keys.public.encode())
     socket.setsockopt(zmq.CURVE_SECRETKEY, spec.keys.secret.encode())
-    socket.connect(spec.mailbox_address)
     return socket

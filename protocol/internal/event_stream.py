@@ -13,6 +13,8 @@ from greenroom.protocol.ids import BEFORE_TURNS, TurnId
 
 TICKET_SIZE: Final = 32
 """Bytes of a ticket. It names its worker and is good for one connection."""
+EVENTS: Final = b"events"
+"""Kind of the messages in which a worker on a node sends frames, one in each, through its mailbox."""
 MAX_PAYLOAD: Final = 1024 * 1024 * 1024
 """Bytes that the events of one frame may have. A frame has up to 64 KiB, or else one event."""
 

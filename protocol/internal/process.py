@@ -51,6 +51,10 @@ class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     broker_key: str
     broadcast_address: str = ""
     """Where the broker publishes changes; empty if there is nothing to subscribe to."""
+    records_address: str = ""
+    """Where session records are sent, from a node; empty where the worker writes session files itself."""
+    records_key: str = ""
+    """Public key of the socket at `records_address`."""
 
 
 class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
@@ -62,6 +66,9 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     broadcast_address: str
     supervisor_key: str
     """Public key of the connection that sends the supervisor's requests."""
+    address_for_nodes: str = ""
+    """A second address for the workers of nodes; empty where there are none."""
+    broadcast_address_for_nodes: str = ""
     admitted: dict[WorkerId, str] = msgspec.field(default_factory=dict)
     """Workers that may already be starting: public key by worker."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
@@ -134,6 +141,10 @@ class Exited(Message):
     """Its maximum resident memory, in bytes."""
     start_error: str | None = None
     """Why it could not be started, as text; `None` if it was."""
+    node: str = ""
+    """The node on which it ran; empty for this machine."""
+    cause: str | None = None
+    """Why it ended, as text, where its node knows another reason than the kernel's."""
 
 
 class MeasureForkServer(Message):

@@ -234,6 +234,8 @@ class OpenFailed(Addressed):
 
     error_kind: ErrorKind
     message: str
+    lacks_directory: bool = False
+    """Whether the only reason is that its node does not have the directory: it may be opened elsewhere."""
 
 
 class Heartbeat(Addressed):

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
     schema.set_defaults(run=_schema)
+    _add_node(commands)
     _add_login(commands)
     _add_doctor(commands)
     _add_mcp(commands)
@@ -108,6 +109,42 @@ def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
     schema.add_argument("--experimental", action="store_true", help="accepted, and changes nothing")
     schema.set_defaults(run=_app_server_schema)
+
+
+def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    node = commands.add_parser("node", help="run workers on this machine for a host on another one")
+    node.add_argument("--join", metavar="tcp://ADDRESS:PORT", help="the host (its `greenroom.nodes.listen`)")
+    node.add_argument("--ticket", metavar="FILE", help="made on the host by `greenroom node ticket`; good once")
+    node.add_argument("--state", metavar="DIR", help="its key and log (default: ~/.local/state/greenroom-node)")
+    node.add_argument("--capacity", type=int, default=100, metavar="N", help="workers that it takes (default: 100)")
+    node.add_argument("--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: warning)")
+    node.set_defaults(run=_node)
+    deeds = node.add_subparsers(metavar="COMMAND")
+    ticket = deeds.add_parser("ticket", help="make a ticket for a node, on the host")
+    ticket.add_argument("name", metavar="NAME", help="what the node will be called")
+    ticket.add_argument("--output", metavar="FILE", help="where to write it (default: NAME.ticket)")
+    ticket.set_defaults(run=_node_ticket)
+    revoke = deeds.add_parser("revoke", help="forget the key of a node, on the host")
+    revoke.add_argument("name", metavar="NAME", help="as `greenroom status` shows it")
+    revoke.set_defaults(run=_node_revoke)
+
+
+def _node(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.node.command import run as run_node
+
+    return run_node(arguments)
+
+
+def _node_ticket(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.node.command import make_ticket
+
+    return make_ticket(arguments)
+
+
+def _node_revoke(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.node.command import revoke
+
+    return revoke(arguments)
 
 
 def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

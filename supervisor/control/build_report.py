@@ -19,6 +19,7 @@ from greenroom.protocol.report import (
     CredentialEntry,
     DeathEntry,
     LimitFigures,
+    NodeEntry,
     OwnFigures,
     ProcessEntry,
     Report,
@@ -52,6 +53,9 @@ class Tables:
     clients: Sequence[ClientEntry] = ()
     """The oldest first."""
     credential: CredentialEntry | None = None
+    nodes: Sequence[NodeEntry] = ()
+    node_pid_of: Callable[[WorkerId], int | None] = lambda _: None
+    """Returns the pid that a worker has on its node."""
     holdings: ProcessFootprints = field(default_factory=dict)
     """Footprints as reported by the processes."""
 
@@ -76,6 +80,7 @@ def report(tables: Tables, now: float) -> Report:
         left_out=left_out,
         deaths=tuple(islice(deaths, MAX_DEATHS)),
         credential=tables.credential,
+        nodes=tuple(tables.nodes),
         limits=LimitFigures.model_validate(tables.limits),
     )
 
@@ -107,6 +112,7 @@ def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, n
         "idle_for": None if one.rested_at is None or one.running is not None else now - one.rested_at,
         "last_death": death,
         "title": one.title,
+        "node": one.node or None,
     }
     return ConversationEntry.model_validate(known | ({} if one.placement is None else asdict(one.placement)))
 
@@ -150,6 +156,8 @@ def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:
         state="leaving" if one.state == "parking" else "hosting",
         worker_id=worker_id,
         conversation_id=one.id,
+        node=one.node or None,
+        node_pid=None if worker_id is None else tables.node_pid_of(worker_id),
         heard_ago=None if pulse is None else now - pulse.heard_at,
         own=None if pulse is None else OwnFigures(unsent=pulse.unsent_bytes),
     )

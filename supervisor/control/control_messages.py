@@ -73,8 +73,20 @@ class HandOver(msgspec.Struct, frozen=True, tag_field="do", tag="hand_over"):
     """The version of its program, for people."""
 
 
+class DrainNode(msgspec.Struct, frozen=True, tag_field="do", tag="drain", forbid_unknown_fields=True):
+    """Start nothing on a node any more, and let it leave once its conversations have."""
+
+    name: str
+
+
 Action: TypeAlias = (
-    StopInstance | InterruptConversation | KillConversation | DecideApproval | InterruptClient | DisconnectClient
+    StopInstance
+    | InterruptConversation
+    | KillConversation
+    | DecideApproval
+    | InterruptClient
+    | DisconnectClient
+    | DrainNode
 )
 ControlRequest: TypeAlias = GiveReport | ListApprovals | HandOver | Action
 

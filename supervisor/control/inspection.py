@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import CredentialStanding
 from greenroom.protocol.report import (
     ConversationFigures,
     CredentialEntry,
     EngineFigures,
+    NodeEntry,
     PoolFigures,
     PortFigures,
     ProcessEntry,
@@ -31,6 +32,7 @@ from greenroom.supervisor.control.control_messages import (
     ControlAnswer,
     DecideApproval,
     DisconnectClient,
+    DrainNode,
     InterruptClient,
     InterruptConversation,
     KillConversation,
@@ -78,6 +80,8 @@ class Inspection:
             holdings=holdings,
             clients=[client for one in self._connections if (client := one.client) is not None],
             credential=_credential(tree.broker.standing),
+            nodes=[] if tree.nodes is None else [NodeEntry.model_validate(view) for view in tree.nodes.views()],
+            node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
         )
         return report(tables, asyncio.get_running_loop().time())
 
@@ -94,6 +98,8 @@ class Inspection:
                 return self._interrupt_client(client_id)
             case DisconnectClient(client_id):
                 return self._disconnect(client_id)
+            case DrainNode(name):
+                return self._drain(name)
             case _:
                 self._stop()
                 options = self._host.options
@@ -137,6 +143,16 @@ class Inspection:
             return ActionRefused(f"conversation {conversation_id} has no process")
         self._tree.workers.kill(conversation.worker_id)
         return ActionDone(f"the process of conversation {conversation_id} is being killed")
+
+    def _drain(self, name: str) -> ControlAnswer:
+        """Let the conversations of a node go elsewhere: the idle now, others once their turns end, or are ended."""
+        nodes, node = self._tree.nodes, NodeName(name)
+        if nodes is None or not nodes.drain(name):
+            return ActionRefused(f"no node of the name {name} has joined this instance")
+        conversations, limit = self._host.conversations, self._host.options.limits.drain
+        count = conversations.vacate(node)
+        asyncio.get_running_loop().call_later(limit, lambda: conversations.vacate(node, interrupt=True))
+        return ActionDone(f"node {name} takes no more work, and leaves once its conversations have ({count})", limit)
 
     def _interrupt_client(self, client_id: str) -> ControlAnswer:
         connection = self._client(client_id)
@@ -183,10 +199,21 @@ class Inspection:
         if zygote is not None and (zygote.pid is not None or zygote.deaths):
             yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)
+        pid_there = _no_pid if self._tree.nodes is None else self._tree.nodes.engine.pid_of
         for worker_id in self._tree.workers.waiting:
+            node = self._tree.workers.node_of(worker_id)
             yield ProcessEntry(
-                role="worker", pid=self._tree.workers.pid_of(worker_id), worker_id=worker_id, state="ready"
+                role="worker",
+                pid=self._tree.workers.pid_of(worker_id),
+                worker_id=worker_id,
+                state="ready",
+                node=node,
+                node_pid=pid_there(worker_id),
             )
+
+
+def _no_pid(_: WorkerId) -> None:
+    return None
 
 
 def control_server(

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
 from greenroom.protocol.internal.worker import Close, HoldEvents, Operation
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -23,8 +24,13 @@ LEAVE_GRACE = 2.0
 class Workers(Protocol):
     """The source of workers (`greenroom.supervisor.processes.worker_supply.WorkerSupply`)."""
 
-    def take(self, order: WorkerRequest) -> None:
-        """Assign a worker to `order`, now or later."""
+    @property
+    def has_nodes(self) -> bool:
+        """Whether workers may be on other machines."""
+        ...
+
+    def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
+        """Assign a worker to `order`, now or later; `wish` is what its conversation needs of the machine."""
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
@@ -37,7 +43,25 @@ class Workers(Protocol):
         """Kill a worker; `why` is reported as the cause of its death."""
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
-        """Return its process id while it is alive."""
+        """Return its process id while it is alive, on this machine."""
+        ...
+
+    def node_of(self, worker_id: WorkerId) -> NodeName | None:
+        """Return the node of a worker; `None` where it is of this machine."""
+        ...
+
+    def home_path(self, worker_id: WorkerId, path: str) -> str:
+        """Return the path of this machine for one that a worker has told."""
+        ...
+
+    def opening(
+        self, worker_id: WorkerId, conversation_id: ConversationId, incarnation: Incarnation, opening: Opening
+    ) -> bytes | None:
+        """Return what a worker of a node is told of the home with its conversation, as JSON; `None` for all others."""
+        ...
+
+    def can_go_elsewhere(self, wish: Wish) -> bool:
+        """Tell whether there is a machine that has the directory, as far as that is known."""
         ...
 
 
@@ -80,6 +104,10 @@ class WorkerAssignments:
     def pid_of(self, conversation: Conversation) -> int | None:
         """Return the process id of a conversation's worker while that is alive."""
         return None if conversation.worker_id is None else self._workers.pid_of(conversation.worker_id)
+
+    def home_path(self, conversation: Conversation, path: str) -> str:
+        """Return the path of this machine for one that the worker of a conversation has told."""
+        return path if conversation.worker_id is None else self._workers.home_path(conversation.worker_id, path)
 
     def send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         """Send an operation to the worker of a conversation; a worker that cannot be reached is killed."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from greenroom.protocol.failure import Failure
-from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
@@ -79,6 +79,10 @@ class Conversation:
     """The user agent of its present process, or of the one that is being started, for the model's servers."""
     is_held: bool = False
     """Whether its worker has been told to send no events for now."""
+    node: NodeName = HERE
+    """Where its present process is, or its last one was."""
+    lacking: frozenset[NodeName] = frozenset()
+    """Nodes that were found to lack its directory."""
 
     def happen(self, happening: lifecycle.LifecycleEvent) -> None:
         """Change to the following state. Raises `LocalProtocolError` where the table has none."""

@@ -13,8 +13,12 @@ from greenroom.supervisor.conversations.turn import Turn, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.nodes.wish import NODE_LOST
 
 log = logging.getLogger(__name__)
+
+LACKS_DIRECTORY = "its node lacks the directory of the conversation"
+"""Why a worker is killed whose conversation goes on elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,13 @@ class CrashHandler:
         conversation.put_in_front(conversation.take_steering())
         if moment.state == "parking":
             return
-        begins_again = moment.was_beginning and reason in (None, UNREACHABLE) and conversation.may_start_again()
+        is_misplaced = reason == LACKS_DIRECTORY
+        begins_again = is_misplaced or (
+            moment.was_beginning and reason in (None, UNREACHABLE) and conversation.may_start_again()
+        )
         if begins_again and (withdrawn := conversation.put_back()) is not None:
             conversation.fail(withdrawn, aborted("interrupted"))
-        if not begins_again or moment.state == "running":
+        if not is_misplaced and (not begins_again or moment.state == "running"):
             self._mourn(conversation, exited, reason, moment)
 
     def give_up(self, conversation: Conversation) -> None:
@@ -70,9 +77,8 @@ class CrashHandler:
         if turn is not None:
             is_first = conversation.is_unsaved
             conversation.rested_at = self._loop.time()
-            conversation.fail(
-                turn, (_start_failure if moment.state == "starting" else _crash_failure)(exited, turn, why)
-            )
+            never_ran = moment.state == "starting" and why != NODE_LOST
+            conversation.fail(turn, (_start_failure if never_ran else _crash_failure)(exited, turn, why))
             self._on_turn_end(conversation, is_first)
         about = {"conversation_id": conversation.id, "worker_id": exited.id}
         log.error(
@@ -92,10 +98,14 @@ def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
     message = (
-        f"Codex runtime error: the process of conversation {turn.conversation_id} died ({why}). What it was doing may "
-        "or may not have taken effect; codex-reply with this id goes on from where it was saved."
+        f"Codex runtime error: the process of conversation {turn.conversation_id} died ({_where(exited, why)}). "
+        "What it was doing may or may not have taken effect; codex-reply with this id goes on from where it was saved."
     )
     return Failure("worker_crashed", message, {**death.facts(exited), "cause": why, "resumable": True})
+
+
+def _where(exited: Exited, why: str) -> str:
+    return f"{why}, on node {exited.node}" if exited.node else why
 
 
 def _start_failure(exited: Exited, turn: Turn, why: str) -> Failure:

@@ -8,7 +8,7 @@ from typing import assert_never
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.failure import Failure
-from greenroom.protocol.ids import ConversationId, TurnId, WorkerId, uuid7
+from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
     Addressed,
@@ -341,6 +341,8 @@ class Conversations:
                 conversation.open_commands = 0
             case Opened():
                 self._turns.opened(conversation, notice, payload)
+            case OpenFailed() if notice.lacks_directory and self._scheduler.go_elsewhere(conversation, notice.message):
+                pass
             case OpenFailed():
                 self._scheduler.close(conversation, Failure(notice.error_kind, notice.message))
             case Ready() | WorkerMeasured() | JobDone() | HelperLost():
@@ -355,6 +357,18 @@ class Conversations:
     def lost(self, exited: Exited, reason: str | None) -> None:
         """Handle the end of a process, and its reason if known; the turn that it ran ends with it."""
         self._scheduler.lost(exited, reason)
+
+    def vacate(self, node: NodeName, *, interrupt: bool = False) -> int:
+        """End the processes on a node as soon as no turn runs in them, or at once; return how many there are."""
+        hosted = [one for one in self._table if one.worker_id is not None and one.node == node]
+        for conversation in hosted:
+            if interrupt:
+                self.release(conversation)
+            elif conversation.state == "idle" and not self._assignments.is_being_killed(conversation):
+                self._slots.park(conversation)
+            else:
+                conversation.is_leaving = True
+        return len(hosted)
 
     @property
     def are_at_rest(self) -> bool:

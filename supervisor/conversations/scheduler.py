@@ -13,11 +13,12 @@ from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.claims import Claims, Unshared
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.crash_policy import CrashHandler, StateAtExit
+from greenroom.supervisor.conversations.crash_policy import LACKS_DIRECTORY, CrashHandler, StateAtExit
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
 from greenroom.supervisor.conversations.slots import Slots
 from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, address
 from greenroom.supervisor.conversations.watchdog import HangWatchdog
+from greenroom.supervisor.conversations.wishes import opening_of, wish_of
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -89,6 +90,19 @@ class ConversationScheduler:
         self.advance(conversation)
         self.places.fill()
 
+    def go_elsewhere(self, conversation: Conversation, why: str) -> bool:
+        """Open a conversation on another machine whose node lacks its directory; return whether one may have it."""
+        node = conversation.node
+        if not node:
+            return False
+        conversation.lacking |= {node}
+        if not self._workers.can_go_elsewhere(wish_of(conversation)):
+            return False
+        if conversation.running is not None:
+            conversation.running.audience.progress(why)
+        self.hosts.kill(conversation, LACKS_DIRECTORY)
+        return True
+
     def close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
         """End a conversation for good: its turns fail, its worker exits, and `on_gone` is called once it has."""
 
@@ -152,11 +166,21 @@ class ConversationScheduler:
             ephemeral=conversation.ephemeral,
             user_agent=conversation.user_agent,
         )
-        settings = b'{"cli":%b,"call":%b}' % (self._cli_overrides, conversation.overrides)
+        settings = self._opening_settings(conversation)
         self.hosts.send(conversation, operation, settings)
         if conversation.resume == "no":
             conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker handles both in order
+
+    def _opening_settings(self, conversation: Conversation) -> bytes:
+        """Return the payload of `Open`; a worker of a node is told of the home with it."""
+        common = b'"cli":%b,"call":%b' % (self._cli_overrides, conversation.overrides)
+        if not conversation.node or conversation.worker_id is None:
+            return b"{%b}" % common
+        home = self._workers.opening(
+            conversation.worker_id, conversation.id, conversation.incarnation, opening_of(conversation)
+        )
+        return b"{%b}" % common if home is None else b'{%b,"home":%b}' % (common, home)
 
     def _start_turn(self, conversation: Conversation) -> None:
         self.places.mark_busy(conversation)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from functools import partial
 
 from greenroom.config.defaults import Limits
-from greenroom.protocol.ids import Incarnation, WorkerId
+from greenroom.protocol.ids import HERE, Incarnation, WorkerId
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.slot_queue import SlotQueue
+from greenroom.supervisor.conversations.wishes import wish_of
+from greenroom.supervisor.processes.nodes.wish import ON_HOST
 from greenroom.supervisor.processes.pool import WorkerRequest
 
 OnHosted = Callable[[Conversation], None]
@@ -107,7 +109,7 @@ class Slots:
             conversation.user_agent = conversation.queue[0].audience.client.user_agent
         order = partial(self._host, conversation)
         self._ordered[conversation] = order, self._loop.call_later(self._timeout, self._on_overdue, conversation)
-        self._workers.take(order)
+        self._workers.take(order, wish_of(conversation) if self._workers.has_nodes else ON_HOST)
 
     def _forget_order(self, conversation: Conversation) -> None:
         ordered = self._ordered.pop(conversation, None)
@@ -121,6 +123,7 @@ class Slots:
         if conversation.state != "starting":  # closed while it waited for a worker
             self._workers.kill(worker_id)
             return
+        conversation.node = self._workers.node_of(worker_id) or HERE
         self._assignments.enter(conversation, worker_id)
         self._on_hosted(conversation)
 

@@ -152,7 +152,8 @@ class Turns:
         """Handle the notice that a worker has opened its conversation; the turn that it was opened for begins."""
         conversation.happen("opened")
         conversation.configured = configured
-        conversation.placement = Placement(notice.cwd, notice.model, notice.session_path, notice.worktree)
+        cwd = self._assignments.home_path(conversation, notice.cwd)
+        conversation.placement = Placement(cwd, notice.model, notice.session_path, notice.worktree)
         conversation.title = notice.title or conversation.title
         conversation.tokens = notice.tokens
         conversation.spending = notice.spending

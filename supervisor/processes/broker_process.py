@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import BrokerSpec, Exited, KeyPair
@@ -133,6 +134,7 @@ class BrokerProcess:
 
     def _spec(self) -> BrokerSpec:
         endpoints = self._endpoints
+        at = self._address_for_nodes
         return BrokerSpec(
             id=BROKER_ID,
             keys=endpoints.broker_keys,
@@ -142,6 +144,8 @@ class BrokerProcess:
             log_level=self._options.log_level,
             address=endpoints.address("broker"),
             broadcast_address=endpoints.address("changes"),
+            address_for_nodes=at("broker"),
+            broadcast_address_for_nodes=at("changes"),
             supervisor_key=endpoints.keys.public,
             admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
             preferred_mode=self._options.preferred_auth,
@@ -156,6 +160,14 @@ class BrokerProcess:
             client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
             config_overrides=_about_mcp(self._options.config_overrides),
         )
+
+    def _address_for_nodes(self, service: Literal["broker", "changes"]) -> str:
+        nodes = self._options.nodes
+        if nodes is None or nodes.listen is None:
+            return ""
+        from greenroom.supervisor.processes.nodes.addresses import address_of
+
+        return address_of(nodes.listen, service)
 
 
 def _about_mcp(overrides: tuple[str, ...]) -> tuple[str, ...]:

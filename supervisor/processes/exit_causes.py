@@ -6,6 +6,7 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.runtime.oom import OomKills
 from greenroom.supervisor.processes import exits
+from greenroom.supervisor.processes.nodes.wish import NODE_LOST
 
 STARTING_COMMANDS = "starting commands"
 """What a zygote was doing when it died."""
@@ -30,6 +31,8 @@ class ExitCauses:
     def of(self, exited: Exited) -> str | None:
         """Return the cause of a death where it is not the kernel's: a kill by the supervisor, or lack of memory."""
         why = self._reasons.pop(exited.id, None)
+        if exited.node:
+            return exited.cause if exited.cause == NODE_LOST else why or exited.cause
         if why is None and exited.returncode == -signal.SIGKILL and self._oom_kills.happened():
             return exits.OUT_OF_MEMORY
         return why

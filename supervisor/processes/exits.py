@@ -35,6 +35,8 @@ class ExitRecord:
     """What it was doing, as last reported."""
     log_lines: tuple[str, ...] = ()
     """Its last log lines."""
+    node: str = ""
+    """The node on which it ran; empty for this machine."""
 
 
 class ExitHistory:
@@ -66,7 +68,8 @@ class ExitHistory:
             conversation_id=conversation_id,
             incarnation=incarnation,
             doing=doing,
-            log_lines=tuple(self._last_words(exited.pid)) if exited.pid else (),
+            log_lines=tuple(self._last_words(exited.pid)) if exited.pid and not exited.node else (),
+            node=exited.node,
         )
         self._deaths.append(death)
         return death
@@ -95,7 +98,9 @@ def cause(exited: Exited) -> str:
 def facts(exited: Exited) -> dict[str, object]:
     """Return the same as data."""
     number, status = _signal_and_status(exited)
-    return {"signal": number, "exitCode": status, "pid": exited.pid or None}
+    return {"signal": number, "exitCode": status, "pid": exited.pid or None} | (
+        {"node": exited.node} if exited.node else {}
+    )
 
 
 def _signal_and_status(exited: Exited) -> tuple[int | None, int | None]:

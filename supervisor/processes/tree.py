@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from greenroom.protocol.ids import TurnId, WorkerId
+from greenroom.protocol.errors import StartError
+from greenroom.protocol.ids import NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.broker import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import Exited, KeyPair
-from greenroom.protocol.internal.worker import HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
+from greenroom.protocol.internal.worker import Close, HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import malloc as heap
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics
@@ -26,11 +27,15 @@ from greenroom.supervisor.processes.exit_causes import STARTING_COMMANDS, ExitCa
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog
 from greenroom.supervisor.processes.memory_report import FootprintCollector, ProcessFootprint, ProcessFootprints
+from greenroom.supervisor.processes.nodes.wish import NODE_LOST
 from greenroom.supervisor.processes.pool import PoolStatistics
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 from greenroom.supervisor.processes.worker_supply import WorkerSupply
 from greenroom.supervisor.processes.worker_users import WorkerUsers
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.processes.nodes.hub import NodeHub
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +72,12 @@ class ProcessTree:
         self.broadcasts = Broadcasts()
         """What the auth broker tells unasked."""
         self.router = WorkerRouter(
-            endpoints.context, endpoints.authenticator, endpoints.keys, endpoints.address("mailbox"), self._receive
+            endpoints.context,
+            endpoints.authenticator,
+            endpoints.keys,
+            endpoints.address("mailbox"),
+            self._receive,
+            self._receive_events,
         )
         self.broker = BrokerClient(
             endpoints.context,
@@ -96,6 +106,10 @@ class ProcessTree:
             self._workers,
         )
         """The supply of workers for conversations and jobs."""
+        self.nodes = self._node_hub(options)
+        """The workers of other machines; `None` where the settings name no address for them."""
+        self.node_listeners: set[Callable[[NodeName], None]] = set()
+        """Called with each node whose state has changed."""
         self._users: WorkerUsers | None = None
         self._footprints = FootprintCollector(self._ask_what_is_held)
         self._measuring: set[asyncio.Task[None]] = set()
@@ -109,6 +123,8 @@ class ProcessTree:
         hardening.adopt_orphans()
         await self._engine.start(self._exited, self.workers.fill)
         first = self.workers.enrol_first()
+        if self.nodes is not None:
+            self.nodes.start(self._node_worker_ended, self.workers.take, self._node_changed)
         self._broker_process.start()
         self.workers.start(first)
 
@@ -162,11 +178,51 @@ class ProcessTree:
         self._dismiss_idle()
         await self._wait_until_workers_left(departure)
         await self._broker_process.wait_left(departure)
+        if self.nodes is not None:
+            self.nodes.close()
         await self._engine.close(departure.left(PROCESSES))
         self.broker.close()
         self.router.close()
         self.event_streams.close()
         self._endpoints.close()
+
+    def _node_hub(self, options: ServerOptions) -> "NodeHub | None":
+        """Listen for nodes, if that is set. Raises `StartError`."""
+        table = options.nodes
+        if table is None or table.listen is None:
+            return None
+        from greenroom.supervisor.processes.nodes.hub import NodeHub  # not needed by most servers
+
+        try:
+            hub = NodeHub(options, table, self._endpoints, self.workers.enter)
+            self.router.listen_for_nodes(hub.mailbox_address, hub.engine.connection_lost)
+        except StartError as error:
+            if options.serves_many:
+                raise
+            log.error("%s; going on without nodes", error)  # another instance of the home may have them
+            return None
+        self.workers.nodes = hub
+        return hub
+
+    def _node_changed(self, node: NodeName) -> None:
+        for listener in tuple(self.node_listeners):
+            listener(node)
+
+    def _node_worker_ended(self, exited: Exited) -> None:
+        """Handle the end of a worker on a node; its records are written."""
+        self.router.catch_up()
+        self._footprints.forget(exited.id)
+        if self._workers.pop(exited.id, None) is None:
+            return
+        why = self._exit_causes.of(exited)
+        if why == NODE_LOST:  # it may be out of reach and live: then it reads this as soon as it is not
+            self.router.send(exited.id, Close())
+        self.workers.lost_on_node(exited)
+        self._present_users.lost(exited, why)
+        if not self._closing:
+            self.broker.detach((exited.id,))
+        elif not self._workers:
+            self._empty.set()
 
     def hasten(self) -> None:
         """Stop waiting for workers to exit by themselves."""
@@ -272,7 +328,10 @@ class ProcessTree:
         """End the workers that host no conversation: they have nothing to save."""
         hosting = self._users.leaving if self._users is not None else frozenset()
         for worker_id in list(self._workers):
-            if self._engine.pid_of(worker_id) is None:  # still starting: the engine ends it when it closes
+            if self.workers.node_of(worker_id) is not None:
+                if worker_id not in hosting:  # its node ends it when the link closes
+                    del self._workers[worker_id]
+            elif self._engine.pid_of(worker_id) is None:  # still starting: the engine ends it when it closes
                 del self._workers[worker_id]
             elif worker_id not in hosting:
                 self._engine.kill(worker_id)

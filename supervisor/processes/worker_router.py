@@ -6,11 +6,14 @@ from typing import TypeAlias
 
 import zmq
 
-from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.errors import RemoteProtocolError, StartError
+from greenroom.protocol.ids import TurnId, WorkerId
+from greenroom.protocol.internal.event_stream import EVENTS, FrameDecoder
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.protocol.internal.worker import Operation, ReceivedNotice, frames, read_notice
+from greenroom.protocol.internal.worker import Operation, Ready, ReceivedNotice, frames, read_notice
+from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq_connections import PeerConnections
 from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
 
 log = logging.getLogger(__name__)
@@ -19,6 +22,7 @@ RECEIVE_QUEUE = 8
 """Messages of one worker that are queued here; a worker sends batches of up to 64 KiB."""
 
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
+OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
 
 
 class WorkerRouter:
@@ -31,16 +35,32 @@ class WorkerRouter:
         keys: KeyPair,
         address: str,
         on_notice: OnNotice,
+        on_events: OnEvents = lambda *_: None,
     ) -> None:
+        """`on_events` takes events that come as messages, from workers on nodes: worker, turn, batch."""
         self._admission = admission
         self._on_notice = on_notice
-        socket = context.socket(zmq.ROUTER)
+        self._on_events = on_events
+        self._connections: PeerConnections | None = None
+        self._socket = socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         start_authenticator(socket, keys.public, keys.secret)
         socket.bind(address)
         self._port = ZmqStream(socket, self._receive)
+
+    def listen_for_nodes(self, address: str, on_lost: Callable[[WorkerId], None]) -> None:
+        """Take the workers of nodes at a second address; `on_lost` is told of each whose connection has ended.
+
+        Raises `StartError`.
+        """
+        self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
+        keep_alive(self._socket)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            raise StartError(f"workers on nodes cannot be listened for at {address}: {error.strerror}") from error
 
     def admit(self, worker_id: WorkerId, public_key: str) -> None:
         """Admit a worker."""
@@ -64,6 +84,8 @@ class WorkerRouter:
 
     def close(self) -> None:
         """Close the socket."""
+        if self._connections is not None:
+            self._connections.close()
         self._port.close()
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
@@ -71,9 +93,23 @@ class WorkerRouter:
         if sender(parts[-1]) != name:
             log.error("a message under the name %s came with the key of another; dropped", name)
             return
+        if len(parts) == 3 and parts[1].bytes == EVENTS:
+            self._receive_events(WorkerId(name), parts)
+            return
+        if self._connections is not None and len(parts) > 1 and parts[1].bytes == Ready.wire:
+            self._connections.note(parts[1], name)
         try:
             received = read_notice([part.bytes for part in parts[1:]])
         except RemoteProtocolError as error:
             log.error("worker %s: %s; dropped", name, error)
             return
         self._on_notice(WorkerId(name), received)
+
+    def _receive_events(self, worker_id: WorkerId, parts: list[zmq.Frame]) -> None:
+        try:
+            frames = FrameDecoder().feed(parts[2].bytes)
+        except RemoteProtocolError as error:
+            log.error("worker %s: %s; dropped", worker_id, error)
+            return
+        for frame in frames:
+            self._on_events(worker_id, frame.turn_id, frame.payload)

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING
 
-from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
 from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
@@ -17,10 +18,14 @@ from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import ExitCauses
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog
+from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
 from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
 from greenroom.supervisor.processes.restart import POOL, START
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 from greenroom.supervisor.processes.worker_users import WorkerUsers
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.processes.nodes.hub import NodeHub
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +74,8 @@ class WorkerSupply:
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
         """When workers that are starting have to be ready."""
         self._admissions: set[asyncio.Task[None]] = set()
+        self.nodes: NodeHub | None = None
+        """The workers of other machines, where there may be any; set by the tree."""
         self._closing = False
 
     @property
@@ -79,7 +86,7 @@ class WorkerSupply:
     @property
     def waiting(self) -> tuple[WorkerId, ...]:
         """The workers that are ready for a conversation."""
-        return self.pool.waiting
+        return self.pool.waiting + (() if self.nodes is None else self.nodes.supply.waiting)
 
     def statistics(self) -> PoolStatistics:
         """Return the counters of the pool."""
@@ -89,8 +96,13 @@ class WorkerSupply:
         """Enter the first workers, which a broker that is started next admits by its spec."""
         return self._enrol(self.pool.missing)
 
-    def take(self, order: WorkerRequest) -> None:
-        """Assign a worker to `order`: a ready one, or the next one that becomes ready."""
+    def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
+        """Assign a worker to `order`: a ready one, or the next one that becomes ready.
+
+        `wish`: what the conversation needs of its machine, which is this one where there are no nodes.
+        """
+        if self.nodes is not None and not wish.only_here and self.nodes.place(order, wish, self._busy()):
+            return
         self.pool.take(order)
         if self.pool.has_orders:
             self.replenish()
@@ -100,15 +112,40 @@ class WorkerSupply:
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
         self.pool.withdraw(order)
+        if self.nodes is not None:
+            self.nodes.withdraw(order)
 
     def kill(self, worker_id: WorkerId, why: str | None = None) -> None:
         """Kill a worker and everything it started; `why` is reported as the cause of its death."""
         if why is not None and worker_id in self._workers:
             self._exit_causes.note_kill(worker_id, why)
-        self._engine.kill(worker_id)
+        self._end(worker_id)
+
+    def node_of(self, worker_id: WorkerId) -> NodeName | None:
+        """Return the node of a worker; `None` where it is of this machine."""
+        return None if self.nodes is None else self.nodes.engine.node_of(worker_id)
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether workers may be on other machines."""
+        return self.nodes is not None
+
+    def can_go_elsewhere(self, wish: Wish) -> bool:
+        """Tell whether there is a machine that has the directory of a conversation, as far as that is known."""
+        return self.nodes is not None and self.nodes.can_go_elsewhere(wish, self._busy())
+
+    def home_path(self, worker_id: WorkerId, path: str) -> str:
+        """Return the path of this machine for one that a worker has told."""
+        return path if self.nodes is None else self.nodes.home_path(worker_id, path)
+
+    def opening(
+        self, worker_id: WorkerId, conversation_id: ConversationId, incarnation: Incarnation, opening: Opening
+    ) -> bytes | None:
+        """Return what a worker of a node is told of the home with its conversation, as JSON; `None` for all others."""
+        return None if self.nodes is None else self.nodes.opening(worker_id, conversation_id, incarnation, opening)
 
     def pid_of(self, worker_id: WorkerId) -> int | None:
-        """Return the process id of a worker that is alive."""
+        """Return the process id of a worker that is alive on this machine."""
         return self._engine.pid_of(worker_id)
 
     def fill(self) -> None:
@@ -137,6 +174,8 @@ class WorkerSupply:
 
     def ready(self, worker_id: WorkerId) -> None:
         """Handle that a worker is ready; one that is not needed any more is ended."""
+        if self.nodes is not None and self.nodes.supply.ready(worker_id):
+            return
         self._cancel_deadline(worker_id)
         self._engine.came_up(worker_id)
         self._obstacle = None
@@ -148,6 +187,19 @@ class WorkerSupply:
         self._router.revoke(worker_id)
         self._cancel_deadline(worker_id)
         return self.pool.lost(worker_id)
+
+    def lost_on_node(self, exited: Exited) -> None:
+        """Note that a worker of a node has ended."""
+        self._router.revoke(exited.id)
+        if self.nodes is not None:
+            self.nodes.supply.lost(exited)
+
+    def enter(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
+        """Let new workers of a node in, at the router and at the broker."""
+        for worker_id, keys in newcomers.items():
+            self._workers[worker_id] = keys
+            self._router.admit(worker_id, keys.public)
+        self._in_background(self._broker.admit(newcomers))
 
     def waiting_worker_ended(self, exited: Exited, why: str | None, users: WorkerUsers) -> None:
         """Replace a worker that died before it had a conversation, unless all of them do."""
@@ -171,9 +223,24 @@ class WorkerSupply:
         else:
             self.replenish()
 
+    def _busy(self) -> int:
+        """Return how many workers of this machine have a conversation or a job, or are ordered for one."""
+        remote = 0 if self.nodes is None else sum(view.workers for view in self.nodes.views())
+        figures = self.pool.statistics()
+        return len(self._workers) - remote - figures.waiting - figures.expected + figures.orders
+
+    def _end(self, worker_id: WorkerId) -> None:
+        """Kill a worker, wherever it is."""
+        if self.nodes is not None and self.nodes.engine.node_of(worker_id) is not None:
+            self.nodes.engine.kill(worker_id)
+        else:
+            self._engine.kill(worker_id)
+
     def close(self) -> None:
         """Start no more workers."""
         self._closing = True
+        if self.nodes is not None:
+            self.nodes.supply.close()
         if self._retry is not None:
             self._retry.cancel()
         for deadline in self._deadlines.values():

@@ -19,6 +19,8 @@ from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_t
 from greenroom.supervisor.startup.provisions import Provisions
 
 if TYPE_CHECKING:
+    from greenroom.config.greenroom import GreenroomTable
+    from greenroom.config.nodes import NodesTable
     from greenroom.supervisor.frontend.connection import FrontEnd
 
 OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
@@ -104,7 +106,18 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         log_format=form,
         limits=table.limits(),
         http=table.http,
+        nodes=_nodes(table),
     )
+
+
+def _nodes(table: "GreenroomTable") -> "NodesTable | None":
+    """Return what is set about nodes. Raises `ConfigError`."""
+    if not table.nodes:
+        return None
+    from greenroom.config.nodes import NodesTable
+    from greenroom.config.section import check
+
+    return check(NodesTable, table.nodes, ("greenroom", "nodes"))
 
 
 def _default_engine() -> EngineName:

@@ -8,7 +8,7 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
-from greenroom.protocol.ids import Incarnation, TurnId, WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import (
     Compact,
@@ -23,6 +23,7 @@ from greenroom.protocol.internal.worker import (
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory
+from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -38,8 +39,24 @@ class Workplace:
         self.exit_history = ExitHistory()
         self.conversations = Conversations(cast("WorkerRouter", self), self, self.exit_history, Limits(), ())
 
-    def take(self, order: WorkerRequest) -> None:
+    has_nodes = False
+
+    def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
         order(WORKER)
+
+    def node_of(self, worker_id: WorkerId) -> NodeName | None:
+        return None
+
+    def home_path(self, worker_id: WorkerId, path: str) -> str:
+        return path
+
+    def opening(
+        self, worker_id: WorkerId, conversation_id: ConversationId, incarnation: Incarnation, opening: Opening
+    ) -> bytes | None:
+        return None
+
+    def can_go_elsewhere(self, wish: Wish) -> bool:
+        return False
 
     def withdraw(self, order: WorkerRequest) -> None:
         pass

@@ -56,6 +56,8 @@ KNOWN = {
     "supervisor/processes/direct_child.py:start_spawned": OWN,
     "supervisor/processes/fork_server.py:ForkServer._fork": FORK,
     "supervisor/processes/broker_process.py:BrokerProcess.start": OWN,
+    "supervisor/node/node.py:Node._spawn": OWN,
+    "supervisor/processes/nodes/hub.py:NodeHub._enrol": OWN,
     "supervisor/processes/worker_supply.py:WorkerSupply.start": OWN,
     "supervisor/startup/background.py:start_in_background": FORK,
     "workers/conversation/notifier.py:Notifier._start": USER,

@@ -17,6 +17,7 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.events.turn import BackgroundEvent
+from greenroom.protocol.internal.node import HomeParts
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.version import __version__
@@ -25,6 +26,7 @@ from greenroom.runtime.user_agent import originator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
 from greenroom.sessions.unsaved import UnsavedFile
+from greenroom.sessions.writer import SessionWriter
 from greenroom.workers.conversation import event
 from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer
 from greenroom.workers.conversation.compaction import Compaction
@@ -33,6 +35,7 @@ from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.home import RemoteHome
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
@@ -57,6 +60,7 @@ from greenroom.workers.event_sink import Outlet
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.records_channel import RecordsChannel
 
 if TYPE_CHECKING:
     from greenroom.sessions.history_file import MessageHistory
@@ -76,6 +80,8 @@ class _Arguments(msgspec.Struct, frozen=True):
 
     cli: list[str]
     call: msgspec.Raw
+    home: HomeParts | None = None
+    """For a worker on a node."""
 
 
 _decode_arguments = msgspec.json.Decoder(_Arguments).decode
@@ -101,17 +107,26 @@ async def open_conversation(
     mailbox: Outlet,
     open_credentials: Callable[[], CredentialsChannel],
     session_factory: SessionFactory = new_session,
+    *,
+    records: RecordsChannel | None = None,
 ) -> Conversation:
     """Return the conversation that `operation` names, once it is announced. Raises `GreenroomError`.
 
     `arguments` is the payload of `operation`. The channel to the auth broker is opened with the first credential.
+    `records` is the way of session records to the host, for a worker on a node.
     """
     decoded = _decode_arguments(arguments)
     overrides = ConversationOverrides.from_json(bytes(decoded.call))
-    workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
+    remote = None if decoded.home is None or records is None else RemoteHome(decoded.home, records)
+    if remote is not None:
+        remote.lay_out(spec.codex_home)
+        overrides = remote.overrides(overrides)
+        workplace = None
+    else:
+        workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
     if workplace is not None and (overrides.worktree or overrides.reconfigured):  # wherever the caller was started
         overrides = msgspec.structs.replace(overrides, cwd=workplace.cwd)
-    opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace)
+    opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace, remote)
     async with AsyncExitStack() as closing:
         return opening.build(decoded.cli, overrides, closing)
 
@@ -127,6 +142,7 @@ class _Opening:
         open_credentials: Callable[[], CredentialsChannel],
         session_factory: SessionFactory,
         workplace: "Workplace | None",
+        remote: RemoteHome | None = None,
     ) -> None:
         self._operation = operation
         self._id = operation.conversation_id
@@ -137,10 +153,11 @@ class _Opening:
         self._open_credentials = open_credentials
         self._session_factory = session_factory
         self._workplace = workplace
+        self._remote = remote
 
     def build(self, cli: Sequence[str], overrides: ConversationOverrides, closing: AsyncExitStack) -> Conversation:
         """Return the conversation. Its parts are closed by `closing` if that fails, and else by the conversation."""
-        resumed = resumed_session(self._operation, self._home, self._reader)
+        resumed = self._resumed()
         sources = self._settings(cli, overrides, resumed)
         settings = sources.value
         instructions = _instructions(settings, resumed)
@@ -196,26 +213,36 @@ class _Opening:
             closing=closing.pop_all(),
         )
 
+    def _resumed(self) -> ResumedSession | None:
+        if self._remote is not None:
+            return self._remote.resumed(self._operation)
+        return resumed_session(self._operation, self._home, self._reader)
+
     def _settings(
         self, cli: Sequence[str], overrides: ConversationOverrides, resumed: ResumedSession | None
     ) -> ConversationSettings:
         names_cwd = overrides.cwd is not None
         if resumed is not None:
             overrides = resumed.complete(overrides)
-        settings = ConversationSettings(self._home, cli, overrides)
+        remote = self._remote
+        if remote is not None and overrides.cwd is not None:
+            overrides = msgspec.structs.replace(overrides, cwd=remote.directory(overrides.cwd))
+        settings = ConversationSettings(self._home, cli, overrides, None if remote is None else remote.paths)
         if names_cwd:
             require_directory(settings.value.cwd, "cwd")
         return settings
 
     def _session_file(
         self, sources: ConversationSettings, instructions: str, resumed: ResumedSession | None
-    ) -> SessionFile:
+    ) -> SessionWriter:
         settings, overrides = sources.value, sources.overrides
         if self._operation.ephemeral:
             return UnsavedFile(self._home, self._id)
         if resumed is not None:
+            if self._remote is not None:
+                return self._remote.writer(None, resumed)
             return SessionFile.resume(self._home, resumed.path, self._id)
-        started = time.time()
+        started = time.time() if self._remote is None else self._remote.parts.started
         meta = session_meta(
             conversation_id=self._id,
             started=started,
@@ -228,9 +255,11 @@ class _Opening:
             source=overrides.source,
             thread_source=overrides.thread_source,
         )
+        if self._remote is not None:
+            return self._remote.writer(meta, None)
         return SessionFile.create(self._home, self._id, meta, started)
 
-    def _shared(self, settings: Settings, file: SessionFile, resumed: ResumedSession | None) -> _Shared:
+    def _shared(self, settings: Settings, file: SessionWriter, resumed: ResumedSession | None) -> _Shared:
         turn = CurrentTurn(settings)
         notices = ConversationNotices(self._mailbox, self._operation, turn)
         window = settings.model_family.effective_context_window
@@ -252,7 +281,7 @@ class _Opening:
         return _Shared(settings, turn, notices, tokens, steps, recorder, Transcript(history, recorder, emitter))
 
     def _message_history(self, settings: Settings, closing: AsyncExitStack) -> "MessageHistory | None":
-        if not settings.history.wanted:
+        if not settings.history.wanted or self._remote is not None:  # the history of inputs is a file at home
             return None
         from greenroom.sessions.history_file import MessageHistory
 

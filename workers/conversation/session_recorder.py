@@ -7,9 +7,9 @@ from collections.abc import Callable
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import SessionRecord, response_item, stored_event
 from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.writer import SessionWriter
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class SessionRecorder:
     A failure to write is a warning to the user; it ends no turn.
     """
 
-    def __init__(self, file: SessionFile, warn: Callable[[str], None]) -> None:
+    def __init__(self, file: SessionWriter, warn: Callable[[str], None]) -> None:
         """`warn` takes a text for the user."""
         self._file = file
         self._warn = warn

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from greenroom.config.path_map import PathMap
 from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
@@ -16,9 +17,15 @@ from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 class ConversationSettings:
     """The settings that a conversation was opened with, and their sources."""
 
-    def __init__(self, home: str, cli: Sequence[str], overrides: ConversationOverrides) -> None:
-        """Read `config.toml` in `home`. `cli` are assignments of the command line. Raises `ConfigError`."""
+    def __init__(
+        self, home: str, cli: Sequence[str], overrides: ConversationOverrides, paths: PathMap | None = None
+    ) -> None:
+        """Read `config.toml` in `home`. `cli` are assignments of the command line. Raises `ConfigError`.
+
+        `paths`: where a node has the directories that turns name, if this is one.
+        """
         self._home = home
+        self._paths = paths
         self._cli = cli
         self.overrides = overrides
         self.value = self._resolve(overrides)
@@ -44,6 +51,8 @@ class ConversationSettings:
                 tool_output_token_limit=other.tool_output_token_limit,
             )
         cwd = absolute(settings.cwd, wanted.cwd, os.environ)
+        if self._paths is not None:
+            cwd = self._paths.there(cwd) or cwd
         require_directory(cwd, "cwd")
         return replace(
             settings,

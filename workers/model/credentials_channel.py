@@ -153,7 +153,12 @@ class CredentialsChannel:
         return await self._requests.ask(question, UnauthorizedReport, TIMEOUT)
 
     def report_clock(self, ahead: float) -> None:
-        """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too."""
+        """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too.
+
+        A node has another clock than the broker, so it says nothing.
+        """
+        if self._spec.records_address:
+            return
         self._clock_report = ReportClock(ahead_s=round(ahead))
         self._requests.notify(self._clock_report)
 

@@ -1,4 +1,4 @@
-"""`greenroom stop`, `interrupt` and `kill`: orders to a running instance, answered by text and an exit code."""
+"""`greenroom stop`, `interrupt`, `kill` and `drain`: orders to a running instance, answered by text and exit code."""
 
 import contextlib
 import os
@@ -21,6 +21,7 @@ from greenroom.supervisor.control.control_messages import (
     ActionDone,
     ActionRefused,
     DisconnectClient,
+    DrainNode,
     GiveReport,
     InterruptClient,
     InterruptConversation,
@@ -66,6 +67,19 @@ def run_interrupt(arguments: Namespace) -> int:
 def run_kill(arguments: Namespace) -> int:
     """Kill the worker of a conversation, or disconnect a client."""
     return _order(arguments.conversation, KillConversation, DisconnectClient)
+
+
+def run_drain(arguments: Namespace) -> int:
+    """Let a node leave, once the conversations on it have ended their turns."""
+    found = find(None)
+    if not found:
+        return _tell(NOTHING, nothing_found(None))
+    heard = ask([one.control for one in found], GiveReport())
+    hits = [one for one, report in _reports(found, heard) if any(node.name == arguments.node for node in report.nodes)]
+    if len(hits) != 1:
+        count = "no running instance has" if not hits else f"{len(hits)} running instances have"
+        return _tell(NOTHING, f"{count} a node of the name {arguments.node}")
+    return _tell(*_understood(hits[0], ask([hits[0].control], DrainNode(arguments.node))[hits[0].control]))
 
 
 def matches(conversation_id: str, given: str) -> bool:

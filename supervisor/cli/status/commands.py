@@ -40,7 +40,7 @@ class _Command(argparse.ArgumentParser):
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `status`, `stop`, `interrupt`, `kill`, `approvals`, `approve` and `sessions`."""
+    """Add `status`, `stop`, `interrupt`, `kill`, `drain`, `approvals`, `approve` and `sessions`."""
     status = _command(commands, "status", "show what every process and conversation is doing", _status)
     _add_instance(status)
     status.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
@@ -54,6 +54,8 @@ def add_commands(commands: Commands) -> None:
         ("kill", "kill the process of a conversation, which its next message brings back", _kill),
     ):
         _add_conversation(_command(commands, name, text, run))
+    drain = _command(commands, "drain", "let a node leave, once the turns on it have ended", _drain)
+    drain.add_argument("node", metavar="NODE", help="its name, as `greenroom status` shows it")
     _add_approvals(commands)
     _add_sessions(commands)
 
@@ -158,6 +160,12 @@ def _kill(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.status.actions import run_kill
 
     return run_kill(arguments)
+
+
+def _drain(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.actions import run_drain
+
+    return run_drain(arguments)
 
 
 def _approvals(arguments: argparse.Namespace) -> int:

@@ -86,6 +86,7 @@ def _summary(report: Report) -> Iterator[str]:
     if particulars:
         yield particulars
     yield from _clients(report)
+    yield from _nodes(report)
 
 
 def _particulars(report: Report) -> Iterator[str]:
@@ -124,6 +125,23 @@ def _clients(report: Report) -> Iterator[str]:
         yield ", ".join(facts)
     if len(report.clients) > MOST_CLIENTS:
         yield f"and {counted(len(report.clients) - MOST_CLIENTS, 'client')} more"
+
+
+def _nodes(report: Report) -> Iterator[str]:
+    """Return a line for each other machine."""
+    for node in report.nodes:
+        facts = [f"node {node.name}: {node.state}"]
+        if node.state in ("ready", "away", "draining"):
+            facts.append(f"{counted(node.workers, 'worker')} of {node.capacity}")
+        if node.round_trip is not None:
+            facts.append(f"{node.round_trip * 1000:.1f} ms there and back")
+        if node.load is not None:
+            facts.append(f"load {node.load:.2f} a core")
+        if node.memory is not None:
+            facts.append(size(node.memory))
+        if node.version:
+            facts.append(node.version)
+        yield ", ".join(facts)
 
 
 def _introduction(client: ClientEntry) -> str:
@@ -222,6 +240,12 @@ def _descriptors(row: Row) -> str:
     return next((str(count) for count in found if count is not None), "")
 
 
+def _node(row: Row) -> str:
+    entry = row.process.entry if row.process else None
+    told = (entry.node if entry else None, row.conversation.node if row.conversation else None)
+    return next((name for name in told if name), "")
+
+
 def _some(count: int | None) -> str:
     return amount(count) if count else ""
 
@@ -241,6 +265,7 @@ _VALUES: Final[Mapping[Column, Callable[[Row], str]]] = {
     Column("STATE", 0): _state,
     Column("TURN", 1, right=True): _of_conversation(lambda one: age(one.turn.age) if one.turn else ""),
     Column("IDLE", 9, right=True): _of_conversation(lambda one: _optional_age(one.idle_for)),
+    Column("NODE", 4): _node,
     Column("PID", 1, right=True): lambda row: "" if row.process is None else str(row.process.pid),
     Column("CPU%", 2, right=True): _of_process(lambda one: "" if one.cpu_percent is None else f"{one.cpu_percent:.1f}"),
     Column("RSS", 2, right=True): _of_process(lambda one: size(one.rss)),

@@ -1,0 +1,73 @@
+"""The table `[greenroom.nodes]`: where a host is reached by nodes, and what each of them has. Off without `listen`."""
+
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta, field
+
+from greenroom.config.document import Table
+from greenroom.config.section import OwnSection
+from greenroom.protocol.errors import ConfigError
+
+PORTS: Final = 5
+"""Consecutive ports: nodes, mailbox, broker, the broker's changes, session records."""
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""Names of nodes."""
+_LISTEN: Final = re.compile(r"tcp://(?P<host>[0-9A-Za-z.-]+):(?P<port>\d{1,5})")
+
+
+class NodeTable(OwnSection, frozen=True):
+    """`[greenroom.nodes.NAME]`: what is known of one node."""
+
+    paths: dict[Annotated[str, Meta(pattern="^/")], Annotated[str, Meta(pattern="^/")]] = field(default_factory=dict)
+    """Directories of the host, and where the node has them. Without any the node is taken to have the same paths."""
+    capacity: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    """Workers that it takes at a time; `None`: what it says itself."""
+
+
+class NodesTable(OwnSection, frozen=True):
+    """The table itself, without the tables of single nodes."""
+
+    listen: str | None = None
+    """`tcp://ADDRESS:PORT` of an interface of this machine; the four ports after it are used too."""
+    engine: str = "join"
+    """What places nodes; `join`: whatever starts `greenroom node`."""
+    idle_workers: Annotated[int, Meta(ge=0, le=64)] = 2
+    """Workers that wait on each node, ready, for the next conversation."""
+    host_capacity: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    """Conversations that the host itself takes while there are nodes; `None`: as many as `live_workers`."""
+    named: dict[str, NodeTable] = field(default_factory=dict)
+    """The tables of single nodes, by name."""
+
+    @classmethod
+    def plain(cls, table: Table) -> Table:
+        """Put the tables of single nodes aside, since their names are chosen by the user."""
+        if "named" in table:
+            return table
+        own = {key: value for key, value in table.items() if not isinstance(value, dict)}
+        named = {key: value for key, value in table.items() if isinstance(value, dict)}
+        return {**own, "named": named} if named else own
+
+    def __post_init__(self) -> None:
+        if self.engine != "join":
+            raise ValueError("`engine` of nodes is `join`")
+        for name in self.named:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be the name of a node")
+        if self.listen is not None:
+            split_address(self.listen)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of `tcp://HOST:PORT`. Raises `ValueError`."""
+    found = _LISTEN.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) <= 65536 - PORTS:
+        raise ValueError(f"{address!r} is no address of the form tcp://ADDRESS:PORT")
+    return found["host"], int(found["port"])
+
+
+def node_name(text: str) -> str:
+    """Return a name of a node. Raises `ConfigError`."""
+    if not NAME.fullmatch(text):
+        raise ConfigError(f"{text!r} cannot be the name of a node: letters, digits, `.`, `_` and `-`, 63 at most")
+    return text

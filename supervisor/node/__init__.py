@@ -1,0 +1,1 @@
+"""A node: the process that runs workers on this machine for a host on another one."""

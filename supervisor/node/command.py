@@ -1,0 +1,109 @@
+"""The commands about nodes: `greenroom node --join …` on another machine, and tickets and keys on the host."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from typing import Final
+
+from greenroom.config.nodes import node_name, split_address
+from greenroom.protocol.errors import ConfigError, StartError
+from greenroom.runtime import directory, hardening, logfile
+from greenroom.runtime import log as logs
+from greenroom.supervisor.node.enrolment import enrol
+from greenroom.supervisor.node.identity import chosen, read_ticket
+from greenroom.supervisor.node.node import Node
+from greenroom.supervisor.processes.nodes.keys import TICKET_LIFE, NodeKeys, write_private
+from greenroom.supervisor.startup.host_lock import HostLock
+from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
+from greenroom.supervisor.startup.processes import make_engine
+from greenroom.supervisor.startup.start import provide, server_options
+
+CAPACITY: Final = 100
+"""Workers that a node takes at a time, unless it is told."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve as a node until a signal, or until the host lets it go; return the exit code. Raises `GreenroomError`."""
+    host, _ = _split(arguments.join)
+    state = os.path.abspath(arguments.state or _default_state())
+    lock = HostLock.acquire(state)
+    try:
+        hardening.make_undumpable()
+        hardening.set_name("gr-node")
+        hardening.adopt_orphans()
+        ticket = None if arguments.ticket is None else read_ticket(arguments.ticket)
+        identity = chosen(state, ticket)
+        prelaunch = Prelaunch.prepare()
+        options = server_options(_server_arguments(arguments), prelaunch.environment, state)
+        logs.set_up(f"node {identity.name}", options.log_level)
+        logfile.open_log(state, "node", instance=os.getpid())
+
+        async def serve() -> int:
+            known = identity
+            if not known.is_enrolled and ticket is not None:
+                known = await enrol(known, ticket, arguments.join, state)
+            provisions = provide(options, prelaunch)
+            engine = make_engine(provisions.fork_server, provisions.launch, provisions.spawn)
+            runtime_directory = directory.create(os.environ)
+            try:
+                node = Node(
+                    known, engine, arguments.join, host, state, runtime_directory, arguments.capacity, options.log_level
+                )
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                    asyncio.get_running_loop().add_signal_handler(number, node.leave)
+                await node.serve()
+            finally:
+                directory.remove(runtime_directory)
+            if node.failure is not None:
+                raise StartError(node.failure)
+            return 0
+
+        return asyncio.run(serve())
+    finally:
+        lock.close()
+
+
+def make_ticket(arguments: argparse.Namespace) -> int:
+    """Make a ticket, and write it to a file. Raises `GreenroomError`."""
+    import msgspec
+
+    name = node_name(arguments.name)
+    path = os.path.abspath(arguments.output or f"{name}.ticket")
+    if os.path.lexists(path):
+        raise ConfigError(f"{path} exists already")
+    ticket = NodeKeys(environment_and_home()[1]).issue(name)
+    write_private(path, msgspec.json.encode(ticket))
+    sys.stdout.write(
+        f"{path}\nIt is good once, within {TICKET_LIFE / 60:.0f} minutes. On the node, with the address of this host:\n"
+        f"greenroom node --join tcp://ADDRESS:PORT --ticket {os.path.basename(path)}\n"
+    )
+    return 0
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Forget the key of a node. Raises `GreenroomError`."""
+    name = node_name(arguments.name)
+    if not NodeKeys(environment_and_home()[1]).revoke(name):
+        raise ConfigError(f"no node or ticket has the name {name}")
+    sys.stdout.write(f"{name} is revoked; a running host drops it within a second.\n")
+    return 0
+
+
+def _split(address: str | None) -> tuple[str, int]:
+    if address is None:
+        raise ConfigError("say which host to join: greenroom node --join tcp://ADDRESS:PORT --ticket FILE")
+    try:
+        return split_address(address)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _default_state() -> str:
+    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(base, "greenroom-node")
+
+
+def _server_arguments(arguments: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(oss=False, config=[], engine=None, log_level=arguments.log_level)

@@ -1,0 +1,249 @@
+"""The node: forks workers as its host orders, tells how they end, and ends them all when its lease is over."""
+
+import asyncio
+import logging
+import os
+from typing import Final, assert_never
+
+import msgspec
+import zmq
+
+from greenroom.config.defaults import Limits
+from greenroom.protocol.ids import WorkerId, uuid7
+from greenroom.protocol.internal.node import (
+    BEAT,
+    Beat,
+    Beaten,
+    Confirm,
+    Enrolled,
+    Join,
+    Joined,
+    Kill,
+    Leave,
+    NodeLoad,
+    NodeReady,
+    Refused,
+    Rejoin,
+    ToNode,
+)
+from greenroom.protocol.internal.process import Exited, Spawn, WorkerSpec
+from greenroom.protocol.version import __version__
+from greenroom.supervisor.node.identity import NodeIdentity
+from greenroom.supervisor.node.lease import Lease
+from greenroom.supervisor.node.ledger import WorkerLedger
+from greenroom.supervisor.node.link import HostLink
+from greenroom.supervisor.processes.departure import PROCESSES
+from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.exit_causes import ExitCauses
+from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, resident_memory
+from greenroom.supervisor.processes.nodes.addresses import dialled
+
+log = logging.getLogger(__name__)
+
+LOAD_EVERY: Final = 5
+"""Beats between two that carry the load."""
+
+
+class Node:
+    """One run of a node. Must be made on the running loop."""
+
+    def __init__(
+        self,
+        identity: NodeIdentity,
+        engine: Engine,
+        address: str,
+        host: str,
+        state: str,
+        runtime_directory: str,
+        capacity: int,
+        log_level: str,
+    ) -> None:
+        """`address` is that of the host, and `host` its machine as the address names it."""
+        self._identity = identity
+        self._engine = engine
+        self._host = host
+        self._state = state
+        self._runtime_directory = runtime_directory
+        self._capacity = capacity
+        self._log_level = log_level
+        self._run = uuid7()
+        self._lease = Lease()
+        self._ledger = WorkerLedger(engine.pid_of)
+        self._causes = ExitCauses()
+        self._memory: MemoryWatchdog | None = None
+        self._joined_at = 0.0
+        self._has_joined = False
+        self._is_ready = False
+        self._beats = 0
+        self._loop = asyncio.get_running_loop()
+        self._left = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.failure: str | None = None
+        """Why the host has turned it away for good."""
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._link = HostLink(
+            self.context,
+            address,
+            identity.host_key,
+            identity.keys,
+            self._receive,
+            self._join,
+            self._refused,
+        )
+
+    async def serve(self) -> None:
+        """Serve until the host lets the node go, or `leave` is called. All workers are ended then."""
+        await self._engine.start(self._exited, self._ready)
+        self._beat()
+        await self._left.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._memory is not None:
+            self._memory.close()
+        self._link.close()
+        self.context.destroy(linger=0)
+        await self._engine.close(PROCESSES)
+
+    def leave(self) -> None:
+        """End."""
+        self._left.set()
+
+    # What the host says
+
+    def _receive(self, message: ToNode) -> None:
+        match message:
+            case Joined():
+                self._joined(message)
+            case Refused():
+                self.failure = message.text
+                self._left.set()
+            case Rejoin():
+                if self._has_joined:
+                    self._end_workers("the host has given the node up")
+                    self._join()
+            case Beaten():
+                self._beaten(message)
+            case Spawn():
+                self._spawn(message)
+            case Kill():
+                self._kill(message.id, message.why)
+            case Confirm():
+                self._ledger.confirm(message.id)
+            case Leave():
+                log.warning("node %s leaves: %s", self._identity.name, message.text)
+                self._left.set()
+            case Enrolled():
+                log.error("the host speaks of a ticket that was not shown; ignored")
+            case _:
+                assert_never(message)
+
+    def _join(self) -> None:
+        """Say how the node stands, over a connection that has just come up."""
+        self._has_joined = False
+        self._joined_at = self._loop.time()
+        workers, exits = self._ledger.standing()
+        self._link.send(Join(version=__version__, run=self._run, capacity=self._capacity, workers=workers, exits=exits))
+
+    def _joined(self, message: Joined) -> None:
+        self._has_joined = True
+        self._lease.begin(self._joined_at)
+        if self._memory is None:
+            limits = Limits(worker_memory=message.worker_memory)
+            self._memory = MemoryWatchdog(self._ledger, self._engine.pid_of, limits, self._kill, self._causes.tidy_up)
+        log.warning("node %s has joined its host", message.name)
+        if self._is_ready:
+            self._link.send(NodeReady())
+
+    def _refused(self) -> None:
+        name = self._identity.name
+        self.failure = f"the host does not know the key of node {name}: it was revoked, or its ticket was over"
+        self._left.set()
+
+    def _beaten(self, message: Beaten) -> None:
+        self._lease.answered(message.number, self._loop.time())
+        if self._has_joined and not self._lease.is_held:  # it was over, and this connection has outlived it
+            self._join()
+
+    def _spawn(self, message: Spawn) -> None:
+        spec = message.spec
+        if not isinstance(spec, WorkerSpec) or not self._lease.is_held or not self._ledger.order(spec.id):
+            return
+        self._engine.spawn(self._local(spec))
+        if self._memory is not None:
+            self._memory.begin()
+
+    def _local(self, spec: WorkerSpec) -> WorkerSpec:
+        """Return a spec with what this machine knows: its paths, and how the host is reached from here."""
+        return msgspec.structs.replace(
+            spec,
+            supervisor_pid=os.getpid(),
+            codex_home=self._state,
+            runtime_directory=self._runtime_directory,
+            log_level=self._log_level,
+            mailbox_address=dialled(spec.mailbox_address, self._host),
+            broker_address=dialled(spec.broker_address, self._host),
+            broadcast_address=dialled(spec.broadcast_address, self._host),
+            records_address=dialled(spec.records_address, self._host),
+        )
+
+    def _kill(self, worker_id: WorkerId, why: str) -> None:
+        if why and worker_id in self._ledger:
+            self._causes.note_kill(worker_id, why)
+        if self._ledger.doom(worker_id):
+            self._engine.kill(worker_id)
+
+    # What happens here
+
+    def _ready(self) -> None:
+        self._is_ready = True
+        self._link.send(NodeReady())
+
+    def _exited(self, exited: Exited) -> None:
+        if exited.id not in self._ledger:
+            return
+        told = msgspec.structs.replace(exited, cause=self._causes.of(exited))
+        self._ledger.ended(told)
+        if self._has_joined:
+            self._link.send(told)
+
+    def _beat(self) -> None:
+        now = self._loop.time()
+        self._timer = self._loop.call_later(BEAT, self._beat)
+        for worker_id in self._ledger.take_doomed():
+            self._engine.kill(worker_id)
+        if self._lease.is_over(now):
+            self._end_workers("the host has not answered for the length of the lease")
+            self._lease.end()
+        if not self._has_joined or not self._link.is_up:
+            return
+        for spawned in self._ledger.newborn():
+            self._link.send(spawned)
+        self._beats += 1
+        load = self._load() if self._beats % LOAD_EVERY == 1 else None
+        self._link.send(Beat(number=self._lease.beat(now), round_trip=self._lease.round_trip, load=load))
+
+    def _end_workers(self, why: str) -> None:
+        if len(self._ledger):
+            log.error("%s: its %d workers are ended", why, len(self._ledger))
+        for worker_id in self._ledger:
+            self._kill(worker_id, "the lease of its node was over")
+
+    def _load(self) -> NodeLoad:
+        pids = [pid for worker_id in self._ledger if (pid := self._engine.pid_of(worker_id)) is not None]
+        helpers = [status.pid for status in (self._engine.fork_server, self._engine.zygote) if status is not None]
+        own = [os.getpid(), *(pid for pid in helpers if pid is not None)]
+        return NodeLoad(
+            memory=sum(map(resident_memory, (*own, *pids))),
+            free_memory=free_memory(),
+            load=os.getloadavg()[0] / (os.cpu_count() or 1),
+        )
+
+
+def free_memory() -> int:
+    """Return the bytes that this machine could still give out, 0 where the system does not tell."""
+    try:
+        with open("/proc/meminfo", "rb") as file:
+            lines = dict(line.split(b":", 1) for line in file)
+        return int(lines[b"MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 0

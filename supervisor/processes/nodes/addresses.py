@@ -1,0 +1,20 @@
+"""The addresses at which a host is reached by nodes and their workers: consecutive ports of one interface."""
+
+from typing import Literal, TypeAlias
+
+from greenroom.config.nodes import split_address
+
+Service: TypeAlias = Literal["nodes", "mailbox", "broker", "changes", "records"]
+
+_OFFSETS: dict[Service, int] = {"nodes": 0, "mailbox": 1, "broker": 2, "changes": 3, "records": 4}
+
+
+def address_of(listen: str, service: Service) -> str:
+    """Return the address of a service, where the host listens at `listen` (`tcp://HOST:PORT`)."""
+    host, port = split_address(listen)
+    return f"tcp://{host}:{port + _OFFSETS[service]}"
+
+
+def dialled(address: str, host: str) -> str:
+    """Return an address as a node dials it that reaches the host under another name; others than TCP stay."""
+    return f"tcp://{host}:{address.rpartition(':')[2]}" if address.startswith("tcp://") else address

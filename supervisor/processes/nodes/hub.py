@@ -1,0 +1,183 @@
+"""All of a host that is about nodes: the engine, their idle workers, what their workers are told, and their records."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from greenroom.config.nodes import NodesTable
+from greenroom.config.path_map import PathMap
+from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, WorkerId, uuid7
+from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
+from greenroom.supervisor.options import ServerOptions
+from greenroom.supervisor.processes.endpoints import Endpoints, key_pair
+from greenroom.supervisor.processes.nodes.addresses import address_of
+from greenroom.supervisor.processes.nodes.engine import NodeView
+from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
+from greenroom.supervisor.processes.nodes.keys import NodeKeys
+from greenroom.supervisor.processes.nodes.openings import NodeOpenings, encoded
+from greenroom.supervisor.processes.nodes.placement import Candidate, choose
+from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
+from greenroom.supervisor.processes.nodes.supply import NodeSupply
+from greenroom.supervisor.processes.nodes.wish import Opening, Wish
+from greenroom.supervisor.processes.pool import WorkerRequest
+
+Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
+"""Lets new workers in at the mailbox and at the broker."""
+
+
+class NodeHub:
+    """Made where the settings name an address to listen at. Runs on the host's loop."""
+
+    def __init__(self, options: ServerOptions, table: NodesTable, endpoints: Endpoints, admit: Admit) -> None:
+        """Listen for nodes and for session records. Raises `StartError`."""
+        assert table.listen is not None
+        self._options = options
+        self._table = table
+        self._listen = table.listen
+        self._endpoints = endpoints
+        self._admit = admit
+        self._paths = {NodeName(name): PathMap(one.paths) for name, one in table.named.items() if one.paths}
+        keys = NodeKeys(options.codex_home)
+        self.engine = JoinEngine(
+            endpoints.context,
+            endpoints.authenticator,
+            keys,
+            keys.host_keys(),
+            address_of(table.listen, "nodes"),
+            table,
+            options.limits.worker_memory,
+        )
+        self._records = RecordKeeper(
+            endpoints.context,
+            endpoints.keys,
+            address_of(table.listen, "records"),
+            options.codex_home,
+            endpoints.directory,
+        )
+        self._openings = NodeOpenings(options.codex_home, table)
+        self._wishes: dict[WorkerRequest, Wish] = {}
+        self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
+        self._on_change: Callable[[NodeName], None] = lambda _: None
+        self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced)
+
+    def start(
+        self,
+        on_exit: Callable[[Exited], None],
+        place_again: Callable[[WorkerRequest, Wish], None],
+        on_change: Callable[[NodeName], None],
+    ) -> None:
+        """Take nodes from now on.
+
+        `on_exit` is called with each end of a worker, once its records are written. `place_again` is called with each
+        order whose node is gone, `on_change` with each node whose state has changed.
+        """
+        self._place_again = place_again
+        self._on_change = on_change
+        self.engine.start(lambda exited: self._records.release(exited.id, lambda: on_exit(exited)), self._changed)
+
+    @property
+    def mailbox_address(self) -> str:
+        """Where workers on nodes reach the mailbox."""
+        return address_of(self._listen, "mailbox")
+
+    def views(self) -> Sequence[NodeView]:
+        """Return the nodes that are known."""
+        return self.engine.nodes()
+
+    def place(self, order: WorkerRequest, wish: Wish, busy_here: int) -> bool:
+        """Order a worker of the node where a conversation is to run; return false where that is the host."""
+        node = self._choose(wish, busy_here)
+        if node == HERE:
+            return False
+
+        self._wishes[order] = wish
+        self.supply.take(node, order)
+        return True
+
+    def can_go_elsewhere(self, wish: Wish, busy_here: int) -> bool:
+        """Tell whether a node, or the host, has the directory of a conversation, as far as that is known."""
+        has_it_here = wish.cwd is None or os.path.isdir(wish.cwd)
+        return has_it_here or self._choose(wish, busy_here) != HERE
+
+    def _choose(self, wish: Wish, busy_here: int) -> NodeName:
+        capacity = self._table.host_capacity
+        host = Candidate(HERE, self._options.limits.live_workers if capacity is None else capacity, busy_here)
+        return choose(wish, host, self.supply.candidates(), self._paths)
+
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Cancel an order that has not been fulfilled."""
+        self._wishes.pop(order, None)
+        self.supply.withdraw(order)
+
+    def opening(
+        self,
+        worker_id: WorkerId,
+        conversation_id: ConversationId,
+        incarnation: Incarnation,
+        opening: Opening,
+    ) -> bytes | None:
+        """Return what goes with `Open` to a worker on a node, as JSON, and take its records from now on.
+
+        `None` for a worker of this machine.
+        """
+        node = self.engine.node_of(worker_id)
+        if node is None:
+            return None
+        cwd = opening.cwd or (os.getcwd() if opening.resume == "no" else None)
+        parts = self._openings.parts(node, conversation_id, cwd)
+        self._records.expect(
+            worker_id, RecordOpening(conversation_id, incarnation, opening.resume, opening.path, parts.session_path)
+        )
+        return encoded(parts)
+
+    def home_path(self, worker_id: WorkerId, path: str) -> str:
+        """Return the host's path for one that a worker has told."""
+        node = self.engine.node_of(worker_id)
+        paths = None if node is None else self._paths.get(node)
+        return path if paths is None else paths.home(path)
+
+    def drain(self, name: str) -> bool:
+        """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""
+        return self.engine.drain(NodeName(name))
+
+    def close(self) -> None:
+        """Let go of all nodes, and write the records that have arrived."""
+        self.supply.close()
+        self.engine.close()
+        self._records.close()
+
+    def _changed(self, node: NodeName) -> None:
+        self.supply.changed(node)
+        self._on_change(node)
+
+    def _displaced(self, order: WorkerRequest) -> None:
+        wish = self._wishes.pop(order, Wish())
+        self._place_again(order, wish)
+
+    def _enrol(self, node: NodeName, count: int) -> None:
+        newcomers = {WorkerId(f"w-{uuid7()}"): key_pair() for _ in range(count)}
+        self._admit(newcomers)
+        for worker_id, keys in newcomers.items():
+            self.supply.expect(node, worker_id)
+            self.engine.spawn(node, self._spec(worker_id, keys))
+
+    def _spec(self, worker_id: WorkerId, keys: KeyPair) -> WorkerSpec:
+        """Return a spec without what only its node can say: the node fills in its own paths and pid."""
+        endpoints = self._endpoints
+        return WorkerSpec(
+            id=worker_id,
+            keys=keys,
+            supervisor_pid=0,
+            codex_home="",
+            runtime_directory="",
+            log_level=self._options.log_level,
+            mailbox_address=self.mailbox_address,
+            mailbox_key=endpoints.keys.public,
+            events_path="",
+            events_ticket=b"",
+            broker_address=address_of(self._listen, "broker"),
+            broker_key=endpoints.broker_keys.public,
+            broadcast_address=address_of(self._listen, "changes"),
+            records_address=address_of(self._listen, "records"),
+            records_key=endpoints.keys.public,
+        )

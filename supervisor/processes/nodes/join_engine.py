@@ -1,0 +1,357 @@
+"""The engine of nodes that join by themselves: one socket for all links, and what follows from their messages.
+
+Nodes are told apart by their keys. A node that connects again is reached over its new connection at once, also where
+the former one still seems to stand.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import zmq
+
+from greenroom.config.nodes import NodesTable
+from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, StartError
+from greenroom.protocol.ids import NodeName, WorkerId
+from greenroom.protocol.internal.node import (
+    HEARTBEAT_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    Beat,
+    Beaten,
+    Confirm,
+    Enrol,
+    Enrolled,
+    Join,
+    Joined,
+    Kill,
+    Leave,
+    NodeReady,
+    Refused,
+    Rejoin,
+    ToNode,
+    node_frames,
+    read_from_node,
+)
+from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned, WorkerSpec
+from greenroom.protocol.message import MAX_HEADER
+from greenroom.protocol.version import __version__
+from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
+from greenroom.supervisor.processes.nodes.keys import NodeKeys
+from greenroom.supervisor.processes.nodes.membership import Membership, Reconciliation, overdue
+
+log = logging.getLogger(__name__)
+
+DOMAIN: Final = b"greenroom.nodes"
+"""Of the links: keys of workers are of no use there."""
+LOOK: Final = 0.1
+"""Seconds between two looks at the leases, while there are nodes."""
+AWAY_AFTER: Final = 0.7
+"""Seconds without a beat after which nothing is started on a node."""
+REVOCATION_LOOK: Final = 1.0
+"""Seconds between two looks whether the keys of nodes are still known."""
+REPORT_GRACE: Final = 0.025
+"""Seconds that a node has to tell how a worker ended that has lost its connection."""
+CONNECTION_LOST: Final = "its connection to the host broke"
+LEAVE_LINGER_MS: Final = 100
+
+
+class JoinEngine:
+    """Implements `greenroom.supervisor.processes.nodes.engine.NodeEngine`."""
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        authenticator: ZapAuthenticator,
+        keys: NodeKeys,
+        host_keys: KeyPair,
+        address: str,
+        table: NodesTable,
+        worker_memory: int,
+    ) -> None:
+        """Listen at `address`. `worker_memory`: bytes beyond which nodes kill a worker. Raises `StartError`."""
+        self._keys = keys
+        self._table = table
+        self._worker_memory = worker_memory
+        self._members: dict[str, Membership] = {name: Membership(name) for name in keys.names()}
+        self._routes: dict[str, bytes] = {}
+        """The connection over which each node has joined last."""
+        self._joined_with: dict[str, str | None] = {}
+        """Public key of each node that has joined."""
+        self._nodes: dict[WorkerId, str] = {}
+        self._graces: dict[WorkerId, asyncio.TimerHandle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._revocations_at = 0.0
+        self._on_exit: OnWorkerExit = lambda _: None
+        self._on_change: OnNodeChange = lambda _: None
+        authenticator.serve_domain(DOMAIN, self._name_of)
+        self._port = ZmqStream(_bound(context, host_keys, address), self._receive)
+
+    def start(self, on_exit: OnWorkerExit, on_change: OnNodeChange) -> None:
+        self._on_exit, self._on_change = on_exit, on_change
+
+    def nodes(self) -> Sequence[NodeView]:
+        return [self._view(self._members[name]) for name in sorted(self._members)]
+
+    def spawn(self, node: NodeName, spec: WorkerSpec) -> None:
+        self._members[node].enter(spec)
+        self._nodes[spec.id] = node
+        if not self._send(node, Spawn(spec=spec)):
+            self._link_lost(self._members[node])
+
+    def kill(self, worker_id: WorkerId, why: str = "") -> None:
+        node = self._nodes.get(worker_id)
+        if node is not None:
+            self._send(node, Kill(id=worker_id, why=why))
+
+    def node_of(self, worker_id: WorkerId) -> NodeName | None:
+        node = self._nodes.get(worker_id)
+        return None if node is None else NodeName(node)
+
+    def pid_of(self, worker_id: WorkerId) -> int | None:
+        node = self._nodes.get(worker_id)
+        return None if node is None else self._members[node].workers[worker_id].pid
+
+    def connection_lost(self, worker_id: WorkerId) -> None:
+        if worker_id in self._nodes and worker_id not in self._graces:
+            self._graces[worker_id] = self._loop.call_later(REPORT_GRACE, self._count_as_dead, worker_id)
+
+    def drain(self, node: NodeName) -> bool:
+        member = self._members.get(node)
+        if member is None or not member.is_member:
+            return False
+        member.happen("drain_asked")
+        self._on_change(node)
+        self._dismiss_if_empty(member)
+        return True
+
+    def close(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+        for grace in self._graces.values():
+            grace.cancel()
+        self._nodes.clear()  # what breaks from now on is not told any more
+        self._routes.clear()
+        self._port.close(LEAVE_LINGER_MS)
+
+    # What arrives
+
+    def _name_of(self, key: bytes) -> str | None:
+        """Return the name under which a key is let in."""
+        try:
+            owner = self._keys.owner(key)
+        except GreenroomError as error:
+            log.error("no node is let in: %s", error)
+            return None
+        return None if owner is None else f"{owner.kind}/{owner.name}"
+
+    def _receive(self, parts: list[zmq.Frame]) -> None:
+        kind, _, name = sender(parts[-1]).partition("/")
+        route = parts[0].bytes
+        try:
+            message = read_from_node([part.bytes for part in parts[1:]])
+        except RemoteProtocolError as error:
+            log.error("node %s: %s; dropped", name, error)
+            return
+        match message:
+            case Enrol() if kind == "ticket":
+                self._enrol(name, route, message)
+            case Join() if kind == "node":
+                self._join(name, route, message)
+            case Enrol() | Join():
+                log.error("%s %s: %s is not for it; dropped", kind, name, message.wire.decode())
+            case _ if kind == "node" and name not in self._routes:
+                self._port.send([route, *node_frames(Rejoin())])
+            case _ if kind != "node" or self._routes.get(name) != route:
+                log.debug("node %s: a message over a former connection; dropped", name)
+            case _:
+                self._take(self._members[name], message)
+
+    def _enrol(self, name: str, route: bytes, message: Enrol) -> None:
+        try:
+            self._keys.redeem(name, message.public_key)
+        except (GreenroomError, ValueError) as error:
+            log.error("a ticket for node %s was refused: %s", name, error)
+            self._port.send([route, *node_frames(Refused(text=str(error)))])
+            return
+        log.warning("node %s has used its ticket; its key is known from now on", name)
+        self._members.setdefault(name, Membership(name))
+        self._port.send([route, *node_frames(Enrolled())])
+
+    def _join(self, name: str, route: bytes, join: Join) -> None:
+        if join.version != __version__:
+            text = f"node {name} has version {join.version}, and this host {__version__}"
+            log.error("%s; refused", text)
+            self._port.send([route, *node_frames(Refused(text=text))])
+            return
+        member = self._members.setdefault(name, Membership(name))
+        former = member.state
+        result = member.joined(join, self._loop.time())
+        named = self._table.named.get(name)
+        member.capacity = join.capacity if named is None or named.capacity is None else named.capacity
+        self._routes[name] = route
+        self._joined_with[name] = self._keys.key_of(name)
+        self._send(name, Joined(name=name, worker_memory=self._worker_memory))
+        self._carry_out(member, join, result)
+        if former != member.state:
+            log.warning("node %s has joined with room for %d workers", name, member.capacity)
+        self._look_later()
+        self._on_change(NodeName(name))
+
+    def _carry_out(self, member: Membership, join: Join, result: Reconciliation) -> None:
+        for worker_id in result.end:
+            log.warning("node %s: worker %s is outdated and is ended", member.name, worker_id)
+            self._send(member.name, Kill(id=worker_id))
+        for exited in join.exits:
+            self._send(member.name, Confirm(id=exited.id))
+        for exited in result.ended:
+            self._report(exited)
+        for spec in result.resend:
+            self._send(member.name, Spawn(spec=spec))
+
+    def _take(self, member: Membership, message: Beat | NodeReady | Spawned | Exited) -> None:
+        member.heard(self._loop.time())
+        match message:
+            case Beat():
+                self._send(member.name, Beaten(number=message.number))
+                member.round_trip = message.round_trip if message.round_trip is not None else member.round_trip
+                member.load = message.load or member.load
+                if member.state == "away":
+                    member.happen("joined")
+                    self._on_change(NodeName(member.name))
+            case NodeReady():
+                self._on_change(NodeName(member.name))
+            case Spawned():
+                if not member.spawned(message):
+                    self._send(member.name, Kill(id=message.id))
+            case Exited():
+                self._send(member.name, Confirm(id=message.id))
+                if (exited := member.exited(message)) is not None:
+                    self._report(exited)
+                self._dismiss_if_empty(member)
+            case _:
+                assert_never(message)
+
+    # Ends
+
+    def _count_as_dead(self, worker_id: WorkerId) -> None:
+        """Report a worker as ended whose connection broke, and whose node has said nothing of it."""
+        self._graces.pop(worker_id, None)
+        node = self._nodes.get(worker_id)
+        if node is None:
+            return
+        member = self._members[node]
+        is_reached = self._send(node, Kill(id=worker_id))
+        if not is_reached:
+            self._link_lost(member)
+        exited = member.drop(worker_id)
+        if exited is not None:
+            cause = CONNECTION_LOST if is_reached and member.state == "ready" else exited.cause
+            self._report(_with_cause(exited, cause))
+        self._dismiss_if_empty(member)
+
+    def _report(self, exited: Exited) -> None:
+        self._nodes.pop(exited.id, None)
+        if (grace := self._graces.pop(exited.id, None)) is not None:
+            grace.cancel()
+        self._on_exit(exited)
+
+    def _link_lost(self, member: Membership) -> None:
+        if member.state == "ready":
+            member.happen("link_lost")
+            log.error("node %s cannot be reached; its lease runs", member.name)
+            self._on_change(NodeName(member.name))
+
+    def _give_up(self, member: Membership, why: str) -> None:
+        log.error("node %s is lost: %s", member.name, why)
+        ended = member.give_up()
+        self._routes.pop(member.name, None)
+        for exited in ended:
+            self._report(exited)
+        self._on_change(NodeName(member.name))
+
+    def _dismiss_if_empty(self, member: Membership) -> None:
+        if member.state == "draining" and not member.workers:
+            self._send(member.name, Leave(text="it was drained"))
+            self._routes.pop(member.name, None)
+            member.happen("lease_over")
+            log.warning("node %s is drained and leaves", member.name)
+            self._on_change(NodeName(member.name))
+
+    # Time
+
+    def _look_later(self) -> None:
+        if self._look_timer is None:
+            self._look_timer = self._loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self._look_timer = None
+        now = self._loop.time()
+        for member in list(overdue(self._members, now)):
+            self._give_up(member, f"nothing was heard of it for {now - member.heard_at:.1f} s")
+        for member in list(self._members.values()):
+            if member.state == "ready" and now - member.heard_at >= AWAY_AFTER:
+                self._link_lost(member)
+        if now - self._revocations_at >= REVOCATION_LOOK:
+            self._revocations_at = now
+            self._drop_revoked()
+        if any(member.is_member for member in self._members.values()):
+            self._look_later()
+
+    def _drop_revoked(self) -> None:
+        for member in list(self._members.values()):
+            try:
+                is_known = self._keys.key_of(member.name) == self._joined_with.get(member.name)
+            except GreenroomError as error:
+                log.error("the keys of nodes cannot be checked: %s", error)
+                return
+            if member.is_member and not is_known:
+                self._send(member.name, Leave(text="its key was revoked"))
+                self._give_up(member, "its key was revoked")
+
+    def _send(self, name: str, message: ToNode) -> bool:
+        route = self._routes.get(name)
+        return route is not None and self._port.send([route, *node_frames(message)])
+
+    def _view(self, member: Membership) -> NodeView:
+        is_member, load = member.is_member, member.load
+        return NodeView(
+            NodeName(member.name),
+            member.state,
+            member.capacity,
+            len(member.workers),
+            member.version,
+            member.round_trip if is_member else None,
+            self._loop.time() - member.heard_at if is_member else None,
+            load.memory if load is not None and is_member else None,
+            load.free_memory if load is not None and is_member else None,
+            load.load if load is not None and is_member else None,
+        )
+
+
+def _with_cause(exited: Exited, cause: str | None) -> Exited:
+    return Exited(id=exited.id, pid=exited.pid, returncode=exited.returncode, max_rss=0, node=exited.node, cause=cause)
+
+
+def _bound(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str) -> "zmq.Socket[bytes]":
+    socket = context.socket(zmq.ROUTER)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, 2 * MAX_HEADER)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    start_authenticator(socket, keys.public, keys.secret, DOMAIN)
+    bind(socket, address)
+    return socket
+
+
+def bind(socket: "zmq.Socket[bytes]", address: str) -> None:
+    """Listen at an address of this machine. Raises `StartError`."""
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        socket.close(linger=0)
+        raise StartError(f"nodes cannot be listened for at {address}: {error.strerror}") from error

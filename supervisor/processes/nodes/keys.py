@@ -1,0 +1,186 @@
+"""The keys of a host's nodes, in its home: its own pair, the public keys of nodes, and tickets that are not used yet.
+
+A ticket is a key pair of which the home keeps the public half. It lives for `TICKET_LIFE` seconds of this machine's
+clock and lets its holder do one thing: put the node's own key in its place.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import zmq.utils.z85
+
+from greenroom.protocol.errors import ConfigError, StartError
+from greenroom.protocol.internal.process import KeyPair
+from greenroom.runtime import filelock
+from greenroom.supervisor.processes.endpoints import key_pair
+
+HOST_KEY: Final = ".nodes.key"
+"""The host's key pair."""
+KNOWN: Final = ".nodes.json"
+"""Public keys of nodes and tickets."""
+LOCK: Final = ".nodes.lock"
+TICKET_LIFE: Final = 600.0
+"""Seconds."""
+LOCK_TIMEOUT: Final = 5.0
+LOCK_PAUSE: Final = 0.01
+
+
+class OpenTicket(msgspec.Struct, frozen=True):
+    """A ticket that was made and not used."""
+
+    public_key: str
+    expires_at: float
+    """Seconds since the epoch."""
+
+
+class KnownKeys(msgspec.Struct, frozen=True):
+    """The content of `KNOWN`. Keys are in Z85."""
+
+    nodes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Public key by name of the node."""
+    tickets: dict[str, OpenTicket] = msgspec.field(default_factory=dict)
+    """By the name that the node will have."""
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """The content of a ticket's file."""
+
+    name: str
+    host_key: str
+    """Public key of the host."""
+    public_key: str
+    secret_key: str
+
+
+class KeyOwner(NamedTuple):
+    """Whose a key is."""
+
+    kind: Literal["node", "ticket"]
+    name: str
+
+
+class NodeKeys:
+    """What a home knows of nodes. Every question reads the file again: another process may have changed it."""
+
+    def __init__(self, home: str, clock: Callable[[], float] = time.time) -> None:
+        self._home = home
+        self._clock = clock
+
+    def host_keys(self) -> KeyPair:
+        """Return the host's pair, which is made at first use. Raises `StartError`."""
+        path = os.path.join(self._home, HOST_KEY)
+        with self._locked():
+            found = read_private(path)
+            if found is None:
+                pair = key_pair()
+                write_private(path, msgspec.json.encode(pair))
+                return pair
+        try:
+            return msgspec.json.decode(found, type=KeyPair)
+        except msgspec.MsgspecError as error:
+            raise StartError(f"{path} holds no key pair; remove it, and make new tickets for all nodes") from error
+
+    def issue(self, name: str) -> Ticket:
+        """Make a ticket for a node of this name, in place of one that was not used. Raises `StartError`."""
+        host, own = self.host_keys(), key_pair()
+        with self._changing() as known:
+            known.tickets[name] = OpenTicket(own.public, self._clock() + TICKET_LIFE)
+        return Ticket(name, host.public, own.public, own.secret)
+
+    def redeem(self, name: str, public_key: str) -> None:
+        """Let a node have this key from now on, and forget its ticket. Raises `ConfigError` where it is over."""
+        if len(public_key) != 40:
+            raise ConfigError("a key has 40 characters")
+        zmq.utils.z85.decode(public_key)
+        with self._changing() as known:
+            ticket = known.tickets.pop(name, None)
+            if ticket is None or ticket.expires_at <= self._clock():
+                raise ConfigError(f"the ticket of {name} is over")
+            known.nodes[name] = public_key
+
+    def revoke(self, name: str) -> bool:
+        """Forget the key and the ticket of a node; return whether there was one. Raises `StartError`."""
+        with self._changing() as known:
+            had_key, had_ticket = known.nodes.pop(name, None), known.tickets.pop(name, None)
+        return had_key is not None or had_ticket is not None
+
+    def owner(self, key: bytes) -> KeyOwner | None:
+        """Return whose a raw public key is; `None` where nobody's, or the ticket is over."""
+        text = zmq.utils.z85.encode(key).decode()
+        known, now = self._known(), self._clock()
+        for name, public in known.nodes.items():
+            if public == text:
+                return KeyOwner("node", name)
+        for name, ticket in known.tickets.items():
+            if ticket.public_key == text and now < ticket.expires_at:
+                return KeyOwner("ticket", name)
+        return None
+
+    def key_of(self, name: str) -> str | None:
+        """Return the public key of a node."""
+        return self._known().nodes.get(name)
+
+    def names(self) -> list[str]:
+        """Return the names of all nodes that have a key."""
+        return sorted(self._known().nodes)
+
+    def _known(self) -> KnownKeys:
+        data = read_private(os.path.join(self._home, KNOWN))
+        if data is None:
+            return KnownKeys()
+        try:
+            return msgspec.json.decode(data, type=KnownKeys)
+        except msgspec.MsgspecError as error:
+            raise StartError(f"{os.path.join(self._home, KNOWN)} cannot be read ({error})") from error
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[KnownKeys]:
+        with self._locked():
+            known = self._known()
+            yield known
+            write_private(os.path.join(self._home, KNOWN), msgspec.json.encode(known))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            os.makedirs(self._home, exist_ok=True)
+            with filelock.opened(os.path.join(self._home, LOCK)) as descriptor:
+                filelock.acquire(descriptor, LOCK_TIMEOUT, LOCK_PAUSE)
+                yield
+        except (OSError, filelock.LockTimeoutError) as error:
+            raise StartError(f"the keys of nodes in {self._home} cannot be changed ({error})") from error
+
+
+def read_private(path: str) -> bytes | None:
+    """Return the content of a file with keys, `None` where there is none.
+
+    Raises `StartError` where others could read or replace it.
+    """
+    try:
+        with open(path, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+                raise StartError(f"{path} has to belong to this user alone (chmod 600)")
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Replace a file with keys, of mode 0600. Raises `StartError`."""
+    fresh = f"{path}.{os.getpid()}"
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError as error:
+        raise StartError(f"{path} cannot be written: {error.strerror}") from error

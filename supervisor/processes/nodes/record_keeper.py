@@ -1,0 +1,211 @@
+"""Writes the session files of conversations that run on nodes: a request counts once, in order, and only from the
+incarnation that was given the conversation.
+
+Files are read and written in threads, since the disk may be slow and the loop serves all conversations.
+"""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Literal
+
+import zmq
+
+from greenroom.config.reader import Reader
+from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, SessionUnknownError
+from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
+from greenroom.protocol.internal.process import KeyPair
+from greenroom.protocol.internal.records import (
+    CloseRecords,
+    ReceivedRequest,
+    RecordsFailed,
+    RecordsReply,
+    RecordsResumed,
+    RecordsWritten,
+    ResumeRecords,
+    WriteRecords,
+    read_request,
+    record_frames,
+)
+from greenroom.runtime.keep_alive import keep_alive
+from greenroom.runtime.zap import sender, start_authenticator
+from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.sessions.file import SessionFile
+from greenroom.sessions.finder import find
+from greenroom.sessions.lineage import open_conversation
+from greenroom.supervisor.processes.nodes.join_engine import bind
+
+log = logging.getLogger(__name__)
+
+LARGEST_REQUEST: Final = 256 * 1024 * 1024
+"""Bytes of the lines of one request."""
+THREADS: Final = 4
+OUTDATED: Final = "this process of the conversation does not count any more"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOpening:
+    """A conversation that a worker on a node was given."""
+
+    conversation_id: ConversationId
+    incarnation: Incarnation
+    resume: Literal["no", "if-saved", "must"]
+    path: str | None
+    """The session file that the client has named."""
+    session_path: str
+    """That of a new conversation."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    opening: RecordOpening
+    file: SessionFile | None = None
+    waiting: "deque[Callable[[], None]]" = field(default_factory=deque)
+    """What is to be done in a thread, one after the other."""
+    is_busy: bool = False
+
+
+class RecordKeeper:
+    """Runs on the host's loop."""
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str, home: str, *closed: str
+    ) -> None:
+        """Listen at `address`. Files below the directories `closed` are not read. Raises `StartError`."""
+        self._home = home
+        self._reader = Reader(home, *closed)
+        self._entries: dict[WorkerId, _Entry] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="records")
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        socket = context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_REQUEST)
+        keep_alive(socket)
+        start_authenticator(socket, keys.public, keys.secret)
+        bind(socket, address)
+        self._port = ZmqStream(socket, self._receive)
+
+    def expect(self, worker_id: WorkerId, opening: RecordOpening) -> None:
+        """Take the records of a worker's conversation from now on."""
+        self._entries[worker_id] = _Entry(opening)
+
+    def release(self, worker_id: WorkerId, then: Callable[[], None]) -> None:
+        """Write what has arrived of a worker that is gone, let go of its file, and call `then`."""
+        self._port.catch_up()
+        entry = self._entries.pop(worker_id, None)
+        if entry is None or (entry.file is None and not entry.waiting and not entry.is_busy):
+            then()
+            return
+        entry.waiting.append(partial(self._in_thread, entry, partial(_close, entry), then))
+        self._go_on(entry)
+
+    def close(self) -> None:
+        """Take nothing more, and write what has arrived."""
+        self._closed = True
+        self._port.close()
+        self._threads.shutdown(wait=True)
+        for entry in self._entries.values():
+            _close(entry)
+        self._entries.clear()
+
+    def _receive(self, parts: list[zmq.Frame]) -> None:
+        route, name = parts[0].bytes, WorkerId(sender(parts[-1]))
+        try:
+            received = read_request([part.bytes for part in parts[1:]])
+        except RemoteProtocolError as error:
+            log.error("worker %s: %s; dropped", name, error)
+            return
+        entry, request = self._entries.get(name), received.request
+        opening = None if entry is None else entry.opening
+        if (
+            entry is None
+            or opening is None
+            or request.conversation_id != opening.conversation_id
+            or request.incarnation != opening.incarnation
+        ):
+            log.warning("worker %s: records of an outdated process are refused", name)
+            self._reply(route, RecordsFailed(number=request.number, text=OUTDATED, kind="session_busy"))
+            return
+        answer: list[tuple[RecordsReply, bytes]] = []
+
+        def work() -> None:
+            answer.append(self._carry_out(entry, received))
+
+        entry.waiting.append(partial(self._in_thread, entry, work, lambda: self._reply(route, *answer[0])))
+        self._go_on(entry)
+
+    def _go_on(self, entry: _Entry) -> None:
+        if not entry.is_busy and entry.waiting and not self._closed:
+            entry.is_busy = True
+            entry.waiting.popleft()()
+
+    def _in_thread(self, entry: _Entry, work: Callable[[], None], then: Callable[[], None]) -> None:
+        def done(_: object) -> None:
+            self._loop.call_soon_threadsafe(self._done, entry, then)
+
+        self._threads.submit(work).add_done_callback(done)
+
+    def _done(self, entry: _Entry, then: Callable[[], None]) -> None:
+        entry.is_busy = False
+        if not self._closed:
+            then()
+            self._go_on(entry)
+
+    def _reply(self, route: bytes, reply: RecordsReply, lines: bytes = b"") -> None:
+        self._port.send([route, *record_frames(reply, lines)])
+
+    # In threads
+
+    def _carry_out(self, entry: _Entry, received: ReceivedRequest) -> tuple[RecordsReply, bytes]:
+        request, lines = received
+        try:
+            match request:
+                case ResumeRecords():
+                    return self._resume(entry, request)
+                case WriteRecords():
+                    self._write(entry, request, lines)
+                case CloseRecords():
+                    _close(entry)
+            return RecordsWritten(number=request.number), b""
+        except OSError as error:
+            text, number = error.strerror or str(error), error.errno or 0
+            return RecordsFailed(number=request.number, text=text, errno=number), b""
+        except GreenroomError as error:
+            return RecordsFailed(number=request.number, text=str(error), kind=error.kind), b""
+
+    def _resume(self, entry: _Entry, request: ResumeRecords) -> tuple[RecordsReply, bytes]:
+        opening = entry.opening
+        path = opening.path or find(self._home, opening.conversation_id)
+        if path is None:
+            if opening.resume == "must":
+                raise SessionUnknownError(f"no conversation with id: {opening.conversation_id}")
+            return RecordsResumed(number=request.number, path=""), b""
+        file = SessionFile.resume(self._home, os.path.realpath(path), opening.conversation_id)
+        entry.file = file
+        with open_conversation(self._reader, file.path) as conversation:
+            return RecordsResumed(number=request.number, path=file.path, ordinal=file.ordinal), conversation.read()
+
+    def _write(self, entry: _Entry, request: WriteRecords, lines: bytes) -> None:
+        if lines and not lines.endswith(b"\n"):
+            raise RemoteProtocolError("records that do not end with their line")
+        if entry.file is None:
+            opening = entry.opening
+            entry.file = SessionFile.receive(self._home, opening.session_path, opening.conversation_id)
+        entry.file.append_lines(lines)
+        (entry.file.commit if request.commit else entry.file.flush)()
+
+
+def _close(entry: _Entry) -> None:
+    file, entry.file = entry.file, None
+    if file is not None:
+        try:
+            file.close()
+        except (OSError, GreenroomError) as error:
+            log.error("%s: %s", file.path, error)

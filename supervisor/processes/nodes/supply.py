@@ -1,0 +1,188 @@
+"""The workers of all nodes without a conversation: a pool for each node, and the orders that wait there."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from greenroom.protocol.ids import NodeName, WorkerId
+from greenroom.protocol.internal.process import Exited
+from greenroom.runtime.restart import RestartPolicy
+from greenroom.supervisor.processes.nodes.engine import NodeEngine, NodeView
+from greenroom.supervisor.processes.nodes.placement import Candidate
+from greenroom.supervisor.processes.pool import Pool, WorkerRequest
+from greenroom.supervisor.processes.restart import POOL
+
+log = logging.getLogger(__name__)
+
+READY_TIMEOUT = 60.0
+"""Seconds that a worker has to become ready before it counts as hung."""
+REPLENISH_DELAY = 0.015
+"""Seconds between taking a ready worker and starting another."""
+
+Enrol: TypeAlias = Callable[[NodeName, int], None]
+"""Enters a number of new workers of a node and starts them there; calls `NodeSupply.expect` with each first."""
+Displace: TypeAlias = Callable[[WorkerRequest], None]
+"""Called with an order for which there will be no worker on its node."""
+
+
+@dataclass(slots=True)
+class _Stock:
+    """What there is of one node."""
+
+    pool: Pool
+    policy: RestartPolicy = field(default_factory=lambda: RestartPolicy(POOL))
+    orders: dict[WorkerRequest, WorkerRequest] = field(default_factory=dict)
+    """Orders that wait, each with what the pool has in its place."""
+    workers: set[WorkerId] = field(default_factory=set)
+    failing_until: float = 0.0
+    """Until when nothing is ordered there, because its workers die as they start; the loop's time."""
+
+
+class NodeSupply:
+    """Runs on the host's loop."""
+
+    def __init__(self, engine: NodeEngine, idle_workers: int, enrol: Enrol, displace: Displace) -> None:
+        self._engine = engine
+        self._size = idle_workers
+        self._enrol = enrol
+        self._displace = displace
+        self._stocks: dict[NodeName, _Stock] = {}
+        self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+
+    @property
+    def waiting(self) -> tuple[WorkerId, ...]:
+        """The workers that are ready for a conversation, of all nodes."""
+        return tuple(worker_id for stock in self._stocks.values() for worker_id in stock.pool.waiting)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield the nodes with the workers that have something to do."""
+        for view in self._engine.nodes():
+            stock = self._stocks.get(view.name)
+            if stock is not None:
+                yield Candidate(view.name, view.capacity, self._busy(stock), self._takes_orders(view, stock))
+
+    def take(self, node: NodeName, order: WorkerRequest) -> None:
+        """Assign a worker of a node to `order`: a ready one, or the next one that becomes ready."""
+        stock = self._stocks[node]
+
+        def fulfil(worker_id: WorkerId) -> None:
+            stock.orders.pop(order, None)
+            order(worker_id)
+
+        stock.orders[order] = fulfil
+        stock.pool.take(fulfil)
+        if stock.pool.has_orders:
+            self._replenish(node)
+        else:
+            self._loop.call_later(REPLENISH_DELAY, self._replenish, node)
+
+    def withdraw(self, order: WorkerRequest) -> None:
+        """Cancel an order that has not been fulfilled."""
+        for stock in self._stocks.values():
+            if (fulfil := stock.orders.pop(order, None)) is not None:
+                stock.pool.withdraw(fulfil)
+
+    def expect(self, node: NodeName, worker_id: WorkerId) -> None:
+        """Note a worker that is being started."""
+        stock = self._stocks[node]
+        stock.workers.add(worker_id)
+        stock.pool.expect(worker_id)
+        self._deadlines[worker_id] = self._loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
+
+    def ready(self, worker_id: WorkerId) -> bool:
+        """Handle that a worker is ready; return whether it is one of a node."""
+        node = self._node_of(worker_id)
+        if node is None:
+            return False
+        self._cancel_deadline(worker_id)
+        if not self._stocks[node].pool.ready(worker_id):
+            self._engine.kill(worker_id)
+        return True
+
+    def lost(self, exited: Exited) -> bool | None:
+        """Note that a worker has ended; return whether it had no conversation, `None` where it is of no node."""
+        node = self._node_of(exited.id)
+        if node is None:
+            return None
+        self._cancel_deadline(exited.id)
+        stock = self._stocks[node]
+        stock.workers.discard(exited.id)
+        was_waiting = stock.pool.lost(exited.id)
+        if was_waiting and self._is_member(node):
+            self._waiting_worker_ended(node, stock)
+        elif self._is_member(node):
+            self._replenish(node)
+        return was_waiting
+
+    def changed(self, node: NodeName) -> None:
+        """Follow the state of a node: fill its pool, or pass its orders on."""
+        stock = self._stocks.setdefault(node, _Stock(Pool(self._size)))
+        view = self._view(node)
+        if view is None or view.state != "ready":
+            stock.pool.resize(0)
+            self._displace_all(node, stock)
+            for worker_id in stock.pool.waiting if view is not None and view.state == "draining" else ():
+                self._engine.kill(worker_id)
+        else:
+            stock.pool.resize(self._size)
+            self._replenish(node)
+
+    def close(self) -> None:
+        """Start no more workers."""
+        self._closing = True
+        for deadline in self._deadlines.values():
+            deadline.cancel()
+
+    def _replenish(self, node: NodeName) -> None:
+        stock, view = self._stocks[node], self._view(node)
+        if self._closing or view is None or not self._takes_orders(view, stock):
+            return
+        missing = min(stock.pool.missing, max(0, view.capacity - view.workers))
+        if missing:
+            self._enrol(node, missing)
+
+    def _waiting_worker_ended(self, node: NodeName, stock: _Stock) -> None:
+        delay = stock.policy.on_death(self._loop.time())
+        if delay is None:
+            log.error("node %s: its workers die as they start; nothing is placed there for %.0f s", node, POOL.period)
+            stock.failing_until = self._loop.time() + POOL.period
+            self._displace_all(node, stock)
+            delay = POOL.period
+        self._loop.call_later(delay, self._replenish, node)
+
+    def _displace_all(self, node: NodeName, stock: _Stock) -> None:
+        orders = list(stock.orders)
+        stock.orders.clear()
+        stock.pool.forget_orders()
+        for order in orders:
+            log.warning("a conversation that waited for node %s goes elsewhere", node)
+            self._displace(order)
+
+    def _takes_orders(self, view: NodeView, stock: _Stock) -> bool:
+        return view.state == "ready" and self._loop.time() >= stock.failing_until
+
+    def _busy(self, stock: _Stock) -> int:
+        figures = stock.pool.statistics()
+        return len(stock.workers) - figures.waiting - figures.expected + figures.orders
+
+    def _is_member(self, node: NodeName) -> bool:
+        view = self._view(node)
+        return view is not None and view.state == "ready"
+
+    def _view(self, node: NodeName) -> NodeView | None:
+        return next((view for view in self._engine.nodes() if view.name == node), None)
+
+    def _node_of(self, worker_id: WorkerId) -> NodeName | None:
+        return next((node for node, stock in self._stocks.items() if worker_id in stock.workers), None)
+
+    def _end_unready(self, worker_id: WorkerId) -> None:
+        log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)
+        self._engine.kill(worker_id, "not ready in time")
+
+    def _cancel_deadline(self, worker_id: WorkerId) -> None:
+        if (deadline := self._deadlines.pop(worker_id, None)) is not None:
+            deadline.cancel()

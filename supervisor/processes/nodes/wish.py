@@ -1,0 +1,40 @@
+"""What a conversation needs of the machine that runs it, and how it is opened there. Imported by every supervisor."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from greenroom.protocol.ids import HERE, NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a conversation needs of the machine that runs it."""
+
+    cwd: str | None = None
+    """Its directory, as the host names it; `None` where only its session file tells."""
+    last: NodeName = HERE
+    """Where it ran last."""
+    has_run: bool = False
+    """Whether it has run anywhere yet."""
+    only_here: bool = False
+    """Whether it can run on the host alone."""
+    lacking: frozenset[NodeName] = frozenset()
+    """Nodes that were found to lack its directory."""
+
+
+ON_HOST: Final = Wish(only_here=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a conversation is opened, as its records and its directory depend on it."""
+
+    resume: Literal["no", "if-saved", "must"]
+    path: str | None
+    """The session file that the client has named."""
+    cwd: str | None
+    """The directory that the call names, absolute."""
+
+
+NODE_LOST: Final = "node_lost"
+"""The cause of the end of workers whose node is lost."""

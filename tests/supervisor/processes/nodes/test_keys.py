@@ -1,0 +1,102 @@
+"""Tickets count once and for minutes, keys are for their user alone, and a revoked one is nobody's."""
+
+import os
+from pathlib import Path
+
+import pytest
+import zmq.utils.z85
+
+from greenroom.protocol.errors import ConfigError, StartError
+from greenroom.protocol.secret_names import SECRET_NAMES, covers
+from greenroom.supervisor.processes.endpoints import key_pair
+from greenroom.supervisor.processes.nodes.keys import HOST_KEY, KNOWN, LOCK, TICKET_LIFE, KeyOwner, NodeKeys
+
+
+class Watch:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def keys(tmp_path: Path, watch: Watch) -> NodeKeys:
+    return NodeKeys(str(tmp_path), watch)
+
+
+def raw(public: str) -> bytes:
+    return zmq.utils.z85.decode(public)
+
+
+def test_a_ticket_puts_one_key_in_its_place(keys: NodeKeys) -> None:
+    ticket, own = keys.issue("n1"), key_pair()
+    assert ticket.host_key == keys.host_keys().public
+    assert keys.owner(raw(ticket.public_key)) == KeyOwner("ticket", "n1")
+    assert keys.owner(raw(own.public)) is None
+    keys.redeem("n1", own.public)
+    assert keys.owner(raw(own.public)) == KeyOwner("node", "n1")
+    assert keys.owner(raw(ticket.public_key)) is None
+    with pytest.raises(ConfigError):
+        keys.redeem("n1", key_pair().public)
+    assert keys.key_of("n1") == own.public
+
+
+def test_a_ticket_is_over_after_some_minutes(keys: NodeKeys, watch: Watch) -> None:
+    ticket = keys.issue("n1")
+    watch.now += TICKET_LIFE - 1
+    assert keys.owner(raw(ticket.public_key)) is not None
+    watch.now += 1
+    assert keys.owner(raw(ticket.public_key)) is None
+    with pytest.raises(ConfigError):
+        keys.redeem("n1", key_pair().public)
+    assert keys.names() == []
+
+
+def test_a_new_ticket_replaces_one_that_was_not_used(keys: NodeKeys) -> None:
+    former, present = keys.issue("n1"), keys.issue("n1")
+    assert keys.owner(raw(former.public_key)) is None
+    assert keys.owner(raw(present.public_key)) is not None
+
+
+def test_a_revoked_key_is_nobodys(keys: NodeKeys) -> None:
+    own = key_pair()
+    keys.issue("n1")
+    keys.redeem("n1", own.public)
+    keys.issue("n2")
+    assert keys.revoke("n1")
+    assert keys.owner(raw(own.public)) is None
+    assert keys.revoke("n2"), "its ticket goes too"
+    assert not keys.revoke("n1")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 40 + "y", "\0" * 40])
+def test_what_is_no_key_is_refused_and_leaves_the_file_readable(keys: NodeKeys, key: str) -> None:
+    keys.issue("n1")
+    with pytest.raises((ConfigError, ValueError, KeyError)):
+        keys.redeem("n1", key)
+    assert keys.names() == []
+
+
+def test_the_files_are_for_their_user_alone_and_hidden_from_commands(keys: NodeKeys, tmp_path: Path) -> None:
+    host = keys.host_keys()
+    keys.issue("n1")
+    assert keys.host_keys() == host
+    for name in (HOST_KEY, KNOWN, LOCK):
+        assert os.stat(tmp_path / name).st_mode & 0o777 == 0o600
+        assert covers(SECRET_NAMES, name)
+    (tmp_path / HOST_KEY).chmod(0o640)
+    with pytest.raises(StartError, match="chmod 600"):
+        keys.host_keys()
+
+
+def test_the_secret_half_of_a_ticket_is_not_kept(keys: NodeKeys, tmp_path: Path) -> None:
+    ticket = keys.issue("n1")
+    assert all(ticket.secret_key.encode() not in path.read_bytes() for path in tmp_path.iterdir())

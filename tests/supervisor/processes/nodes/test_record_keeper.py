@@ -1,0 +1,169 @@
+"""Session records of a worker elsewhere: in order, once, on the disk before they are confirmed, and of its own only."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
+from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
+from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.sessions.lock import WriterLock
+from greenroom.supervisor.processes.endpoints import key_pair
+from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
+from greenroom.workers.records_channel import RecordsChannel
+from tests.supervisor.processes.nodes.test_membership import spec as plain_spec
+from tests.support.nodes import free_ports
+
+WORKER = WorkerId("w-1")
+META = b'{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{"id":"%b","history_mode":"legacy"}}\n'
+
+
+class Site:
+    """A keeper, and one worker's channel to it."""
+
+    def __init__(self, home: Path, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
+        self.home = home
+        self.id = ConversationId(uuid7())
+        self.path = home / "sessions" / "2026" / "01" / "01" / f"rollout-2026-01-01T00-00-00-{self.id}.jsonl"
+        self.authenticator = ZapAuthenticator(context)
+        self._keys, own = key_pair(), key_pair()
+        address = f"tcp://127.0.0.1:{free_ports(1)}"
+        self.keeper = RecordKeeper(context, self._keys, address, str(home))
+        self.authenticator.admit(own.public, WORKER)
+        self._spec: WorkerSpec = plain_spec(WORKER)
+        self._spec = msgspec.structs.replace(
+            self._spec, keys=own, records_address=address, records_key=self._keys.public
+        )
+        self._context, self._lifeline = context, lifeline
+        self.channel = self.connect(1)
+
+    def connect(self, incarnation: int) -> RecordsChannel:
+        channel = RecordsChannel(self._context, self._spec, self._lifeline)
+        channel.begin(self.id, Incarnation(incarnation))
+        return channel
+
+    def expect(self, incarnation: int = 1, resume: str = "no") -> None:
+        assert resume in ("no", "if-saved", "must")
+        opening = RecordOpening(self.id, Incarnation(incarnation), resume, None, str(self.path))  # type: ignore[arg-type]
+        self.keeper.expect(WORKER, opening)
+
+    async def release(self) -> None:
+        released = asyncio.Event()
+        self.keeper.release(WORKER, released.set)
+        async with asyncio.timeout(10):
+            await released.wait()
+
+
+@pytest.fixture
+def lifeline() -> Iterator[int]:
+    reader, writer = os.pipe()
+    yield reader
+    os.close(reader)
+    os.close(writer)
+
+
+@asynccontextmanager
+async def site_at(home: Path, lifeline: int) -> AsyncIterator[Site]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    built = Site(home, context, lifeline)
+    try:
+        yield built
+    finally:
+        built.keeper.close()
+        built.authenticator.close()
+        context.destroy(linger=0)
+
+
+async def call(work: Callable[[], object]) -> object:
+    """Do what blocks beside the loop that answers it."""
+    async with asyncio.timeout(20):
+        return await asyncio.to_thread(work)
+
+
+def test_lines_are_on_the_disk_when_a_commit_returns(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            await call(lambda: site.channel.write(META % site.id.encode(), commit=False))
+            await call(lambda: site.channel.write(b'{"n":1}\n{"n":2}\n', commit=True))
+            assert site.path.read_bytes() == META % site.id.encode() + b'{"n":1}\n{"n":2}\n'
+            assert os.stat(site.path).st_mode & 0o777 == 0o600
+            with pytest.raises(SessionBusyError):
+                WriterLock(str(tmp_path), site.id)
+            await call(site.channel.close)
+            WriterLock(str(tmp_path), site.id).release()
+
+    asyncio.run(scene())
+
+
+def test_a_worker_that_was_given_up_writes_nothing(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+            await site.release()
+            WriterLock(str(tmp_path), site.id).release()
+            before = site.path.read_bytes()
+            with pytest.raises(SessionBusyError):
+                await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+            site.expect(incarnation=2, resume="must")
+            with pytest.raises(SessionBusyError):
+                await call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
+            assert site.path.read_bytes() == before
+
+    asyncio.run(scene())
+
+
+def test_the_next_incarnation_gets_all_that_was_written(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=False))
+            await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+            await site.release()
+            site.expect(incarnation=2, resume="must")
+            second = site.connect(2)
+            found = await call(second.resume)
+            assert isinstance(found, tuple)
+            reply, lines = found
+            assert reply.path == os.path.realpath(site.path)
+            assert lines == site.path.read_bytes()
+            await call(lambda: second.write(b'{"n":3}\n', commit=True))
+            assert site.path.read_bytes().endswith(b'{"n":2}\n{"n":3}\n')
+
+    asyncio.run(scene())
+
+
+def test_a_conversation_that_must_exist_and_does_not_is_unknown(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect(resume="must")
+            with pytest.raises(SessionUnknownError):
+                await call(site.channel.resume)
+            site.expect(resume="if-saved")
+            found = await call(site.channel.resume)
+            assert isinstance(found, tuple)
+            assert found[0].path == ""
+
+    asyncio.run(scene())
+
+
+def test_a_disk_that_refuses_is_told_and_the_lines_are_kept(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            (tmp_path / "sessions").write_text("in the way")
+            with pytest.raises(OSError, match="Not a directory"):
+                await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+            (tmp_path / "sessions").unlink()
+            await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+            assert site.path.read_bytes().endswith(b'{"n":1}\n{"n":2}\n')
+
+    asyncio.run(scene())

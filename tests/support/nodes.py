@@ -1,0 +1,129 @@
+"""A host with nodes as processes of this machine, each with a state directory of its own."""
+
+import json
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from greenroom.config.nodes import PORTS
+from tests.support import processes
+from tests.support.deadline import until
+from tests.support.server import give_up_tracing
+from tests.support.stage import Stage
+
+GREENROOM: Final = (sys.executable, "-I", "-m", "greenroom.supervisor.main")
+TIMEOUT: Final = 30.0
+
+
+def settings(port: int, *, address: str = "127.0.0.1", more: str = "", **values: object) -> str:
+    """Return the table of a host that listens for nodes; `more` follows it."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in {"idle_workers": 1, **values}.items()]
+    return "\n".join(("\n[greenroom.nodes]", f'listen = "tcp://{address}:{port}"', *lines, more, ""))
+
+
+def free_ports(count: int = PORTS) -> int:
+    """Return the first of consecutive ports that nothing listens at, below those that the kernel gives away."""
+    while True:
+        first = random.randrange(10_000, 30_000)
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+
+
+def command(stage: Stage, *words: str, prefix: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the program to its end."""
+    return subprocess.run(
+        (*prefix, *GREENROOM, *words),
+        env=stage.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def ticket(stage: Stage, name: str) -> Path:
+    """Make a ticket on the host."""
+    path = stage.home.path.parent / f"{name}.ticket"
+    done = command(stage, "node", "ticket", name, "--output", str(path))
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def report(stage: Stage) -> dict[str, Any]:
+    """Return what the host reports of itself, as soon as it does."""
+
+    def look() -> dict[str, Any] | None:
+        found = json.loads(command(stage, "status", "--json").stdout or '{"instances": []}')
+        return next((one["report"] for one in found["instances"] if one["report"]), None)
+
+    return until(look, TIMEOUT)
+
+
+class NodeProcess:
+    """One run of `greenroom node`."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        name: str,
+        port: int,
+        with_ticket: Path | None = None,
+        *,
+        address: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        capacity: int = 4,
+    ) -> None:
+        self.name = name
+        self.state = stage.home.path.parent / f"state-{name}"
+        self.log = stage.home.path.parent / f"{name}.log"
+        words = ["node", "--join", f"tcp://{address}:{port}", "--state", str(self.state), "--capacity", str(capacity)]
+        words += [] if with_ticket is None else ["--ticket", str(with_ticket)]
+        with self.log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                (*prefix, *GREENROOM, *words),
+                env=stage.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                # `ip netns exec` needs the rights that others give up; nothing runs on other threads but the model
+                preexec_fn=None if prefix else give_up_tracing,  # noqa: PLW1509
+            )
+
+    def workers(self) -> list[psutil.Process]:
+        return processes.named(processes.tree(self.process.pid), "gr-worker")
+
+    def await_workers(self, count: int = 1, within: float = TIMEOUT) -> list[psutil.Process]:
+        """Wait until it has this many workers or more, so it has joined."""
+
+        def look() -> list[psutil.Process] | None:
+            assert self.process.poll() is None, self.told()
+            found = self.workers()
+            return found if len(found) >= count else None
+
+        return until(look, within)
+
+    def told(self) -> str:
+        """Return its standard error."""
+        return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> int:
+        """Ask it to end, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(TIMEOUT)

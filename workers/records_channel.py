@@ -1,0 +1,149 @@
+"""The way of session records from a worker on a node to the host: requests in order, each with one reply.
+
+A commit waits for its reply, as it would wait for a disk, and nothing else of the worker runs meanwhile: that is one
+round trip and the host's own wait. Everything else is sent and not waited for; a failure shows with the next request.
+"""
+
+import errno
+import logging
+import os
+import time
+from typing import Final, TypedDict
+
+import zmq
+
+from greenroom.protocol.errors import (
+    GreenroomError,
+    RemoteProtocolError,
+    SessionBusyError,
+    SessionFileError,
+    SessionUnknownError,
+)
+from greenroom.protocol.ids import ConversationId, Incarnation
+from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.records import (
+    CloseRecords,
+    ReceivedReply,
+    RecordsFailed,
+    RecordsRequest,
+    RecordsResumed,
+    ResumeRecords,
+    WriteRecords,
+    read_reply,
+    record_frames,
+)
+from greenroom.runtime import orphans
+
+log = logging.getLogger(__name__)
+
+TIMEOUT: Final = 20.0
+"""Seconds that the host has to write; the records are then kept there, and the user is told."""
+_ERRORS: Final[dict[str, type[GreenroomError]]] = {
+    kind.kind: kind for kind in (SessionBusyError, SessionFileError, SessionUnknownError)
+}
+
+
+class _Address(TypedDict):
+    conversation_id: ConversationId
+    incarnation: Incarnation
+
+
+class RecordsChannel:
+    """The records of one worker (`greenroom.sessions.sent.RecordsSender`), connected before it has a conversation."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, lifeline: int) -> None:
+        """`lifeline` ends a wait: what has its other end is gone, and this process is to end."""
+        self._address: _Address = {"conversation_id": ConversationId(""), "incarnation": Incarnation(0)}
+        self._number = 0
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        self._socket.curve_serverkey = spec.records_key.encode()
+        self._socket.curve_publickey = spec.keys.public.encode()
+        self._socket.curve_secretkey = spec.keys.secret.encode()
+        self._socket.connect(spec.records_address)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(lifeline, zmq.POLLIN)
+
+    def begin(self, conversation_id: ConversationId, incarnation: Incarnation) -> None:
+        """Set whose records follow."""
+        self._address = {"conversation_id": conversation_id, "incarnation": incarnation}
+
+    def resume(self) -> tuple[RecordsResumed, bytes]:
+        """Return the conversation as it is at home, whose file is locked from now on.
+
+        Raises `OSError`, `SessionUnknownError`, `SessionBusyError` or `SessionFileError`.
+        """
+        self._send(ResumeRecords(number=self._next(), **self._address))
+        received = self._wait()
+        if not isinstance(received.reply, RecordsResumed):
+            raise RemoteProtocolError("the host answered something else than the session")
+        return received.reply, received.lines
+
+    def write(self, lines: bytes, *, commit: bool) -> None:
+        self._send(WriteRecords(number=self._next(), commit=commit, **self._address), lines)
+        if commit:
+            self._wait()
+        else:
+            self._take_what_is_there()
+
+    def close(self) -> None:
+        if self._socket.closed:
+            return
+        try:
+            self._send(CloseRecords(number=self._next(), **self._address))
+            self._wait()
+        finally:
+            self._socket.close(linger=0)
+
+    def abandon(self) -> None:
+        """Disconnect without a word."""
+        self._socket.close(linger=0)
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _send(self, request: RecordsRequest, lines: bytes = b"") -> None:
+        self._socket.send_multipart(record_frames(request, lines))
+
+    def _wait(self) -> ReceivedReply:
+        """Return the reply to the last request. Raises what it, or one before it, says of a failure."""
+        deadline = time.monotonic() + TIMEOUT
+        failure: RecordsFailed | None = None
+        while True:
+            received = self._receive(deadline)
+            reply = received.reply
+            if isinstance(reply, RecordsFailed):
+                failure = reply
+            if reply.number < self._number:
+                continue
+            if isinstance(reply, RecordsFailed):
+                raise _error(reply)
+            if failure is not None:  # what failed earlier was kept, and has been written with this request
+                log.warning("session records were written late: %s", failure.text)
+            return received
+
+    def _receive(self, deadline: float) -> ReceivedReply:
+        remaining = max(0.0, deadline - time.monotonic())
+        ready = dict(self._poller.poll(int(remaining * 1000)))
+        if self._socket in ready:
+            return read_reply(self._socket.recv_multipart())
+        if ready:
+            orphans.end_all_children()  # the node is gone, and with it the right to go on
+            os._exit(1)
+        raise TimeoutError(errno.ETIMEDOUT, "the host does not answer")
+
+    def _take_what_is_there(self) -> None:
+        while self._socket.poll(0):
+            reply = read_reply(self._socket.recv_multipart()).reply
+            if isinstance(reply, RecordsFailed):
+                raise _error(reply)
+
+
+def _error(reply: RecordsFailed) -> Exception:
+    if reply.errno:
+        return OSError(reply.errno, reply.text)
+    return _ERRORS.get(reply.kind, SessionFileError)(reply.text)
