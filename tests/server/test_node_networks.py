@@ -88,7 +88,7 @@ def test_calls_of_a_node_that_is_cut_off_or_killed_are_answered_and_nothing_is_l
             nodes[1].process.kill()
             third = client.next_answer(within=6)["result"]
             fourth = client.next_answer(within=6)["result"]
-            assert time.monotonic() - killed_at < 1.0
+            assert time.monotonic() - killed_at < 1.5
             assert {kind(third), kind(fourth)} == {"worker_crashed"}
             assert not processes.remaining(living, 2.0)
             for thread in threads:

@@ -12,6 +12,9 @@ from typing import Any, Final
 import psutil
 
 from greenroom.config.nodes import PORTS
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.control_messages import GiveReport, Reported
 from tests.support import processes
 from tests.support.deadline import until
 from tests.support.server import give_up_tracing
@@ -65,8 +68,9 @@ def report(stage: Stage) -> dict[str, Any]:
     """Return what the host reports of itself, as soon as it does."""
 
     def look() -> dict[str, Any] | None:
-        found = json.loads(command(stage, "status", "--json").stdout or '{"instances": []}')
-        return next((one["report"] for one in found["instances"] if one["report"]), None)
+        controls = [one.control for one in instances.running((str(stage.runtime / "greenroom"),))]
+        replies = [heard.reply for heard in ask(controls, GiveReport()).values()]
+        return next((json.loads(bytes(one.report)) for one in replies if isinstance(one, Reported)), None)
 
     return until(look, TIMEOUT)
 
