@@ -16,7 +16,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos docs lock clean
+.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos chaos-nodes docs lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
@@ -61,6 +61,10 @@ lint: setup ## Check style, format, types and import contracts.
 
 bench: setup ## Measure the budgets, with the reference if it is available. ARGS goes to the benchmark.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos-nodes: setup ## Lose workers, nodes and links of two nodes at random for ten minutes. ARGS goes to pytest.
+	@GREENROOM_CHAOS_SECONDS=600 GREENROOM_CHAOS_CONVERSATIONS=20 \
+	  $(BIN)/python -m pytest tests/chaos/test_nodes_under_fire.py $(ARGS)
 
 soak: setup ## Run very many conversations, kill their processes, and check for leaks. Takes some ten minutes.
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)

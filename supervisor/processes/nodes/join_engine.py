@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 import zmq
+import zmq.utils.z85
 
 from greenroom.config.nodes import NodesTable
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, StartError
@@ -78,7 +79,7 @@ class JoinEngine:
         self._members: dict[str, Membership] = {name: Membership(name) for name in keys.names()}
         self._routes: dict[str, bytes] = {}
         """The connection over which each node has joined last."""
-        self._joined_with: dict[str, str | None] = {}
+        self._joined_with: dict[str, str] = {}
         """Public key of each node that has joined."""
         self._nodes: dict[WorkerId, str] = {}
         self._graces: dict[WorkerId, asyncio.TimerHandle] = {}
@@ -140,16 +141,16 @@ class JoinEngine:
     # What arrives
 
     def _name_of(self, key: bytes) -> str | None:
-        """Return the name under which a key is let in."""
+        """Return the name under which a key is let in; that of a node has its key, which may be revoked meanwhile."""
         try:
             owner = self._keys.owner(key)
         except GreenroomError as error:
             log.error("no node is let in: %s", error)
             return None
-        return None if owner is None else f"{owner.kind}/{owner.name}"
+        return None if owner is None else f"{owner.kind}/{owner.name}/{zmq.utils.z85.encode(key).decode()}"
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
-        kind, _, name = sender(parts[-1]).partition("/")
+        kind, name, key = (*sender(parts[-1]).split("/", 2), "", "", "")[:3]
         route = parts[0].bytes
         try:
             message = read_from_node([part.bytes for part in parts[1:]])
@@ -160,7 +161,7 @@ class JoinEngine:
             case Enrol() if kind == "ticket":
                 self._enrol(name, route, message)
             case Join() if kind == "node":
-                self._join(name, route, message)
+                self._join(name, key, route, message)
             case Enrol() | Join():
                 log.error("%s %s: %s is not for it; dropped", kind, name, message.wire.decode())
             case _ if kind == "node" and name not in self._routes:
@@ -181,7 +182,10 @@ class JoinEngine:
         self._members.setdefault(name, Membership(name))
         self._port.send([route, *node_frames(Enrolled())])
 
-    def _join(self, name: str, route: bytes, join: Join) -> None:
+    def _join(self, name: str, key: str, route: bytes, join: Join) -> None:
+        if self._keys.key_of(name) != key:
+            self._port.send([route, *node_frames(Refused(text=f"the key of node {name} was revoked"))])
+            return
         if join.version != __version__:
             text = f"node {name} has version {join.version}, and this host {__version__}"
             log.error("%s; refused", text)
@@ -193,7 +197,7 @@ class JoinEngine:
         named = self._table.named.get(name)
         member.capacity = join.capacity if named is None or named.capacity is None else named.capacity
         self._routes[name] = route
-        self._joined_with[name] = self._keys.key_of(name)
+        self._joined_with[name] = key
         self._send(name, Joined(name=name, worker_memory=self._worker_memory))
         self._carry_out(member, join, result)
         if former != member.state:

@@ -1,0 +1,228 @@
+"""Who gets to a host's nodes socket, and what each may do there: by its key, and about its own workers alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from greenroom.config.nodes import NodesTable
+from greenroom.protocol.ids import NodeName
+from greenroom.protocol.internal.node import (
+    Beat,
+    Beaten,
+    Enrol,
+    Enrolled,
+    FromNode,
+    Join,
+    Joined,
+    Kill,
+    Leave,
+    Refused,
+    Rejoin,
+    ToNode,
+)
+from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned
+from greenroom.protocol.version import __version__
+from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.supervisor.node.link import HostLink
+from greenroom.supervisor.processes.endpoints import key_pair
+from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
+from greenroom.supervisor.processes.nodes.keys import NodeKeys
+from tests.supervisor.processes.nodes.test_membership import ONE, spec
+from tests.support.nodes import free_ports
+
+N1, N2 = NodeName("n1"), NodeName("n2")
+TIMEOUT = 10.0
+
+
+class Peer:
+    """Somebody who connects with a key."""
+
+    def __init__(self, site: "Site", keys: KeyPair, host_key: str | None = None) -> None:
+        self.heard: asyncio.Queue[ToNode | str] = asyncio.Queue()
+        self._link = HostLink(
+            site.context,
+            site.address,
+            host_key or site.host_keys.public,
+            keys,
+            self.heard.put_nowait,
+            lambda: self.heard.put_nowait("up"),
+            lambda: self.heard.put_nowait("refused"),
+        )
+        site.closing.append(self._link.close)
+
+    async def next(self) -> ToNode | str:
+        async with asyncio.timeout(TIMEOUT):
+            return await self.heard.get()
+
+    async def until(self, kind: type[ToNode]) -> ToNode:
+        while not isinstance(found := await self.next(), kind):
+            pass
+        return found
+
+    def say(self, message: FromNode) -> None:
+        assert self._link.send(message)
+
+
+class Site:
+    """The engine, and keys."""
+
+    def __init__(self, home: Path) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.authenticator = ZapAuthenticator(self.context)
+        self.keys = NodeKeys(str(home))
+        self.host_keys = self.keys.host_keys()
+        self.address = f"tcp://127.0.0.1:{free_ports(1)}"
+        self.engine = JoinEngine(
+            self.context, self.authenticator, self.keys, self.host_keys, self.address, NodesTable(), 1 << 30
+        )
+        self.exits: list[Exited] = []
+        self.engine.start(self.exits.append, lambda _: None)
+        self.closing: list[Callable[[], None]] = []
+
+    async def node(self, name: NodeName) -> Peer:
+        """Return a node that has joined."""
+        keys = key_pair()
+        self.keys.issue(name)
+        self.keys.redeem(name, keys.public)
+        peer = Peer(self, keys)
+        assert await peer.next() == "up"
+        peer.say(Join(version=__version__, run="run", capacity=2))
+        assert isinstance(await peer.next(), Joined)
+        return peer
+
+    def state(self, name: NodeName) -> str:
+        return next(view.state for view in self.engine.nodes() if view.name == name)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(TIMEOUT):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def site_at(home: Path) -> AsyncIterator[Site]:
+    site = Site(home)
+    try:
+        yield site
+    finally:
+        for close in site.closing:
+            close()
+        site.engine.close()
+        site.authenticator.close()
+        site.context.destroy(linger=0)
+
+
+def test_strangers_and_workers_do_not_get_past_the_handshake(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            assert await Peer(site, key_pair()).next() == "refused"
+            worker = key_pair()
+            site.authenticator.admit(worker.public, ONE)
+            assert await Peer(site, worker).next() == "refused"
+
+    asyncio.run(scene())
+
+
+def test_a_ticket_lets_its_holder_name_a_key_and_nothing_else(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            ticket, own = site.keys.issue(N1), key_pair()
+            holder = Peer(site, KeyPair(public=ticket.public_key, secret=ticket.secret_key))
+            assert await holder.next() == "up"
+            holder.say(Join(version=__version__, run="run", capacity=2))
+            holder.say(Beat(number=1))
+            holder.say(Enrol(public_key=own.public))
+            assert isinstance(await holder.next(), Enrolled), "and what came before it was dropped"
+            assert site.keys.key_of(N1) == own.public
+            holder.say(Enrol(public_key=key_pair().public))
+            assert isinstance(await holder.next(), Refused)
+            assert site.keys.key_of(N1) == own.public
+
+    asyncio.run(scene())
+
+
+def test_a_node_of_another_version_is_refused_with_both(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            keys = key_pair()
+            site.keys.issue(N1)
+            site.keys.redeem(N1, keys.public)
+            peer = Peer(site, keys)
+            assert await peer.next() == "up"
+            peer.say(Join(version="0.0.0", run="run", capacity=2))
+            refused = await peer.next()
+            assert isinstance(refused, Refused)
+            assert "0.0.0" in refused.text
+            assert __version__ in refused.text
+            assert not any(view.takes_workers for view in site.engine.nodes())
+
+    asyncio.run(scene())
+
+
+def test_a_node_speaks_of_its_own_workers_alone(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one, two = await site.node(N1), await site.node(N2)
+            site.engine.spawn(N1, spec(ONE))
+            assert isinstance(await one.until(Spawn), Spawn)
+            one.say(Spawned(id=ONE, pid=7))
+            await site.until(lambda: site.engine.pid_of(ONE) == 7)
+            two.say(Exited(id=ONE, pid=7, returncode=0, max_rss=0))
+            two.say(Spawned(id=ONE, pid=8))
+            assert isinstance(await two.until(Kill), Kill), "it is told to end what is not its own"
+            assert site.exits == []
+            assert site.engine.pid_of(ONE) == 7
+            one.say(Exited(id=ONE, pid=7, returncode=-9, max_rss=0, node="n2"))
+            await site.until(lambda: bool(site.exits))
+            assert [(exited.id, exited.node) for exited in site.exits] == [(ONE, "n1")]
+
+    asyncio.run(scene())
+
+
+def test_a_revoked_node_is_let_go_and_not_let_in_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one = await site.node(N1)
+            site.engine.spawn(N1, spec(ONE))
+            site.keys.revoke(N1)
+            assert isinstance(await one.until(Leave), Leave)
+            assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
+            one.say(Beat(number=1))
+            assert isinstance(await one.until(Rejoin), Rejoin)
+            one.say(Join(version=__version__, run="run", capacity=2))
+            assert isinstance(await one.until(Refused), Refused)
+            assert site.state(N1) == "lost"
+            await site.node(N1)
+            one.say(Join(version=__version__, run="another", capacity=2))
+            assert isinstance(await one.until(Refused), Refused), "also while another has its name"
+
+    asyncio.run(scene())
+
+
+def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one = await site.node(N1)
+            one.say(Beat(number=1))
+            assert await one.until(Beaten) == Beaten(number=1)
+            site.engine.spawn(N1, spec(ONE))
+            await site.until(lambda: site.state(N1) == "away")
+            assert site.exits == []
+            await site.until(lambda: site.state(N1) == "lost")
+            assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
+            one.say(Beat(number=2))
+            assert isinstance(await one.until(Rejoin), Rejoin)
+            one.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7}))
+            assert await one.until(Kill) == Kill(id=ONE)
+            assert site.state(N1) == "ready"
+
+    asyncio.run(scene())
+
+
+def test_the_secrets_of_messages_are_not_shown(tmp_path: Path) -> None:
+    shown = repr(Spawn(spec=msgspec.structs.replace(spec(ONE), keys=KeyPair(public="p", secret="hush"))))
+    assert "hush" not in shown
