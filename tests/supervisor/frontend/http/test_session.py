@@ -252,6 +252,17 @@ async def test_a_session_that_nobody_comes_back_to_ends_with_its_calls() -> None
 
 
 @on_loop
+async def test_a_session_is_idle_since_its_last_request() -> None:
+    async with host() as scene:
+        client = await scene.client()
+        (session,) = scene.sessions
+        session._left_at -= 2 * HttpTable().session_idle_s
+        assert await client.status("POST", request(1, "ping")) == 200
+        await until(lambda: not session._visits)
+        assert session.idle_s() < HttpTable().session_idle_s
+
+
+@on_loop
 async def test_no_session_is_opened_once_the_server_is_to_end() -> None:
     async with host() as scene:
         client = await scene.client()
