@@ -231,6 +231,17 @@ def test_turns_are_taken_back(stage: Stage, app: Serve) -> None:
     assert (code, text.endswith("turn not found: x")) == (-32600, True), text
 
 
+def test_no_turn_is_taken_back_while_one_runs(stage: Stage, app: Serve) -> None:
+    stage.play(*RULES)
+    client = app().app
+    thread = told(stage, client, "one")
+    turn = result(client, "thread/turns/list", threadId=thread)["data"][0]["id"]
+    client.say(thread, "stall")
+    client.told("item/agentMessage/delta", threadId=thread)
+    refusal = client.refused("thread/revert", {"threadId": thread, "beforeTurnId": turn})
+    assert refusal == (-32600, "thread cannot be reverted while a turn runs")
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [

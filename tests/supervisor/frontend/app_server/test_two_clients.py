@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from greenroom.protocol.approval import CommandQuestion, encode_question
+from greenroom.protocol.approval import AnyQuestion, CommandQuestion, encode_question
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.worker import (
     AskUser,
@@ -43,6 +43,8 @@ CONFIGURED = {
     "rollout_path": "/nowhere",
 }
 
+LIST = CommandQuestion(call_id="c", command=["ls"], shell_text="ls", cwd="/", parts=[])
+
 
 class AppClient:
     """One client, whose lines stay here."""
@@ -72,8 +74,12 @@ class AppClient:
         return self._answers(request_id)[0]
 
     def decide(self, question: dict[str, Any], decision: str) -> None:
+        """Decide a question of the server for consent."""
+        self.respond(question, {"decision": decision})
+
+    def respond(self, question: dict[str, Any], result: dict[str, Any]) -> None:
         """Answer a question of the server."""
-        line = json.dumps({"id": question["id"], "result": {"decision": decision}}).encode() + b"\n"
+        line = json.dumps({"id": question["id"], "result": result}).encode() + b"\n"
         (response,) = self.channel.peer.receive(line)
         assert isinstance(response, Response)
         assert self._questions.answer(response)
@@ -112,11 +118,10 @@ class Scene:
         """Let the worker tell an event."""
         self.place.conversations.receive_events(WORKER, turn, msgspec.json.encode({**event, "turn_id": turn}))
 
-    def ask_user(self, turn: TurnId) -> None:
-        """Let the worker ask for consent."""
-        question = CommandQuestion(call_id="c", command=["ls"], shell_text="ls", cwd="/", parts=[])
+    def ask_user(self, turn: TurnId, question: AnyQuestion = LIST, number: int = 1) -> None:
+        """Let the worker ask something, for consent to a command unless it is told otherwise."""
         address = {"conversation_id": self.conversation.id, "incarnation": self.conversation.incarnation}
-        asked = msgspec.convert({**address, "turn_id": turn, "question_id": 1, "form": "current"}, AskUser)
+        asked = msgspec.convert({**address, "turn_id": turn, "question_id": number, "form": "current"}, AskUser)
         self.place.conversations.receive(WORKER, ReceivedNotice(asked, encode_question(question), NoticeOrder(0, 2)))
 
     def end(self, turn: TurnId) -> None:
