@@ -1,6 +1,7 @@
 """Checks of the program itself: what it runs on, what it consists of, and whether there is a newer version."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -54,7 +55,7 @@ async def updates(surroundings: Surroundings) -> Finding:
     said, fault = await in_thread(lambda: _ask_index(surroundings))
     details: dict[str, Detail] = {"version": __version__}
     if fault:
-        remedy = "Run `python -m pip index versions greenroom` with the interpreter of the check runtime.provenance."
+        remedy = f"Run `pip index versions {NAME}` by hand, and see what it says."
         return Finding("warning", f"the package index cannot be asked: {fault}", details, remedy)
     match = _OFFERED.search(said)
     if match is None:
@@ -121,19 +122,20 @@ def _engine(surroundings: Surroundings) -> str:
     return chosen or ("fork" if FORK_IS_SAFE else "spawn")
 
 
+def _pip(surroundings: Surroundings) -> tuple[str, ...] | None:
+    """Return the command of pip: that of this installation, or else the first on `PATH`; `None` where there is none."""
+    if importlib.util.find_spec("pip") is not None:
+        return sys.executable, "-I", "-m", "pip"
+    found = (surroundings.machine.which(name, surroundings.search_path) for name in ("pip", "pip3"))
+    return next(((path,) for path in found if path is not None), None)
+
+
 def _ask_index(surroundings: Surroundings) -> tuple[str, str]:
     """Return what pip says of the versions that its index has, and why it says nothing."""
-    command = (
-        sys.executable,
-        "-I",
-        "-m",
-        "pip",
-        "--no-input",
-        "--disable-pip-version-check",
-        "index",
-        "versions",
-        NAME,
-    )
+    pip = _pip(surroundings)
+    if pip is None:
+        return "", "there is no pip, neither in this installation nor on PATH"
+    command = (*pip, "--no-input", "--disable-pip-version-check", "index", "versions", NAME)
     process = subprocess.Popen(
         command,
         cwd="/",

@@ -82,13 +82,13 @@ async def memory(surroundings: Surroundings) -> Finding:
     left = min((figure for figure in (available, group) if figure is not None), default=None)
     if left is not None and left < MEMORY_WISHED:
         remedy = "End other programs, raise `MemoryMax=` of the unit, or lower `live_workers` and `idle_workers`."
-        text = f"only {size(left)} of memory are left"
+        text = f"only {size(left)}B of memory is left"
         problems.append(Problem("fail" if left < MEMORY_AT_ALL else "warning", text, remedy))
     if addresses != _UNLIMITED and addresses < ADDRESS_SPACE:
         details["address space"] = size(addresses)
-        text = f"processes may have only {size(addresses)} of addresses"
+        text = f"processes may have only {size(addresses)}B of addresses"
         problems.append(Problem("warning", text, "Lift the limit: `ulimit -v unlimited`, or `LimitAS=infinity`."))
-    well = f"{size(left)} are left" if left is not None else "the system does not tell how much is left"
+    well = f"{size(left)}B is left" if left is not None else "the system does not tell how much is left"
     return conclude(problems, well, details)
 
 

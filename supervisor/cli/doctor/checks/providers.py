@@ -15,7 +15,7 @@ from greenroom.broker.storage.keyring_entry import VaultError
 from greenroom.broker.token_commands import TokenCommands
 from greenroom.config.document import Table
 from greenroom.config.providers import LOCAL_PROVIDERS, ModelProvider, find_provider
-from greenroom.config.settings import Settings
+from greenroom.config.settings import DEFAULT_PROVIDER, Settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.broker import AuthError, GetProviderToken, TokenCommand
 from greenroom.protocol.version import __version__
@@ -224,6 +224,8 @@ def _remedy(one: AskedProvider, answer: NotListed) -> str:
         return "Check the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, or list the host in NO_PROXY."
     if one.id in LOCAL_PROVIDERS:
         return "Start the local model server (`ollama serve`, LM Studio), or set CODEX_OSS_BASE_URL."
+    if one.id == DEFAULT_PROVIDER:
+        return "Check the network, and OPENAI_BASE_URL and `openai_base_url` if they are set."
     return f"Check the network and `base_url` of `[model_providers.{one.id}]`."
 
 

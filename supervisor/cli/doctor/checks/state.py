@@ -169,7 +169,7 @@ def _disk(surroundings: Surroundings) -> Finding:
             problems.append(Problem("fail", f"{existing} cannot be looked at: {error.strerror}", "Mount or make it."))
             continue
         free = facts.f_bavail * facts.f_frsize
-        details[what] = f"{existing}: {size(free)} free, {_files(facts)}"
+        details[what] = f"{existing}: {size(free)}B free, {_files(facts)}"
         if device not in seen:
             problems += _of_room(what, existing, free, facts)
         seen.add(device)
@@ -179,10 +179,10 @@ def _disk(surroundings: Surroundings) -> Finding:
 def _of_room(what: str, path: str, free: int, facts: os.statvfs_result) -> Iterator[Problem]:
     remedy = f"Make room on the file system of {path}, or move the {what} to another one."
     if what == "home" and free < ROOM_WISHED:
-        text = f"only {size(free)} are free for the home, at {path}"
+        text = f"only {size(free)}B is free for the home, at {path}"
         yield Problem("fail" if free < ROOM_AT_ALL else "warning", text, remedy)
     elif what != "home" and free < MIB:
-        yield Problem("warning", f"only {size(free)} are free for {what}, at {path}", remedy)
+        yield Problem("warning", f"only {size(free)}B is free for {what}, at {path}", remedy)
     if facts.f_files and facts.f_favail < FILES_WISHED:
         text = f"only {facts.f_favail} more files can be made at {path}"
         yield Problem("fail" if facts.f_favail < FILES_AT_ALL else "warning", text, remedy)
