@@ -111,3 +111,40 @@ def test_ids_are_unique_and_those_of_the_reference_are_kept() -> None:
         *("app_server.status", "auth.credentials", "config.load", "git.environment", "installation", "mcp.config"),
         *("network.env", "network.provider_reachability", "runtime.provenance", "sandbox.helpers", "state.paths"),
     }
+
+
+def test_a_check_that_hangs_is_cancelled_so_that_it_can_clean_up_and_holds_nothing_up() -> None:
+    cleaned = threading.Event()
+
+    async def hangs(_: Surroundings) -> Finding:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.set()
+        raise AssertionError
+
+    async def is_well(_: Surroundings) -> Finding:
+        return Finding("ok", "fine")
+
+    checks = [Check("a", "some", "Whether", hangs), Check("b", "some", "Whether", is_well)]
+    hung, well = examine(checks, Surroundings("/nonexistent", "/", {}), 0.2, 30.0)
+    assert ("hangs" in hung.finding.summary, well.finding.status) == (True, "ok")
+    assert cleaned.is_set()
+    assert max(well.seconds, hung.seconds) < 20
+
+
+def test_what_several_checks_need_is_asked_for_once_also_where_it_fails() -> None:
+    asked: list[str] = []
+
+    async def settings(surroundings: Surroundings) -> str:
+        asked.append(surroundings.home)
+        await asyncio.sleep(0)
+        raise ConfigError("no settings")
+
+    async def needs(surroundings: Surroundings) -> Finding:
+        return Finding("ok", await surroundings.shared(settings))
+
+    checks = [Check(name, "some", "Whether", needs) for name in "abc"]
+    results = examine(checks, Surroundings("/home", "/", {}), 5.0, 1.0)
+    assert [result.finding.status for result in results] == ["warning"] * 3
+    assert asked == ["/home"]
