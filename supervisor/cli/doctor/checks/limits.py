@@ -14,8 +14,8 @@ from greenroom.supervisor.cli.status.formatting import size
 MIB: Final = 1024 * 1024
 DESCRIPTORS_AT_ALL: Final = 128
 """Descriptors without which not even a few conversations work."""
-DESCRIPTORS_OF_WORKER: Final = 4
-"""Descriptors that the supervisor has open for each conversation with a process."""
+DESCRIPTORS_OF_WORKER: Final = 2
+"""Descriptors that the supervisor has open for each conversation with a process, as measured."""
 PROCESSES_AT_ALL: Final = 32
 """Processes without which not even a few conversations work."""
 PROCESSES_OF_SERVER: Final = 64

@@ -1,6 +1,7 @@
 """Each way in which surroundings are broken is found, by its id, with a text that says what to do and no secret."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.cli.doctor.checks import installation
-from tests.supervisor.cli.doctor.broken_scenes import SCENES, Stagehand
+from greenroom.supervisor.cli.doctor import confined
+from greenroom.supervisor.cli.doctor.checks import installation, sandbox
+from greenroom.supervisor.cli.doctor.finding import Finding
+from greenroom.workers.sandbox.features import probe
+from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.starter import LaunchedStarter
+from tests.supervisor.cli.doctor.broken_scenes import FAULTY, SCENES, Stagehand
 from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server
 from tests.supervisor.cli.doctor.scene import SECRETS, Scene, everything_said
+from tests.support import processes
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +141,48 @@ def test_what_the_package_index_says_is_judged(
     monkeypatch.setattr(installation, "_ask_index", lambda _: (said, fault))
     found = asyncio.run(installation.updates(replace(scene.surroundings(), online=True)))
     assert (found.status, says in found.summary) == (status, True), found
+
+
+def test_a_server_that_is_well_starts_lists_its_tools_and_is_gone(scene: Scene) -> None:
+    scene.mcp("one", FAULTY, "plain")
+    scene.patience, scene.seconds = replace(scene.patience, mcp=40.0), 50.0
+    before = set(processes.tree(os.getpid()))
+    found = scene.report(frozenset({"mcp.servers"})).checks["mcp.servers"]
+    assert (found.status, str(found.details["one"])[:6]) == ("ok", "1 tool"), found
+    assert processes.remaining(set(processes.tree(os.getpid())) - before, 5.0) == []
+
+
+@pytest.mark.skipif(bool(probe().missing()), reason="commands cannot be confined here")
+def test_what_a_confined_command_can_do_is_tried_for_real(scene: Scene) -> None:
+    scene.log_in()
+    scene.machine = replace(scene.machine, launcher=Launcher.fork)
+    scene.patience = replace(scene.patience, sandbox=40.0)
+    surroundings = scene.surroundings()
+
+    async def look() -> tuple[Finding, Finding]:
+        return await sandbox.helpers(surroundings), await sandbox.rights(surroundings)
+
+    helpers, rights = asyncio.run(look())
+    assert (helpers.status, rights.status) == ("ok", "ok"), (helpers, rights)
+    assert rights.details == {
+        "write into its workspace": "yes",
+        "write outside its workspace": "no",
+        "write although it is read-only": "no",
+        "connect to a TCP port": "no",
+        "open the files with credentials": "no",
+    }
+
+
+@pytest.mark.skipif(bool(probe().missing()), reason="commands cannot be confined here")
+def test_a_sandbox_that_confines_nothing_is_found_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.log_in()
+    scene.machine = replace(scene.machine, launcher=Launcher.fork)
+    scene.patience = replace(scene.patience, sandbox=40.0)
+    monkeypatch.setattr(confined, "LaunchedStarter", lambda launcher, _: LaunchedStarter(launcher, None))
+    found = asyncio.run(sandbox.rights(scene.surroundings()))
+    assert found.status == "fail"
+    assert list(found.details.values())[:5] == ["yes"] * 5
+    assert str(scene.home / "auth.json") in found.details["opened"]
+    for words in ("can write outside", "can write although", "can connect", "can open the files with credentials"):
+        assert words in found.summary
+    assert "Do not let the agent run commands" in (found.remediation or "")
