@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         identity = chosen(state, ticket)
         prelaunch = Prelaunch.prepare()
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
-        logs.set_up(f"node {identity.name}", options.log_level)
+        logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
         logfile.open_log(state, "node", instance=os.getpid())
 
         async def serve() -> int:
@@ -106,4 +106,4 @@ def _default_state() -> str:
 
 
 def _server_arguments(arguments: argparse.Namespace) -> argparse.Namespace:
-    return argparse.Namespace(oss=False, config=[], engine=None, log_level=arguments.log_level)
+    return argparse.Namespace(oss=False, config=[], engine=None, log_level=arguments.log_level, log_format=None)

@@ -15,6 +15,7 @@ ATTACKERS: Final = (
     "A web page",
     "Another user of this machine",
     "A client",
+    "A node",
     "The model's server",
     "A server of MCP tools",
     "The issuer of tokens",
