@@ -15,8 +15,6 @@ from tests.conformance.test_official_client import NEWEST, Events, converse, jud
 from tests.support.model import Gate
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 MODES = ["legacy", "auto", LATEST_MODERN_VERSION]
 TOUCH = CommandStep(("touch", "it"))
 RULES = (

@@ -5,15 +5,11 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.runtime.logfile import log_path
 from tests.support.client import thread_id
 from tests.support.deadline import until
 from tests.support.stage import Stage
-
-pytestmark = pytest.mark.both_engines
 
 STALL = rule("stall", [CommandStep(("sh", "-c", "echo $PPID"))], [Text("hm"), Stall()])
 

@@ -15,8 +15,6 @@ from tests.support.model import Gate
 from tests.support.server import Server
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 HELLO = rule("hello", [Text("Good day.")])
 LOGIN = "requires_openai_auth = true"
 FIRST_KEY = "sk-test-first-0123456789abcdefghijklmn"
@@ -103,6 +101,7 @@ def test_a_request_carries_what_the_login_calls_for(
     assert (asked.json["store"], asked.json["stream"]) == (False, True)
 
 
+@pytest.mark.both_engines
 def test_a_killed_broker_fails_none_of_twenty_running_turns(stage: Stage, engine: str) -> None:
     """Half of them ask for a bearer while it is away, and all of them ask the next one."""
     gates = (Gate(), Gate())
