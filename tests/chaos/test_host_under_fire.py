@@ -21,6 +21,8 @@ from tests.support.host import Host, SocketClient, hosting
 from tests.support.http_process import HttpHost, hosting_http
 from tests.support.stage import Stage
 
+SEED: Final = 14
+"""Of ordinary runs; `make chaos` takes another each time."""
 IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
 SECONDS: Final = 60.0 if IS_LONG else 8.0
 REPLACEMENTS: Final = 3 if IS_LONG else 1
@@ -81,7 +83,7 @@ class Fire:
 
 @pytest.mark.timeout(300)
 def test_every_request_of_a_living_client_is_answered_once_whatever_happens_to_others(stage: Stage) -> None:
-    seed = int(os.environ.get("GREENROOM_SEED") or random.SystemRandom().randrange(2**32))
+    seed = int(os.environ.get("GREENROOM_SEED") or SEED)
     print(f"GREENROOM_SEED={seed}")
     stage.play(*RULES)
     fire = Fire(stage, seed)
