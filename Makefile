@@ -76,6 +76,7 @@ chaos: setup ## Kill clients, workers and hosts at random for a minute, over all
 docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/approvals.py
 	@$(BIN)/python tools/docs/lifecycle.py
+	@$(BIN)/python tools/docs/metrics.py
 	@$(BIN)/python tools/docs/wire.py
 	@$(BIN)/python tools/docs/app_server.py
 	@$(BIN)/python tools/docs/doctor.py

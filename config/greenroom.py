@@ -84,6 +84,10 @@ class GreenroomTable(OwnSection, frozen=True):
     """Where a host is reached over HTTP."""
     nodes: dict[str, object] = field(default_factory=dict)
     """Other machines that run workers (`greenroom.config.nodes.NodesTable`). Checked at the start of a server."""
+    metrics_listen: str | None = None
+    """Where metrics are served: `[HOST:]PORT` of loopback, or `unix:PATH`."""
+    metrics_users: tuple[str, ...] = ()
+    """Users of this machine that may read them beside the one that runs the instance; `*`: all."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
     """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)

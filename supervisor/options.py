@@ -8,6 +8,7 @@ from greenroom.protocol.choices import CredentialsStore, EngineName, EventSettin
 if TYPE_CHECKING:
     from greenroom.config.http import HttpTable
     from greenroom.config.nodes import NodesTable
+    from greenroom.config.otel import OtelTable
 
 SERVER = "mcp-server"
 """The command that starts a server for an MCP client."""
@@ -58,3 +59,9 @@ class ServerOptions(NamedTuple):
     """What is set about HTTP, for a host; `None`: nothing."""
     nodes: "NodesTable | None" = None
     """What is set about nodes; `None`: there are none."""
+    metrics_listen: str | None = None
+    """Where metrics are served; `None`: nowhere but at the control socket."""
+    metrics_users: tuple[str, ...] = ()
+    """Users that may read them there beside the one that runs the instance."""
+    otel: "OtelTable | None" = None
+    """What is sent to collectors of OpenTelemetry; `None`: nothing."""

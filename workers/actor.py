@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+from functools import partial
 
 import zmq
 
@@ -157,6 +158,7 @@ class Actor:
         self._mailbox.begin_turn(operation.turn_id)
         loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
+        conversation.timings.trace = operation.trace
         if conversation.ledger is not None:
             conversation.ledger.begin_turn()
         if isinstance(operation, Compact):
@@ -172,8 +174,10 @@ class Actor:
     ) -> None:
         """Say how a turn ended, whichever way it did."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
+        conversation.timings.on_full = partial(self._give_sign_of_life, conversation, operation)
         await asyncio.wait((work,))
         beating.cancel()
+        conversation.timings.on_full = None
         if work.cancelled():
             outcome = conversation.turns.abort()
         elif (error := work.exception()) is not None:
@@ -195,7 +199,10 @@ class Actor:
             turn_spending=None if conversation.ledger is None else conversation.ledger.turn,
             open_commands=conversation.tools.background_commands,
             unsaved=not conversation.recorder.holds_all,
+            timings=conversation.timings.waiting,
+            untimed=conversation.timings.take_dropped(),
         )
+        conversation.timings.sent(len(notice.timings))
         self._mailbox.notify(notice, outcome.last_message)
 
     async def _beat(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
@@ -204,17 +211,24 @@ class Actor:
         while True:
             await asyncio.sleep(pause)
             pause = HEARTBEAT
-            self._mailbox.report(
-                Heartbeat(
-                    conversation_id=operation.conversation_id,
-                    incarnation=operation.incarnation,
-                    turn_id=operation.turn_id,
-                    doing=conversation.doing,
-                    tokens=conversation.tokens.used,
-                    unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                    step=conversation.step,
-                )
+            self._give_sign_of_life(conversation, operation)
+
+    def _give_sign_of_life(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
+        timings = conversation.timings.waiting
+        is_sent = self._mailbox.report(
+            Heartbeat(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                turn_id=operation.turn_id,
+                doing=conversation.doing,
+                tokens=conversation.tokens.used,
+                unsent_bytes=self._mailbox.statistics().waiting_bytes,
+                step=conversation.step,
+                timings=timings,
             )
+        )
+        if is_sent:
+            conversation.timings.sent(len(timings))
 
     async def _beat_while_opening(self, operation: Open) -> None:
         """Give signs of life while a conversation is opened, which takes long where it gets a worktree."""

@@ -119,9 +119,9 @@ class Mailbox:
         if self._held or self._queue or not self._port.send(message):
             self._wait_with(sum(map(len, message)), message)
 
-    def report(self, notice: Notice) -> None:
-        """Send a notice ahead of all that waits. It is dropped where the supervisor takes nothing at the moment."""
-        self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
+    def report(self, notice: Notice) -> bool:
+        """Send a notice ahead of all that waits, and return whether it was sent: the supervisor may take nothing."""
+        return self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
 
     def hold(self, hold: bool) -> None:
         """Keep everything but reports here from now on, or send it again."""

@@ -19,6 +19,8 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.message import Message, pack, unpack
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 from greenroom.protocol.spending import Spending
+from greenroom.protocol.timings import Timing
+from greenroom.protocol.trace_context import TraceContext
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
@@ -96,6 +98,8 @@ class StartTurn(Addressed):
     """As `SelectEvents` has it."""
     output_schema: bytes | None = None
     """JSON Schema that the agent's last message must fit, as JSON."""
+    trace: TraceContext | None = None
+    """The span that stands for the turn, of which model servers are told; `None` without tracing."""
 
 
 class SelectEvents(Addressed):
@@ -122,6 +126,8 @@ class Compact(Addressed):
     wire: ClassVar[bytes] = b"compact"
 
     turn_id: TurnId
+    trace: TraceContext | None = None
+    """As `StartTurn` has it."""
 
 
 class Interrupt(Addressed):
@@ -252,6 +258,8 @@ class Heartbeat(Addressed):
     """Bytes of events that the supervisor has not taken yet."""
     step: str = ""
     """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
+    timings: tuple[Timing, ...] = ()
+    """What is complete since the last message that told any."""
 
 
 class Step(Addressed):
@@ -330,6 +338,10 @@ class TurnEnded(Addressed):
     """Commands of the conversation that go on."""
     unsaved: bool = False
     """Whether something of the conversation could not be written to its file."""
+    timings: tuple[Timing, ...] = ()
+    """As `Heartbeat` has them."""
+    untimed: int = 0
+    """Timings that were dropped in this turn, because there were too many to keep."""
 
 
 class CommandsEnded(Addressed):

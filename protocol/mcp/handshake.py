@@ -10,6 +10,7 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.trace_context import TraceContext, read_trace_context
 
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 NEWEST_HANDSHAKE_VERSION: Final = HANDSHAKE_VERSIONS[-1]
@@ -65,6 +66,9 @@ class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
     """The part of `_meta` that is used."""
 
     progress_token: ProgressToken = None
+    traceparent: object = None
+    """The span of the client (W3C Trace Context), as is `tracestate`; whatever is not valid is ignored."""
+    tracestate: object = None
 
 
 def _no_arguments() -> msgspec.Raw:
@@ -82,6 +86,11 @@ class CallToolParams(msgspec.Struct, frozen=True):
     def progress_token(self) -> ProgressToken:
         """The token for progress notifications, `None` if the client wants none."""
         return None if self.meta is None else self.meta.progress_token
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The span of the client, if it has named one."""
+        return None if self.meta is None else read_trace_context(self.meta.traceparent, self.meta.tracestate)
 
 
 class CancelledParams(msgspec.Struct, frozen=True, rename="camel"):

@@ -22,9 +22,11 @@ from greenroom.supervisor.control.control_messages import (
     ApprovalsListed,
     ControlAnswer,
     ControlReply,
+    GiveMetrics,
     GiveReport,
     HandOver,
     ListApprovals,
+    MetricsReported,
     Reported,
     line,
     read_control_request,
@@ -40,6 +42,7 @@ TIMEOUT: Final = 5.0
 """Seconds that a peer has to send its request and to read the answer."""
 BEAT: Final = 5.0
 """Seconds between two signs of life. The last one shows how long an instance has not been answering."""
+NO_METRICS: Final = ActionRefused("this instance has no metrics")
 
 ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
@@ -48,6 +51,7 @@ GiveConnection: TypeAlias = Callable[[socket.socket], None]
 """Takes a connection over."""
 OnHandOver: TypeAlias = Callable[[HandOver, int], ActionRefused | GiveConnection]
 """Returns what goes on with the connection of the process that asks, whose pid it is given, or why it is refused."""
+ProvideMetrics: TypeAlias = Callable[[], Awaitable[MetricsReported]]
 
 
 class ControlServer:
@@ -60,10 +64,12 @@ class ControlServer:
         provide_report: ProvideReport,
         act: Act,
         list_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
-        on_hand_over: OnHandOver = lambda *_: ActionRefused("this instance is no host, and cannot be replaced"),
+        on_hand_over: OnHandOver | None = None,
+        provide_metrics: ProvideMetrics | None = None,
     ) -> None:
         """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
-        self._tell_approvals, self._on_hand_over = list_approvals, on_hand_over
+        self._tell_approvals, self._on_hand_over = list_approvals, on_hand_over or _refuse_hand_over
+        self._provide_metrics = provide_metrics
         self._directory = directory
         self._instance = instance
         self._provide_report = provide_report
@@ -109,6 +115,8 @@ class ControlServer:
                 return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
             if isinstance(request, HandOver):
                 return self._on_hand_over(request, pid)
+            if isinstance(request, GiveMetrics):
+                return NO_METRICS if self._provide_metrics is None else await self._provide_metrics()
             if isinstance(request, ListApprovals):
                 return self._tell_approvals(request)
             log.info("asked on the control socket: %s", request)
@@ -204,3 +212,7 @@ def _listener(path: str) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _refuse_hand_over(_: HandOver, __: int) -> ActionRefused:
+    return ActionRefused("this instance is no host, and cannot be replaced")

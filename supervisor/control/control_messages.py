@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.metrics import Family
 
 MAX_REQUEST: Final = 4096
 """Bytes of a request, newline included."""
@@ -31,6 +32,10 @@ class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", 
     """Kill the worker of a conversation. Its running turn fails as `worker_crashed`; the next turn starts another."""
 
     conversation_id: ConversationId
+
+
+class GiveMetrics(msgspec.Struct, frozen=True, tag_field="do", tag="metrics", forbid_unknown_fields=True):
+    """Tell all metrics (`greenroom.protocol.metrics`)."""
 
 
 class ListApprovals(msgspec.Struct, frozen=True, tag_field="do", tag="approvals", forbid_unknown_fields=True):
@@ -88,7 +93,7 @@ Action: TypeAlias = (
     | DisconnectClient
     | DrainNode
 )
-ControlRequest: TypeAlias = GiveReport | ListApprovals | HandOver | Action
+ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):
@@ -103,6 +108,12 @@ class ApprovalsListed(msgspec.Struct, frozen=True, tag_field="answer", tag="appr
 
     approvals: list[dict[str, object]]
     """As the tool `codex-approvals` has them, the oldest first."""
+
+
+class MetricsReported(msgspec.Struct, frozen=True, tag_field="answer", tag="metrics"):
+    """Answers `GiveMetrics`."""
+
+    families: list[Family]
 
 
 class ActionDone(msgspec.Struct, frozen=True, tag_field="answer", tag="done"):
@@ -121,7 +132,7 @@ class ActionRefused(msgspec.Struct, frozen=True, tag_field="answer", tag="refuse
 
 
 ControlAnswer: TypeAlias = ActionDone | ActionRefused
-ControlReply: TypeAlias = Reported | ApprovalsListed | ControlAnswer
+ControlReply: TypeAlias = Reported | MetricsReported | ApprovalsListed | ControlAnswer
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_request: Final = msgspec.json.Decoder(ControlRequest).decode

@@ -37,6 +37,7 @@ from greenroom.supervisor.control.control_messages import (
     InterruptConversation,
     KillConversation,
     ListApprovals,
+    MetricsReported,
 )
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -84,6 +85,12 @@ class Inspection:
             node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
         )
         return report(tables, asyncio.get_running_loop().time())
+
+    async def metrics(self) -> MetricsReported:
+        """Return all metrics, after a moment in which each process may report its footprint."""
+        from greenroom.supervisor.telemetry.collect import MetricsReader
+
+        return MetricsReported(await MetricsReader(self._host, self._connections).read())
 
     def act(self, action: Action) -> ControlAnswer:
         """Carry out an operator's order."""
@@ -232,7 +239,8 @@ def control_server(
         inspection.report,
         inspection.act,
         inspection.list_approvals,
-        *(() if on_hand_over is None else (on_hand_over,)),
+        on_hand_over,
+        inspection.metrics,
     )
 
 

@@ -183,7 +183,7 @@ class Conversation:
 
     def fail(self, turn: Turn, failure: Failure) -> None:
         """Report the failure of a turn to its audience and to the observers."""
-        turn.audience.failed(failure)
+        turn.fail(failure)
         self.notify_end(turn)
 
     def fail_all(self, failure: Failure) -> None:

@@ -1,5 +1,7 @@
 """All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -31,6 +33,8 @@ class ConversationHost:
     def __init__(self, tree: ProcessTree, options: ServerOptions, environment: Mapping[str, str]) -> None:
         """`environment` is that of this process, with the home's `.env` in it."""
         self.tree = tree
+        self.started_at = time.time()
+        """Seconds since the epoch."""
         self.options = options
         self.environment = environment
         limits = options.limits
@@ -43,6 +47,8 @@ class ConversationHost:
         """The turns that no call waits for."""
         self.open_calls: Callable[[], int] = int
         """Returns how many calls of all clients wait for their answer; set by the server."""
+        self.departed: Counter[str] = Counter()
+        """Bytes `read` from clients that have left, and `written` to them."""
         self._shared: dict[type[Shared], Shared] = {}
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
 

@@ -54,6 +54,9 @@ WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running"
 WAITING_FOR_PLACE: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
 """The states in which a turn makes the conversation acquire a process."""
 
+WITHOUT_ITS_PROCESS: Final[frozenset[State]] = frozenset({"crashed", "failed"})
+"""The states in which another process is to take the place of one that died."""
+
 
 def after(state: State, happening: LifecycleEvent) -> State:
     """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""

@@ -35,7 +35,17 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
 from greenroom.supervisor.conversations.sharing import SharedConversations
-from greenroom.supervisor.conversations.turn import Audience, Client, Turn, TurnObserver, aborted
+from greenroom.supervisor.conversations.turn import (
+    UNKNOWN_CALL,
+    Audience,
+    CallOrigin,
+    Client,
+    Turn,
+    TurnObserver,
+    TurnProbe,
+    aborted,
+)
+from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -56,6 +66,8 @@ class ConversationsStatistics:
     """Conversations that were at rest and have been dropped from memory."""
     held: int
     """Conversations that are held back because a client does not read."""
+    restarts: int = 0
+    """Processes of conversations that took the place of one that died."""
 
 
 class Conversations:
@@ -80,6 +92,12 @@ class Conversations:
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
         self.leave_listeners: set[Callable[[Client], None]] = set()
         """Called with each client that leaves, before what it has begun is ended."""
+        self.open_listeners = self._turns.open_listeners
+        """Called with each conversation that a worker has opened, and its event `session_configured`."""
+        self.counters = TurnCounters()
+        """Counts what clients ask for, and what turns take."""
+        self.probes: list[TurnProbe] = [self.counters]
+        """Are told of the life of every turn."""
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(self._table)
@@ -161,20 +179,27 @@ class Conversations:
         audience: Audience,
         settings: TurnSettings | None = None,
         output_schema: bytes | None = None,
+        origin: CallOrigin = UNKNOWN_CALL,
     ) -> Turn:
         """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`.
 
         `output_schema` is the JSON Schema that its last message must fit, as JSON.
         """
-        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, output_schema)
+        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, output_schema, origin=origin)
         return self._queue(conversation, turn)
 
-    def compact(self, conversation: Conversation, audience: Audience) -> Turn:
+    def compact(self, conversation: Conversation, audience: Audience, origin: CallOrigin = UNKNOWN_CALL) -> Turn:
         """Queue a turn that replaces the history by a summary; its last message is empty."""
-        return self._queue(conversation, Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True))
+        turn = Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True, kind="compact", origin=origin)
+        return self._queue(conversation, turn)
 
     def steer(
-        self, conversation: Conversation, items: bytes, audience: Audience, settings: TurnSettings | None = None
+        self,
+        conversation: Conversation,
+        items: bytes,
+        audience: Audience,
+        settings: TurnSettings | None = None,
+        origin: CallOrigin = UNKNOWN_CALL,
     ) -> Turn:
         """Send input into the running turn; where no turn accepts it, it becomes a turn of its own.
 
@@ -182,10 +207,11 @@ class Conversations:
         it.
         """
         if not conversation.takes_steering:
-            return self.submit(conversation, items, audience, settings)
-        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings)
+            return self.submit(conversation, items, audience, settings, origin=origin)
+        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, kind="steer", origin=origin)
+        turn.accept(self.probes)
         if len(conversation.steering) >= self._limits.queued_turns:
-            audience.failed(_overloaded(f"{len(conversation.steering)} inputs wait in this conversation already"))
+            _refuse(turn, f"{len(conversation.steering)} inputs wait in this conversation already")
         else:
             self._turns.steer(conversation, turn, items)
         return turn
@@ -285,7 +311,9 @@ class Conversations:
 
     def _abandon(self, conversation: Conversation, turn: Turn, reason: str) -> None:
         turn.abandon(aborted(reason))
-        conversation.steering = tuple(other for other in conversation.steering if other is not turn)
+        if turn in conversation.steering:
+            conversation.steering = tuple(other for other in conversation.steering if other is not turn)
+            turn.fail(aborted(reason))  # for the probes alone: its audience has left
         if turn.items is not None or turn is not conversation.running:  # an opening ends by itself
             self.interrupt(turn)
 
@@ -390,11 +418,13 @@ class Conversations:
             turns_waiting=sum(conversation.queued for conversation in self._table),
             forgotten=self._table.forgotten,
             held=self._assignments.held,
+            restarts=self._slots.restarts,
         )
 
     def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
+        turn.accept(self.probes)
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
-            turn.audience.failed(_overloaded(f"{conversation.queued} turns wait in this conversation already"))
+            _refuse(turn, f"{conversation.queued} turns wait in this conversation already")
             return turn
         self._table.mark_busy(conversation)
         conversation.is_leaving = False
@@ -415,5 +445,5 @@ def _is_current(conversation: Conversation, notice: Notice) -> bool:
     )
 
 
-def _overloaded(why: str) -> Failure:
-    return Failure("overloaded", f"Codex runtime error: overloaded: {why}. Try again later.")
+def _refuse(turn: Turn, why: str) -> None:
+    turn.fail(Failure("overloaded", f"Codex runtime error: overloaded: {why}. Try again later."))

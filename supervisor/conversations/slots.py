@@ -6,6 +6,7 @@ from functools import partial
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import HERE, Incarnation, WorkerId
+from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.slot_queue import SlotQueue
@@ -37,6 +38,8 @@ class Slots:
         """The conversations that wait for a worker to be started."""
         self._roster = SlotQueue(limits.live_workers)
         self._taken = 0
+        self.restarts = 0
+        """Processes that were ordered in place of one that died, or that did not come."""
         self._parking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -103,6 +106,7 @@ class Slots:
 
     def _place(self, conversation: Conversation) -> None:
         self._taken += 1
+        self.restarts += conversation.state in lifecycle.WITHOUT_ITS_PROCESS
         conversation.happen("placed")
         conversation.incarnation = Incarnation(conversation.incarnation + 1)
         if conversation.queue:

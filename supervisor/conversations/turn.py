@@ -1,14 +1,21 @@
 """One turn as the supervisor sees it: its input, and the audience of its events and result."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
-from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.protocol.spending import Spending
+from greenroom.protocol.timings import Timing
+from greenroom.protocol.trace_context import TraceContext
+
+CallKind: TypeAlias = Literal["turn", "steer", "compact"]
+"""What a client has asked for: a turn, more input for the running one, or a compaction."""
 
 
 class Client(Protocol):
@@ -78,6 +85,56 @@ class TurnObserver(Protocol):
         """Receive the end of a turn, begun or not, after its audience."""
 
 
+class Moment(NamedTuple):
+    """A point in time."""
+
+    at: float
+    """Seconds since the epoch."""
+    clock: float
+    """Seconds of a clock that only grows."""
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """Return the present one."""
+        return cls(time.time(), time.monotonic())
+
+    @property
+    def age(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self.clock
+
+
+class CallOrigin(NamedTuple):
+    """What is known of the call that asks for a turn, for traces."""
+
+    method: str
+    """The method of the protocol, such as `tools/call`."""
+    tool: str = ""
+    """The tool that is called, if it is one."""
+    request_id: str = ""
+    trace: TraceContext | None = None
+    """The span of the client, if it has named one."""
+
+
+UNKNOWN_CALL = CallOrigin("turn")
+
+
+class TurnProbe(Protocol):
+    """Is told of the life of every turn, for metrics and traces. None of the methods raises."""
+
+    def accepted(self, turn: "Turn") -> None:
+        """A client has asked for a turn, which now waits, or is refused at once."""
+
+    def started(self, turn: "Turn", incarnation: Incarnation) -> TraceContext | None:
+        """A turn is about to be sent to the worker of this incarnation; return its span there, if it has one."""
+
+    def timed(self, turn: "Turn", timings: Sequence[Timing], dropped: int) -> None:
+        """A worker has told what parts of the running turn have taken; so many others it could not keep."""
+
+    def ended(self, turn: "Turn", failure: Failure | None) -> None:
+        """A turn has ended, whether it had begun or not; its audience is told afterwards."""
+
+
 class Absent:
     """The client of a turn that no connection waits for: it reads nothing, holds up no other, and never leaves."""
 
@@ -136,6 +193,46 @@ class Turn:
     """Whether its client has left, which has been answered."""
     usage: TurnUsage | None = None
     """What it has used; set before its audience is told of its end, where models have prices."""
+    kind: CallKind = "turn"
+    origin: CallOrigin = UNKNOWN_CALL
+    """The call that asks for it."""
+    probes: Sequence[TurnProbe] = ()
+    """They are told of its life; none is where it only opens."""
+    accepted_at: Moment | None = None
+    """When a client has asked for it."""
+    started_at: Moment | None = None
+    """When it was sent to a worker for the first time."""
+    has_asked: bool = False
+    """Whether its worker has reported a model request."""
+
+    def accept(self, probes: Sequence[TurnProbe]) -> None:
+        """Let `probes` be told of its life from now on."""
+        self.probes, self.accepted_at = probes, Moment.now()
+        for probe in probes:
+            probe.accepted(self)
+
+    def start(self, incarnation: Incarnation) -> TraceContext | None:
+        """Note that it is about to be sent to a worker; return the span that stands for it there, if there is one."""
+        spans = [probe.started(self, incarnation) for probe in self.probes]
+        self.started_at = self.started_at or Moment.now()
+        return next((span for span in spans if span is not None), None)
+
+    def time(self, timings: Sequence[Timing], dropped: int = 0) -> None:
+        """Note what parts of it have taken, and how many others are not known."""
+        for probe in self.probes:
+            probe.timed(self, timings, dropped)
+
+    def succeed(self, last_message: bytes) -> None:
+        """End it for its audience, as `Audience.succeeded` has it."""
+        for probe in self.probes:
+            probe.ended(self, None)
+        self.audience.succeeded(last_message)
+
+    def fail(self, failure: Failure) -> None:
+        """End it for its audience, which gets no answer."""
+        for probe in self.probes:
+            probe.ended(self, failure)
+        self.audience.failed(failure)
 
     def abandon(self, failure: Failure) -> None:
         """End the turn for its client, which leaves, before the worker has ended it."""

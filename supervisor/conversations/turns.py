@@ -59,6 +59,8 @@ class Turns:
         self._on_free = on_free
         self._running: set[Conversation] = set()
         self._loop = asyncio.get_running_loop()
+        self.open_listeners: list[Callable[[Conversation, bytes], None]] = []
+        """Called with each conversation that a worker has opened, and its event `session_configured`."""
         self.on_question: Callable[[OpenQuestion], None] | None = None
         """Called with each question that its audience has not decided at once."""
 
@@ -73,7 +75,7 @@ class Turns:
         if turn is None:
             return
         if turn.items is None and conversation.configured:
-            turn.audience.succeeded(conversation.configured)
+            turn.succeed(conversation.configured)
             self._on_free(conversation)
             return
         conversation.running = turn
@@ -82,8 +84,9 @@ class Turns:
         now = self._loop.time()
         conversation.pulse = Pulse(heard_at=now, started_at=now, saved_bytes=conversation.saved_bytes)
         self._running.add(conversation)
+        trace = turn.start(conversation.incarnation)
         if turn.compacts:
-            self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id))
+            self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id, trace=trace))
         elif turn.items is not None:
             start = StartTurn(
                 **address(conversation),
@@ -91,6 +94,7 @@ class Turns:
                 settings=turn.settings,
                 deltas=conversation.wants_deltas,
                 output_schema=turn.output_schema,
+                trace=trace,
             )
             self._assignments.send(conversation, start, turn.items)
         self._assignments.follow_readers(conversation)
@@ -157,13 +161,15 @@ class Turns:
         conversation.title = notice.title or conversation.title
         conversation.tokens = notice.tokens
         conversation.spending = notice.spending
+        for listener in self.open_listeners:
+            listener(conversation, configured)
         opening = conversation.running
         if opening is not None and opening.items is not None:
             conversation.happen("turn_started")
             return
         self._stop_running(conversation)
         if opening is not None:
-            opening.audience.succeeded(configured)
+            opening.succeed(configured)
         self._on_free(conversation)
 
     def pass_on(self, conversation: Conversation, turn_id: TurnId, events: bytes) -> None:
@@ -197,6 +203,7 @@ class Turns:
             conversation.pulse.doing = notice.doing
             conversation.pulse.unsent_bytes = notice.unsent_bytes
         if conversation.running is not None:
+            conversation.running.time(notice.timings)
             conversation.running.audience.progress(notice.step or notice.doing)
 
     def report_step(self, conversation: Conversation, notice: Step) -> None:
@@ -211,7 +218,7 @@ class Turns:
         if turn is None:
             return
         if isinstance(notice, Steered):
-            turn.audience.succeeded(b"")
+            turn.succeed(b"")
         else:
             conversation.fail(turn, Failure(notice.error_kind, notice.message, {**notice.facts}))
 
@@ -227,15 +234,16 @@ class Turns:
         conversation.spending = notice.spending
         if notice.turn_spending is not None and notice.spending is not None:
             turn.usage = TurnUsage(notice.turn_spending, notice.spending)
+        turn.time(notice.timings, notice.untimed)
         conversation.happen("turn_ended")
         conversation.open_commands = notice.open_commands
         conversation.holds_unsaved = notice.unsaved
         if notice.outcome == "completed":
-            turn.audience.succeeded(payload)
+            turn.succeed(payload)
         elif notice.outcome == "aborted":
-            turn.audience.failed(aborted(notice.message or "interrupted"))
+            turn.fail(aborted(notice.message or "interrupted"))
         else:
-            turn.audience.failed(_failure(notice, payload))
+            turn.fail(_failure(notice, payload))
         conversation.notify_end(turn)
         self._on_end(conversation, is_first)
         left = conversation.take_steering()

@@ -2,9 +2,10 @@
 
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.internal.process import Exited
@@ -12,6 +13,8 @@ from greenroom.protocol.internal.process import Exited
 OUT_OF_MEMORY = "out of memory: killed by the kernel (signal 9, SIGKILL)"
 REMEMBERED = 100
 """Deaths that are kept."""
+ROLES: Final = ("broker", "fork_server", "zygote", "monitor")
+"""The roles that ids of processes begin with; the others are workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class ExitHistory:
         """`last_words` returns the last log lines of a pid."""
         self._last_words = last_words
         self._deaths: deque[ExitRecord] = deque(maxlen=REMEMBERED)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """All deaths since the start, by role and by a word for the cause (`role_of`, `CAUSES`)."""
 
     def enter(
         self,
@@ -72,6 +77,7 @@ class ExitHistory:
             node=exited.node,
         )
         self._deaths.append(death)
+        self.counts[role_of(death.process), cause_of(death)] += 1
         return death
 
     def __iter__(self) -> Iterator[ExitRecord]:
@@ -93,6 +99,36 @@ def cause(exited: Exited) -> str:
         return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
         return f"signal {number}"
+
+
+CAUSES: Final = (
+    ("could not be started", "not_started"),
+    (OUT_OF_MEMORY, "out_of_memory"),
+    ("over its memory limit", "memory_limit"),
+    ("hung", "hung"),
+    ("it gave no answer", "hung"),
+    ("cannot be reached", "unreachable"),
+    ("did not end its turn", "unresponsive"),
+    ("exit status", "exit"),
+)
+"""Words for causes, by how their texts for people begin. Signals have their own names, and the rest `other`."""
+
+
+def cause_of(death: ExitRecord) -> str:
+    """Return one of few words for the cause of a death."""
+    for beginning, word in CAUSES:
+        if death.cause.startswith(beginning):
+            return word
+    try:
+        return "other" if death.signal is None else signal.Signals(death.signal).name
+    except ValueError:
+        return "other"
+
+
+def role_of(process: WorkerId) -> str:
+    """Return the role of a process by its id."""
+    name = process.partition("-")[0]
+    return "worker" if name == "w" else name if name in ROLES else "other"
 
 
 def facts(exited: Exited) -> dict[str, object]:

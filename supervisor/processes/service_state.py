@@ -4,7 +4,7 @@ Its states, events and transitions as data. Free of I/O and clocks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.errors import LocalProtocolError
@@ -46,6 +46,8 @@ class ServiceStatus:
     """`None` while there is no process."""
     deaths: int
     """Deaths that count towards giving it up at the moment."""
+    restarts: int = field(default=0, compare=False)
+    """Processes so far that took the place of one that died."""
 
 
 class Policy(Protocol):
@@ -65,6 +67,7 @@ class ServiceState:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._state: State = "starting"
+        self._restarts = 0
 
     @property
     def state(self) -> State:
@@ -90,8 +93,9 @@ class ServiceState:
     def started(self) -> None:
         """Note that the next one was started."""
         self._state = next_state(self._state, "started")
+        self._restarts += 1
 
     def standing(self, pid: int | None, now: float) -> ServiceStatus:
         """Return its status; `pid` is that of its process, if there is one."""
         is_there = self._state in ("starting", "ready")
-        return ServiceStatus(self._state, pid if is_there else None, self._policy.deaths_in_period(now))
+        return ServiceStatus(self._state, pid if is_there else None, self._policy.deaths_in_period(now), self._restarts)

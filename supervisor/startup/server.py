@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
 from greenroom.supervisor.frontend.connection import FLUSH_TIMEOUT, Connection, FrontEnd
@@ -25,13 +26,19 @@ from greenroom.supervisor.startup.provisions import Provisions
 if TYPE_CHECKING:
     from greenroom.supervisor.control.control import ControlServer, GiveConnection
     from greenroom.supervisor.control.control_messages import ActionRefused, HandOver
+    from greenroom.supervisor.control.metrics_listener import MetricsListener
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.processes.tree import ProcessTree
+    from greenroom.supervisor.telemetry.otel import Telemetry
 
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT = "the client has left"
 SHUTTING_DOWN = "the server is shutting down"
+METRICS_TRIES = 5
+"""How often a host that replaces another tries to listen where that one has served its metrics."""
+METRICS_PAUSE = 0.1
+"""Seconds between two of these."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -90,6 +97,8 @@ class Server:
         self._host: ConversationHost | None = None
         self._tree: ProcessTree | None = None
         self._control: ControlServer | None = None
+        self._telemetry: Telemetry | None = None
+        self._metrics: MetricsListener | None = None
         self._is_open = False
 
     @property
@@ -144,6 +153,7 @@ class Server:
                 await self._listen()
             await _import_in_thread("greenroom.supervisor.startup.processes")
             host = self._host = await self._start_processes()
+            await self._start_telemetry(host)
             for module in self._services:
                 await _import_in_thread(module)
             self._let_in(host)
@@ -151,10 +161,12 @@ class Server:
             await self._open_control(host)
             if self._listens_last:
                 await self._listen()
+            await self._open_metrics(host)
             if not self._stop.is_set():
                 self._on_ready()
             await _first(self._stop.wait(), self._replaced.wait())
             if self._replaced.is_set():
+                self._close_metrics()
                 await self._finish()
             if self._stop.is_set() or not self._replaced.is_set():
                 await self._drain(host)
@@ -181,6 +193,20 @@ class Server:
         await host.tree.start(host)
         return host
 
+    async def _start_telemetry(self, host: "ConversationHost") -> None:
+        """Begin to send traces and events, if that is asked for, before the first call."""
+        if self._options.otel is None:
+            return
+        try:
+            await _import_in_thread("greenroom.supervisor.telemetry.otel")
+        except ImportError as error:
+            log.error("no telemetry is sent: %s; it needs `pip install 'greenroom[otel]'`", error)
+            return
+        from greenroom.supervisor.telemetry.collect import MetricsReader
+        from greenroom.supervisor.telemetry.otel import start_telemetry
+
+        self._telemetry = start_telemetry(self._options.otel, host, MetricsReader(host, self._connections))
+
     def _let_in(self, host: "ConversationHost") -> None:
         """Let the clients' calls through to the conversations: a first turn need not wait for what follows."""
         self._is_open = True
@@ -198,6 +224,34 @@ class Server:
         self._control = control_server(host, self._connections, self._stop.set, asked)
         await self._control.start()
 
+    async def _open_metrics(self, host: "ConversationHost") -> None:
+        """Serve metrics, if that is asked for. If that fails, clients are served all the same."""
+        listen = self._options.metrics_listen
+        if listen is None:
+            return
+        await _import_in_thread("greenroom.supervisor.control.metrics_listener")
+        from greenroom.supervisor.control.metrics_listener import MetricsListener
+        from greenroom.supervisor.telemetry.collect import MetricsReader
+
+        read = MetricsReader(host, self._connections).read
+        for tries_left in reversed(range(METRICS_TRIES if self._listens_last else 1)):
+            try:
+                metrics = MetricsListener(listen, self._options.metrics_users, read)
+                log.info("metrics are served at %s", await metrics.start())
+            except GreenroomError as error:
+                if not tries_left:
+                    log.error("no metrics are served: %s", error)
+                else:  # the host that is replaced may not have closed its listener yet
+                    await asyncio.sleep(METRICS_PAUSE)
+            else:
+                self._metrics = metrics
+                return
+
+    def _close_metrics(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
     async def _serve(self, connection: Connection) -> None:
         """Wait for the end of a client; the server ends with the last one, as `_close` does."""
         await connection.wait_ended()
@@ -205,9 +259,16 @@ class Server:
             self._stop.set()
             return
         self._connections.remove(connection)
+        self._keep_count(connection)
         await connection.stop(CLIENT_LEFT)
         connection.leave(CLIENT_LEFT)
         await connection.close()
+
+    def _keep_count(self, connection: Connection) -> None:
+        """Let what a client has read and written count after it has left, too."""
+        if self._host is not None:
+            moved = connection.statistics()
+            self._host.departed.update(read=moved.read, written=moved.written)
 
     async def _drain(self, host: "ConversationHost") -> None:
         """Take no more clients, and let the turns of those that are there end, for a limited time."""
@@ -235,6 +296,7 @@ class Server:
             await listener.close()
         if self._control is not None:
             self._control.close()
+        self._close_metrics()
         await asyncio.gather(*(connection.stop(SHUTTING_DOWN) for connection in self._connections))
         if self._tree is not None:
             await self._tree.close(departure)
@@ -246,6 +308,10 @@ class Server:
             with suppress(TimeoutError):
                 async with asyncio.timeout(departure.left(RECORDS)):
                     await self._host.close_shared()
+        if self._telemetry is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(departure.left(RECORDS)):
+                    await self._telemetry.close()
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -21,9 +21,10 @@ from greenroom.supervisor.startup.provisions import Provisions
 if TYPE_CHECKING:
     from greenroom.config.greenroom import GreenroomTable
     from greenroom.config.nodes import NodesTable
+    from greenroom.config.otel import OtelTable
     from greenroom.supervisor.frontend.connection import FrontEnd
 
-OUR_WORDS = ("greenroom", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
+OUR_WORDS = ("greenroom", "otel", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
 OSS = ("model_provider=oss", "model=gpt-oss:20b")
 """The settings that `--oss` stands for. A `-c` overrides them."""
 
@@ -107,6 +108,9 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         limits=table.limits(),
         http=table.http,
         nodes=_nodes(table),
+        metrics_listen=table.metrics_listen,
+        metrics_users=table.metrics_users,
+        otel=_otel(home, overrides),
     )
 
 
@@ -118,6 +122,18 @@ def _nodes(table: "GreenroomTable") -> "NodesTable | None":
     from greenroom.config.section import check
 
     return check(NodesTable, table.nodes, ("greenroom", "nodes"))
+
+
+def _otel(home: str, overrides: Sequence[str]) -> "OtelTable | None":
+    """Return what is to be sent to collectors; an error in that costs nothing else."""
+    from greenroom.config.otel import otel_settings
+
+    try:
+        table = otel_settings(home, overrides)
+    except ConfigError as error:
+        sys.stderr.write(f"greenroom: {error}; no telemetry is sent\n")
+        return None
+    return table if table.is_on else None
 
 
 def _default_engine() -> EngineName:

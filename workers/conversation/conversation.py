@@ -16,6 +16,7 @@ from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.tools import ConversationTools
 from greenroom.workers.conversation.turn_runner import TurnRunner
+from greenroom.workers.timings import TurnTimings
 
 if TYPE_CHECKING:
     from greenroom.workers.conversation.ledger import Ledger
@@ -37,6 +38,7 @@ class Conversation:
     recorder: SessionRecorder
     turn: CurrentTurn
     steps: StepReporter
+    timings: TurnTimings
     tokens: TokenCounter
     ledger: "Ledger | None" = None
     """Counts money; `None` where the settings have no prices."""

@@ -8,6 +8,7 @@ from greenroom.protocol.internal.worker import Open
 from greenroom.workers.model.access import model_client
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import Model, ModelClient, SessionFactory
+from greenroom.workers.timings import TurnTimings
 
 
 class ModelSource(Protocol):
@@ -25,13 +26,19 @@ class ModelConnection:
     """Belongs to one conversation (`ModelSource`). `close` it."""
 
     def __init__(
-        self, settings: Settings, operation: Open, credentials: ProviderCredentials, session_factory: SessionFactory
+        self,
+        settings: Settings,
+        operation: Open,
+        credentials: ProviderCredentials,
+        session_factory: SessionFactory,
+        timings: TurnTimings,
     ) -> None:
         """`operation` opened the conversation."""
         self._settings = settings
         self._operation = operation
         self._credentials = credentials
         self._session_factory = session_factory
+        self._timings = timings
         self._client: ModelClient | None = None
         self._delta_window = settings.delta_window
 
@@ -44,6 +51,7 @@ class ModelConnection:
                 self._operation.user_agent,
                 self._credentials,
                 self._session_factory,
+                self._timings,
             )
             self._client.delta_window = self._delta_window
         return self._client

@@ -61,6 +61,7 @@ from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 from greenroom.workers.records_channel import RecordsChannel
+from greenroom.workers.timings import Subject, TurnTimings
 
 if TYPE_CHECKING:
     from greenroom.sessions.history_file import MessageHistory
@@ -96,6 +97,7 @@ class _Shared:
     notices: ConversationNotices
     tokens: TokenCounter
     steps: StepReporter
+    timings: TurnTimings
     recorder: SessionRecorder
     transcript: Transcript
 
@@ -169,11 +171,11 @@ class _Opening:
 
         credentials = ProviderCredentials(settings.provider, self._open_credentials)
         approvals = PendingApprovals(shared.notices)
-        host = ConversationToolHost(transcript, approvals, shared.notices)
+        host = ConversationToolHost(transcript, approvals, shared.notices, shared.timings)
         mcp = _mcp_toolset(shared, credentials, host) if settings.mcp_servers else None
-        tools = ConversationTools(turn, host, shared.recorder, self._id, self._runtime_directory, mcp)
+        tools = ConversationTools(turn, host, shared.recorder, self._id, self._runtime_directory, mcp, shared.timings)
         requests = RequestBuilder(self._id, instructions, turn, mcp)
-        model = ModelConnection(settings, self._operation, credentials, self._session_factory)
+        model = ModelConnection(settings, self._operation, credentials, self._session_factory, shared.timings)
         closing.push_async_callback(model.close)
         host.reviewer = ApprovalReviewer(model, requests, transcript, turn, shared.tokens)
 
@@ -205,6 +207,7 @@ class _Opening:
             recorder=shared.recorder,
             turn=turn,
             steps=shared.steps,
+            timings=shared.timings,
             tokens=shared.tokens,
             ledger=_ledger(shared, resumed),
             emitter=transcript.emitter,
@@ -265,6 +268,7 @@ class _Opening:
         window = settings.model_family.effective_context_window
         tokens = TokenCounter(window, None if resumed is None else resumed.usage)
         steps = StepReporter(notices.step, tokens)
+        timings = TurnTimings(lambda: Subject(turn.settings.model, turn.settings.provider_id))
 
         def warn(text: str) -> None:
             emitter.emit_now(event.warning(text))
@@ -278,7 +282,9 @@ class _Opening:
         recorder = SessionRecorder(file, warn)
         emitter = EventEmitter(self._mailbox, self._id, settings.event_form, observe)
         history = History(() if resumed is None else resumed.restored.items)
-        return _Shared(settings, turn, notices, tokens, steps, recorder, Transcript(history, recorder, emitter))
+        return _Shared(
+            settings, turn, notices, tokens, steps, timings, recorder, Transcript(history, recorder, emitter)
+        )
 
     def _message_history(self, settings: Settings, closing: AsyncExitStack) -> "MessageHistory | None":
         if not settings.history.wanted or self._remote is not None:  # the history of inputs is a file at home

@@ -9,6 +9,7 @@ from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer, R
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.transcript import Transcript
+from greenroom.workers.timings import TurnTimings
 
 if TYPE_CHECKING:
     from greenroom.workers.sandbox.launcher import Loss
@@ -17,18 +18,31 @@ if TYPE_CHECKING:
 class ConversationToolHost:
     """Belongs to one conversation."""
 
-    def __init__(self, transcript: Transcript, approvals: PendingApprovals, notices: ConversationNotices) -> None:
+    def __init__(
+        self,
+        transcript: Transcript,
+        approvals: PendingApprovals,
+        notices: ConversationNotices,
+        timings: TurnTimings,
+    ) -> None:
         self._transcript = transcript
         self._approvals = approvals
         self._notices = notices
+        self._timings = timings
         self.reviewer: ApprovalReviewer | None = None
         """Decides in place of the user, in turns whose settings say so."""
 
     async def ask(self, question: AnyQuestion) -> Decision:
         """Ask the user, or the reviewer (`greenroom.workers.tools.types.Ask`)."""
         if isinstance(question, Reviewable) and self.reviewer is not None and self.reviewer.is_wanted:
-            return await self.reviewer.decide(question)
-        return await self._approvals.ask(question)
+            with self._timings.decision(question, "reviewer") as measured:
+                decision = await self.reviewer.decide(question)
+                measured.verdict = decision.verdict
+            return decision
+        with self._timings.decision(question, "user") as measured:
+            decision = await self._approvals.ask(question)
+            measured.verdict = decision.verdict
+        return decision
 
     def emit(self, event: Event) -> Awaitable[None] | None:
         """Record and emit an event (`greenroom.workers.tools.types.Emit`)."""

@@ -14,6 +14,7 @@ from greenroom.runtime.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.conversation.tool_host import ConversationToolHost
+from greenroom.workers.timings import TurnTimings
 from greenroom.workers.tools.types import ToolResult
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class ConversationTools:
         conversation_id: ConversationId,
         runtime_directory: str,
         mcp: "McpToolset | None",
+        timings: TurnTimings,
     ) -> None:
         """`recorder` holds the lock in which patches note their temporary files."""
         self._turn = turn
@@ -42,6 +44,7 @@ class ConversationTools:
         self._conversation_id = conversation_id
         self._runtime_directory = runtime_directory
         self._mcp = mcp
+        self._timings = timings
         self._toolbox: Toolbox | None = None
 
     @property
@@ -86,11 +89,12 @@ class ConversationTools:
 
     async def call(self, call: JsonObject) -> ToolResult:
         """Run one call of the model and return its output."""
-        with about(call_id=str(call.get("call_id", ""))):
+        with about(call_id=str(call.get("call_id", ""))), self._timings.tool(call) as measured:
             log.debug("the tool %s is called", call.get("name", call.get("type")))
             if self._mcp is not None and self._mcp.has(call):
-                return await self._mcp.call(self._turn.id, call, self._host.emit)
-            return await self._present_toolbox().call(self._turn.id, call)
+                measured.origin = "mcp"
+                return await self._mcp.call(self._turn.id, call, self._host.emit, measured)
+            return await self._present_toolbox().call(self._turn.id, call, measured)
 
     async def emit_diff(self) -> None:
         """Tell clients the net diff of the turn's patches, if there were any."""

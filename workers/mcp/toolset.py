@@ -13,6 +13,7 @@ from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, ans
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext
 from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.timings import ToolTimer
 from greenroom.workers.tools.types import Ask, Emit, ToolResult
 
 _AS_JSON: Final = 6, 5
@@ -77,14 +78,20 @@ class McpToolset:
         """Tell whether a call of the model is for one of these tools."""
         return self._servers.knows(str(call["name"]), _namespace(call))
 
-    async def call(self, turn_id: TurnId, call: JsonObject, emit: Emit) -> ToolResult:
-        """Call a tool, and return what the model reads of its output."""
+    async def call(
+        self, turn_id: TurnId, call: JsonObject, emit: Emit, measured: ToolTimer | None = None
+    ) -> ToolResult:
+        """Call a tool, and return what the model reads of its output. `measured` is told what becomes of it."""
         budget = OutputBudget.of_tokens(self._turn.settings.tool_output_token_limit)
         more, of = _AS_JSON
         output = await self._servers.call(
             turn_id, str(call["name"]), str(call["call_id"]), str(call["arguments"]), emit, _namespace(call)
         )
-        return output.within(OutputBudget(budget.size * more // of, budget.unit)).output
+        kept = output.within(OutputBudget(budget.size * more // of, budget.unit)).output
+        if measured is not None:
+            measured.end = "ok" if output.success else "failed"
+            measured.output_size = len(kept) if isinstance(kept, str) else 0
+        return kept
 
     def kill_all(self) -> None:
         """Kill every program of the servers. Does not wait."""

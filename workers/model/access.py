@@ -10,6 +10,7 @@ from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient, SessionFactory
 from greenroom.workers.model.codec import decoder_factory
 from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.timings import TurnTimings
 
 
 async def model_client(
@@ -18,6 +19,7 @@ async def model_client(
     user_agent: str,
     credentials: ProviderCredentials,
     session_factory: SessionFactory,
+    timings: TurnTimings,
 ) -> ModelClient:
     """Return the client. For a local provider, first check that a server is running.
 
@@ -50,6 +52,7 @@ async def model_client(
         credentials,
         conversation_id,
         limits=credentials,
+        timings=timings,
         new_decoder=decoder_factory(provider.wire_api),
         session_factory=session_factory,
     )

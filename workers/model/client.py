@@ -6,13 +6,15 @@ early, a cancelled turn above all, drops the connection at once; after a complet
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from random import random as standard_random
 from typing import Final, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.timings import AttemptOutcome, TokenUse
 from greenroom.runtime.http import aiohttp, tls_context
 from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
 from greenroom.workers.model.body_reader import BodyReader
@@ -37,6 +39,7 @@ from greenroom.workers.model.proxy import Proxy, find_proxy
 from greenroom.workers.model.request_pace import RequestPace, SharedLimits, limit_key
 from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
 from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
+from greenroom.workers.timings import RequestTimer, TurnTimings
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
@@ -99,13 +102,15 @@ class ModelClient:
         *,
         new_decoder: Callable[[], Decoder] = ResponsesDecoder,
         limits: SharedLimits | None = None,
+        timings: TurnTimings | None = None,
         session_factory: SessionFactory = new_session,
         new_body: Callable[[], AnswerBody] = AnswerBody,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = standard_random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`new_decoder` makes what reads one answer; `limits` knows of the rate limits that others have met.
+        """`new_decoder` makes what reads one answer; `limits` knows of the rate limits that others have met;
+        `timings` keeps how long requests take.
 
         The session is made with the first request. `new_body`, `sleep`, `random` and `clock` are for tests.
         """
@@ -114,6 +119,8 @@ class ModelClient:
         self._conversation_id = conversation_id
         self._new_decoder = new_decoder
         self._limits = limits
+        self._timings = timings or TurnTimings()
+        self._server = urlsplit(endpoint.url).netloc.rpartition("@")[2]
         self._session_factory = session_factory
         self._new_body = new_body
         self._sleep = sleep
@@ -145,25 +152,31 @@ class ModelClient:
         def tell(seconds: float) -> None:
             on_retry(Retry(seconds, announce=True, text=waiting_text(seconds), is_paced=True))
 
-        while True:
-            try:
-                async with aclosing(self._attempt(body, pace, tell)) as batches:
-                    async for batch in batches:
-                        yield batch
-                return
-            except _AttemptFailedError as failure:
-                failed = failure
-                decision = await self._decision(failure, policy)
-            if decision is None:
-                continue
-            if decision.is_paced and not pace.has_room_for(decision.after_seconds):
-                raise judge(failed.outcome, self._clock()).error from None
-            if decision.announce:
-                on_retry(decision)
-            if decision.is_paced and failed.bearer is not None:
-                await pace.refused(self._limit_key(failed.bearer), decision.told, decision.after_seconds)
-                continue
-            await self._sleep(decision.after_seconds)
+        with self._timings.request(self._server) as timer:
+            while True:
+                try:
+                    async with aclosing(self._attempt(body, pace, tell, timer)) as batches:
+                        async for batch in batches:
+                            timer.heard()
+                            yield batch
+                            break
+                        async for batch in batches:
+                            yield batch
+                    return
+                except _AttemptFailedError as failure:
+                    failed = failure
+                    timer.ended(_brief(failure.outcome))
+                    decision = await self._decision(failure, policy)
+                if decision is None:
+                    continue
+                if decision.is_paced and not pace.has_room_for(decision.after_seconds):
+                    raise judge(failed.outcome, self._clock()).error from None
+                if decision.announce:
+                    on_retry(decision)
+                if decision.is_paced and failed.bearer is not None:
+                    await pace.refused(self._limit_key(failed.bearer), decision.told, decision.after_seconds)
+                    continue
+                await self._sleep(decision.after_seconds)
 
     def _policy(self) -> RetryPolicy:
         limits = RetryLimits(self._endpoint.request_max_retries, self._endpoint.stream_max_retries)
@@ -193,7 +206,7 @@ class ModelClient:
         return limit_key(visible_url(self._endpoint.url_for(bearer)), bearer)
 
     async def _attempt(
-        self, body: bytes, pace: RequestPace, tell: Callable[[float], None]
+        self, body: bytes, pace: RequestPace, tell: Callable[[float], None], timer: RequestTimer
     ) -> AsyncGenerator[Batch, None]:
         """Yield the events of one attempt. Raises `_AttemptFailedError`."""
         try:
@@ -202,7 +215,8 @@ class ModelClient:
                 bearer = await self._credentials.bearer()  # the wait may have outlived the first one
         except CredentialsDelayedError as error:
             raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None
-        response = await self._response(body, bearer)
+        timer.sent()
+        response = await self._response(body, bearer, timer.headers)
         self._credentials.answered(bearer, response.headers.get("date"))
         completed = False
         try:
@@ -214,15 +228,16 @@ class ModelClient:
                     yield batch
         finally:
             if completed:
+                timer.usage = _tokens(batch[-1])
                 self._keep_connection(response)
             else:
                 response.close()
 
-    async def _response(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+    async def _response(self, body: bytes, bearer: Bearer, trace: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send the request and return the response as soon as its head is there."""
         try:
             async with asyncio.timeout(self._endpoint.idle_timeout):
-                return await self._post_anew(body, bearer)
+                return await self._post_anew(body, bearer, trace)
         except aiohttp.ClientConnectorCertificateError as error:
             raise _AttemptFailedError(Unreachable(failure_text(error), permanent=True)) from error
         except (aiohttp.NonHttpUrlClientError, ValueError):
@@ -233,21 +248,21 @@ class ModelClient:
             idle = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
             raise _AttemptFailedError(StreamBroken(IDLE_TEXT) if idle else Unreachable(failure_text(error))) from error
 
-    async def _post_anew(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+    async def _post_anew(self, body: bytes, bearer: Bearer, trace: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Post, and again at once where it fails because the connection that was kept has died in the meantime."""
         kept, self._kept = self._kept, False
         try:
-            return await self._post(body, bearer)
+            return await self._post(body, bearer, trace)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if not kept or isinstance(error, aiohttp.ClientConnectorError):
                 raise
-            return await self._post(body, bearer)
+            return await self._post(body, bearer, trace)
 
-    async def _post(self, body: bytes, bearer: Bearer) -> aiohttp.ClientResponse:
+    async def _post(self, body: bytes, bearer: Bearer, trace: Mapping[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = self._session_factory()
         url = self._endpoint.url_for(bearer)
-        headers = self._endpoint.headers_for(bearer, self._conversation_id)
+        headers = {**self._endpoint.headers_for(bearer, self._conversation_id), **trace}
         proxy, proxy_headers = self._proxy(url, headers)
         headers["content-length"] = str(len(body))
         return await self._session.post(
@@ -352,6 +367,27 @@ async def _drain(content: aiohttp.StreamReader) -> None:
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while await content.readany():
                 pass
+
+
+_OUTCOMES: Final = {Unreachable: "unreachable", StreamBroken: "broken", CredentialDelayed: "no_credential"}
+
+
+def _brief(outcome: Outcome) -> AttemptOutcome:
+    """Return an outcome without anything that the server has said."""
+    return str(outcome.status) if isinstance(outcome, HttpRefused) else _OUTCOMES[type(outcome)]
+
+
+def _tokens(last: ModelEvent) -> TokenUse | None:
+    """Return the tokens of a complete response, if its last event tells them."""
+    usage = last.usage if isinstance(last, Completed) else None
+    if usage is None:
+        return None
+    return TokenUse(
+        input=usage.input_tokens,
+        cached_input=usage.cached_input_tokens,
+        output=usage.output_tokens,
+        reasoning_output=usage.reasoning_output_tokens,
+    )
 
 
 def _needs_tls(url: str, proxy: str | None) -> bool:

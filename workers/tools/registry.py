@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.apply_patch import apply_freeform, apply_patch
 from greenroom.workers.tools.context import ToolContext, ToolOutput
 from greenroom.workers.tools.exec_command import exec_command
@@ -27,6 +28,11 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         "view_image": view_image,
     }
 )
+
+
+def knows(call: JsonObject) -> bool:
+    """Tell whether there is a handler for a call of the model."""
+    return call["name"] == "apply_patch" if call["type"] == "custom_tool_call" else call["name"] in HANDLERS
 
 
 async def call(name: str, call_id: str, arguments: str, context: ToolContext) -> ToolOutput:

@@ -23,6 +23,7 @@ from greenroom.workers.sandbox.features import probe
 from greenroom.workers.sandbox.launcher import Launcher, ZygoteStanding
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter, ReadOnlyStarter
+from greenroom.workers.timings import ToolTimer
 from greenroom.workers.tools import registry
 from greenroom.workers.tools.apply_patch import emit_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
@@ -112,14 +113,20 @@ class Toolbox:
         """Let the commands that go on do so in silence."""
         self.open_commands.leave_alone()
 
-    async def call(self, turn_id: TurnId, call: JsonObject) -> str | list[JsonObject]:
-        """Run one call of the model and return what it is told."""
+    async def call(
+        self, turn_id: TurnId, call: JsonObject, measured: ToolTimer | None = None
+    ) -> str | list[JsonObject]:
+        """Run one call of the model and return what it is told. `measured` is told what becomes of it."""
         context = self._context_of(turn_id)
         name, call_id = str(call["name"]), str(call["call_id"])
         if call["type"] == "custom_tool_call":
             output = await registry.call_custom(name, call_id, str(call["input"]), context)
         else:
             output = await registry.call(name, call_id, str(call["arguments"]), context)
+        if measured is not None:
+            measured.origin = "builtin" if registry.knows(call) else "unknown"
+            measured.end = "ok" if output.success else "failed"
+            measured.output_size = len(output.text)
         if context.diff.follows:
             await emit_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
         return output.output

@@ -40,12 +40,13 @@ class _Command(argparse.ArgumentParser):
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `status`, `stop`, `interrupt`, `kill`, `drain`, `approvals`, `approve` and `sessions`."""
+    """Add `status`, `metrics`, `stop`, `interrupt`, `kill`, `drain`, `approvals`, `approve` and `sessions`."""
     status = _command(commands, "status", "show what every process and conversation is doing", _status)
     _add_instance(status)
     status.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
     every = f"again and again, every {EVERY:g} s unless said otherwise"
     status.add_argument("--watch", nargs="?", const=EVERY, type=_interval, metavar="SECONDS", help=every)
+    _add_instance(_command(commands, "metrics", "print the metrics of running instances, for Prometheus", _metrics))
     stop = _command(commands, "stop", "end an instance as if its client had left", _stop)
     _add_instance(stop)
     stop.add_argument("--force", action="store_true", help="kill it if it does not answer")
@@ -142,6 +143,12 @@ def _status(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.status.status import run_status
 
     return run_status(arguments)
+
+
+def _metrics(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.metrics import run_metrics
+
+    return run_metrics(arguments)
 
 
 def _stop(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.turn import CallOrigin
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
@@ -99,7 +100,8 @@ class ThreadMethods:
         thread_id = decode(request, wire.ThreadIdParams).thread_id
         conversation, session, _ = await self._sessions.require(thread_id)
         audience = AppTurn(session, self._conversations, self._questions)
-        turn = self._conversations.compact(conversation, audience)
+        origin = CallOrigin(request.method, request_id=str(request.id))
+        turn = self._conversations.compact(conversation, audience, origin)
         if audience.refusal is not None:
             raise RefusedError(INVALID_REQUEST, audience.refusal.message)
         audience.attach(turn)

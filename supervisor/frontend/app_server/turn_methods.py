@@ -17,7 +17,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import CallOrigin, Turn
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
@@ -54,7 +54,9 @@ class TurnMethods:
         settings = settings.changed(self._sessions.channel.placed(params))
         audience = AppTurn(session, self._conversations, self._questions)
         schema = None if params.output_schema is None else encode(params.output_schema)
-        turn = self._conversations.submit(conversation, items, audience, settings.for_worker(), output_schema=schema)
+        turn = self._conversations.submit(
+            conversation, items, audience, settings.for_worker(), schema, origin_of(request)
+        )
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)
@@ -71,7 +73,9 @@ class TurnMethods:
         conversation, session, settings = await self._sessions.require(params.thread_id)
         audience = AppTurn(session, self._conversations, self._questions)
         items = worker_items([TextInput(text=wanted)])
-        turn = self._conversations.submit(conversation, items, audience, settings.for_worker())
+        turn = self._conversations.submit(
+            conversation, items, audience, settings.for_worker(), origin=origin_of(request)
+        )
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)
@@ -93,7 +97,7 @@ class TurnMethods:
             raise RefusedError(INVALID_REQUEST, "cannot steer this turn: others wait behind it, or it is being stopped")
         said = OwnInput(params.input, params.client_user_message_id)
         audience = SteeringInput(session, self._conversations, self._questions, running.id)
-        turn = self._conversations.steer(conversation, items, audience, settings.for_worker())
+        turn = self._conversations.steer(conversation, items, audience, settings.for_worker(), origin_of(request))
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)
@@ -109,6 +113,11 @@ class TurnMethods:
         conversation, _, _ = await self._sessions.require(params.thread_id)
         turn = _active_turn(conversation, params.turn_id)
         return Answer(then=partial(self._conversations.interrupt, turn))
+
+
+def origin_of(request: Request) -> CallOrigin:
+    """Return what is known of the call that asks for a turn."""
+    return CallOrigin(request.method, request_id=str(request.id))
 
 
 def _active_turn(conversation: Conversation, turn_id: str) -> Turn:

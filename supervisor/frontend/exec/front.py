@@ -60,6 +60,7 @@ class ExecFront:
 
     def attach(self, host: "ConversationHost") -> None:
         """Begin the turn in the worker that is ready or starting; no other will be needed, unless that one dies."""
+        from greenroom.supervisor.conversations.turn import CallOrigin
         from greenroom.supervisor.frontend.exec.turn import ExecTurn
 
         if self._is_alone:
@@ -82,7 +83,9 @@ class ExecFront:
             self.on_finished()
 
         audience = ExecTurn(self.channel, self._narrator, conversations, ended)
-        turn = conversations.submit(conversation, request.items, audience, output_schema=request.output_schema)
+        turn = conversations.submit(
+            conversation, request.items, audience, output_schema=request.output_schema, origin=CallOrigin("exec")
+        )
         audience.attach(turn)
 
     async def stop(self, reason: str) -> None:

@@ -7,8 +7,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -40,6 +40,9 @@ USER_TIMEOUT_MS: Final = 45_000
 BACKLOG: Final = 128
 PASSED_ON: Final = "http"
 """The name of the Unix socket at which another host passes requests on."""
+
+Handle: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers a request."""
 
 
 class HttpListener:
@@ -78,7 +81,7 @@ class HttpListener:
         """Do all of `start` that can fail, and accept no client yet. Raises `StartError`."""
         if self._tcp is not None:
             return
-        listening = self._listening or _bound(self._address)
+        listening = self._listening or bound_socket(self._address)
         address = Address(self._address.host, listening.getsockname()[1])
         settings = self._settings
         limits = StreamLimits(
@@ -95,7 +98,7 @@ class HttpListener:
         self._stateless = stateless = StatelessClients(self._make_front, intake, settings.stateless_requests)
         guard = Guard(Names(address, settings.hosts, settings.origins), self._token)
         self._endpoint = Endpoint(guard, self._sessions, stateless, settings)
-        self._web = HttpServer(self._endpoint, settings)
+        self._web = HttpServer(self._endpoint.handle, settings)
         self._address = address
         self._tcp = await asyncio.get_running_loop().create_server(
             self._web, sock=listening, backlog=BACKLOG, start_serving=False
@@ -188,8 +191,8 @@ def url_of(address: Address) -> str:
 class HttpServer(web.Server):
     """Makes the protocol of each connection, and bounds their number."""
 
-    def __init__(self, endpoint: Endpoint, settings: HttpTable) -> None:
-        super().__init__(endpoint.handle, request_factory=self._request, handler_cancellation=True)
+    def __init__(self, handle: Handle, settings: HttpTable) -> None:
+        super().__init__(handle, request_factory=self._request, handler_cancellation=True)
         self._most = settings.connections
         self._body_bytes = settings.body_mb * MIB
         self._line_bytes = settings.header_kb * KIB
@@ -267,7 +270,7 @@ class HttpConnection(web.RequestHandler):
         return refusal_response(RefusedRequest(status, text))
 
 
-def _bound(address: Address) -> socket.socket:
+def bound_socket(address: Address) -> socket.socket:
     """Return a socket that is bound to an address. Raises `StartError`."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

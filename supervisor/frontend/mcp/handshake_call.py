@@ -13,10 +13,10 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.handshake import EventFrame, ProgressToken, failure_result, success_result
+from greenroom.protocol.mcp.handshake import CallToolParams, EventFrame, ProgressToken, failure_result, success_result
 from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import CallOrigin, Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
@@ -181,6 +181,11 @@ def overrides_of(arguments: CodexArguments, cwd: str | None) -> bytes:
 def items_of(arguments: CodexArguments | ReplyArguments) -> bytes:
     """Return the input of a turn as the JSON array of its items."""
     return b'[{"type":"text","text":%b}]' % encode(arguments.prompt)
+
+
+def origin_of(request: Request, params: CallToolParams) -> CallOrigin:
+    """Return what is known of the call that asks for a turn."""
+    return CallOrigin(request.method, params.name, str(request.id), params.trace)
 
 
 def title_of(arguments: CodexArguments) -> str:

@@ -27,6 +27,7 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.handshake_call import origin_of
 from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_id
 from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
@@ -157,7 +158,7 @@ class SessionTools:
             return
         call = self._side_call(request, conversation.id, "The agent has taken it in.")
         items = encode([{"type": "text", "text": arguments.prompt}])
-        call.turn = self._conversations.steer(conversation, items, call)
+        call.turn = self._conversations.steer(conversation, items, call, origin=origin_of(request, params))
 
     def _compact(self, request: Request, params: CallToolParams) -> None:
         try:
@@ -166,7 +167,8 @@ class SessionTools:
             self._channel.respond(request, failure_result(Failure(error.kind, str(error))))
             return
         call = self._side_call(request, conversation_id, "The history has been compacted.")
-        call.turn = self._conversations.compact(self._conversations.find_or_resume(conversation_id), call)
+        conversation = self._conversations.find_or_resume(conversation_id)
+        call.turn = self._conversations.compact(conversation, call, origin_of(request, params))
 
     def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SteerCall:
         return SteerCall(request, conversation_id, done, self._channel, self._conversations, self._waits)

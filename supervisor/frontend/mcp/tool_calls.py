@@ -16,7 +16,14 @@ from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall, items_of, overrides_of, title_of, unknown_session
+from greenroom.supervisor.frontend.mcp.handshake_call import (
+    ToolCall,
+    items_of,
+    origin_of,
+    overrides_of,
+    title_of,
+    unknown_session,
+)
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
@@ -81,6 +88,7 @@ class ToolCallHandler:
         if under_way >= self._most_calls or not self._has_room():
             whose = f"{under_way} calls" if under_way >= self._most_calls else "as many calls as all clients may have"
             text = f"Codex runtime error: overloaded: {whose} are open already. Try again later."
+            self._conversations.counters.refuse("turn")
             self._channel.respond(request, failure_result(Failure("overloaded", text)))
             return
         try:
@@ -124,7 +132,7 @@ class ToolCallHandler:
             self._check_started()
         conversation = self._conversations.open(self._overrides(arguments), title_of(arguments))
         if arguments.wait is False:
-            self._start(request, conversation, items_of(arguments))
+            self._start(request, params, conversation, items_of(arguments))
             return
         self._submit(request, params, conversation, items_of(arguments), str(request.id))
 
@@ -138,7 +146,7 @@ class ToolCallHandler:
             self._check_started()
         conversation = self._conversations.find_or_resume(conversation_id)
         if arguments.wait is False:
-            self._start(request, conversation, items_of(arguments), unknown_session(arguments))
+            self._start(request, params, conversation, items_of(arguments), unknown_session(arguments))
             return
         self._submit(request, params, conversation, items_of(arguments), uuid7(), unknown_session(arguments))
 
@@ -147,7 +155,14 @@ class ToolCallHandler:
         if self._started is None:
             raise ArgumentError("`wait: false` needs the tools about conversations, which are off (`session_tools`).")
 
-    def _start(self, request: Request, conversation: Conversation, items: bytes, unknown_text: str = "") -> None:
+    def _start(
+        self,
+        request: Request,
+        params: CallToolParams,
+        conversation: Conversation,
+        items: bytes,
+        unknown_text: str = "",
+    ) -> None:
         """Start a turn that no call waits for, and answer the request at once."""
         if self._started is None:
             return
@@ -162,7 +177,7 @@ class ToolCallHandler:
             self._mine.discard,
             can_ask=self._channel.peer.envelope_of(request) is None,
         )
-        turn = self._conversations.submit(conversation, items, audience)
+        turn = self._conversations.submit(conversation, items, audience, origin=origin_of(request, params))
         if audience.refused is not None:
             self._channel.respond(request, failure_result(audience.refused, conversation.id))
             return
@@ -202,6 +217,6 @@ class ToolCallHandler:
                 unknown_text,
             )
         self._open[request.id] = call
-        turn = self._conversations.submit(conversation, items, call)
+        turn = self._conversations.submit(conversation, items, call, origin=origin_of(request, params))
         if request.id in self._open:  # else it was refused, and answered
             call.turn = turn

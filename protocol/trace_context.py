@@ -1,0 +1,37 @@
+"""W3C Trace Context: which trace a call belongs to (https://www.w3.org/TR/trace-context/). Free of I/O."""
+
+import re
+from typing import Final, NamedTuple
+
+LONGEST_STATE: Final = 512
+"""Characters of a `tracestate` that are passed on; one that is longer is dropped, as the specification allows."""
+
+_PARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_STATE: Final = re.compile(r"[\x20-\x7e]*")
+
+
+class TraceContext(NamedTuple):
+    """A span that is to be the parent of others."""
+
+    trace_id: str
+    """32 hexadecimal digits."""
+    span_id: str
+    """16 hexadecimal digits."""
+    flags: int
+    """Bit 0: the trace is recorded."""
+    state: str = ""
+    """`tracestate`, as it came."""
+
+    @property
+    def parent(self) -> str:
+        """The value of `traceparent`."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags & 1:02x}"
+
+
+def read_trace_context(parent: object, state: object = None) -> TraceContext | None:
+    """Return what `traceparent` and `tracestate` say; `None` where the first is absent or not valid."""
+    found = _PARENT.fullmatch(parent) if isinstance(parent, str) else None
+    if found is None or (found[0].startswith("00") and found[4]):
+        return None
+    kept = state if isinstance(state, str) and len(state) <= LONGEST_STATE and _STATE.fullmatch(state) else ""
+    return TraceContext(found[1], found[2], int(found[3], 16), kept)

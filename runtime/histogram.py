@@ -1,0 +1,48 @@
+"""Counts values in buckets, one histogram for each combination of labels."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from greenroom.protocol.metrics import METRICS, Distribution
+
+
+class Histogram:
+    """The values of one combination of labels."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds` are the upper ends of the buckets, in ascending order; a last bucket takes what is beyond."""
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """Values in each bucket alone. A value that equals a bound belongs below it."""
+        self.sum = 0.0
+        """Sum of all values."""
+
+    def observe(self, value: float) -> None:
+        """Count a value; a negative one, as of a clock that was set back, counts as 0."""
+        value = max(value, 0.0)
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+
+class HistogramFamily:
+    """The histograms of one metric."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is in `greenroom.protocol.metrics.METRICS`."""
+        self.name = name
+        self._bounds = METRICS[name].buckets
+        self._series: dict[tuple[str, ...], Histogram] = {}
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Count a value."""
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = Histogram(self._bounds)
+        series.observe(value)
+
+    @property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """All values so far."""
+        return tuple(Distribution(labels, tuple(one.counts), one.sum) for labels, one in self._series.items())

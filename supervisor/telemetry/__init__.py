@@ -1,0 +1,1 @@
+"""What an instance tells programs that watch it: metrics, traces and events."""

@@ -1,0 +1,52 @@
+"""A probe whose errors cost no turn."""
+
+import logging
+from collections.abc import Sequence
+
+from greenroom.protocol.failure import Failure
+from greenroom.protocol.ids import Incarnation
+from greenroom.protocol.timings import Timing
+from greenroom.protocol.trace_context import TraceContext
+from greenroom.supervisor.conversations.turn import Turn, TurnProbe
+
+log = logging.getLogger(__name__)
+
+
+class GuardedProbe:
+    """Passes everything on to another probe, and logs what that raises."""
+
+    def __init__(self, probe: TurnProbe) -> None:
+        self._probe = probe
+
+    def accepted(self, turn: Turn) -> None:
+        """Pass it on."""
+        try:
+            self._probe.accepted(turn)
+        except Exception as error:
+            _log(turn, error)
+
+    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:
+        """Pass it on."""
+        try:
+            return self._probe.started(turn, incarnation)
+        except Exception as error:
+            _log(turn, error)
+            return None
+
+    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+        """Pass it on."""
+        try:
+            self._probe.timed(turn, timings, dropped)
+        except Exception as error:
+            _log(turn, error)
+
+    def ended(self, turn: Turn, failure: Failure | None) -> None:
+        """Pass it on."""
+        try:
+            self._probe.ended(turn, failure)
+        except Exception as error:
+            _log(turn, error)
+
+
+def _log(turn: Turn, error: Exception) -> None:
+    log.error("turn %s of conversation %s cannot be traced", turn.id, turn.conversation_id, exc_info=error)

@@ -1,0 +1,37 @@
+"""Each value is in one bucket, the first whose bound it does not exceed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.protocol.metrics import METRICS
+from greenroom.runtime.histogram import Histogram, HistogramFamily
+
+NAME = "greenroom_tool_duration_seconds"
+
+
+@given(st.lists(st.floats(0, 1e6)), st.lists(st.floats(0, 1e6), unique=True, max_size=5).map(sorted))
+def test_every_value_is_counted_once_at_its_place(values: list[float], bounds: list[float]) -> None:
+    histogram = Histogram(bounds)
+    for value in values:
+        histogram.observe(value)
+    for number, bound in enumerate(bounds):
+        assert sum(histogram.counts[: number + 1]) == sum(value <= bound for value in values)
+    assert sum(histogram.counts) == len(values)
+    assert histogram.sum == sum(values)
+
+
+def test_a_clock_that_was_set_back_takes_nothing_away() -> None:
+    histogram = Histogram((1.0,))
+    histogram.observe(-5.0)
+    assert (histogram.counts, histogram.sum) == ([1, 0], 0.0)
+
+
+def test_combinations_of_labels_are_kept_apart() -> None:
+    family = HistogramFamily(NAME)
+    family.observe(0.2, "shell")
+    family.observe(0.2, "shell")
+    family.observe(1e9, "mcp")
+    shell, mcp = family.distributions
+    assert (shell.labels, sum(shell.counts), shell.sum) == (("shell",), 2, 0.4)
+    assert (mcp.labels, mcp.counts[-1]) == (("mcp",), 1)
+    assert len(mcp.counts) == len(METRICS[NAME].buckets) + 1

@@ -1,0 +1,182 @@
+"""The metrics of a real server agree with what its client and its model have counted, also where processes die."""
+
+import http.client
+import random
+import socket
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from greenroom.demo.script import CommandStep, FailStep, First, Quote, ScriptedUsage, Stall, Text, rule
+from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.control_messages import ActionDone, KillConversation
+from tests.supervisor.status.test_real_server import greenroom
+from tests.support.client import kind, text
+from tests.support.deadline import until
+from tests.support.openmetrics import Samples, read_page
+from tests.support.server import Server
+from tests.support.stage import Stage
+
+STEPS = 24
+LIMITED = FailStep(429, {"error": {"message": "slow down"}}, {"Retry-After": "0"})
+RULES = (
+    rule(
+        "quick", [ScriptedUsage(input_tokens=10, cached_tokens=4, output_tokens=3, reasoning_tokens=1), Text("Done.")]
+    ),
+    rule("command", [ScriptedUsage(10, 0, 3), CommandStep(("true",))], [ScriptedUsage(20, 0, 5), Quote()]),
+    rule("limited", [First(1, LIMITED), ScriptedUsage(10, 0, 3), Text("Done.")]),
+    rule("refused", [FailStep(400, {"error": {"message": "no"}})]),
+    rule("stall", [Text("hm"), Stall()]),
+)
+
+
+def samples(stage: Stage) -> Samples:
+    """Return what `greenroom metrics` prints, without the process id that tells instances apart."""
+    told = greenroom(stage, "metrics")
+    assert told.returncode == 0, told.stderr
+    found = read_page(told.stdout)
+    return {
+        (name, frozenset(one for one in labels if one[0] != "pid")): value for (name, labels), value in found.items()
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found.get((f"greenroom_{name}", frozenset(labels.items())), 0.0)
+
+
+class Account:
+    """Does one thing after the other, as a seed decides, and counts what becomes of it."""
+
+    def __init__(self, stage: Stage, server: Server, seed: int) -> None:
+        self.client, self._random = server.client, random.Random(seed)
+        parents = [f"{stage.runtime}/greenroom"]
+        until(lambda: instances.running(parents))
+        (running,) = instances.running(parents)
+        self._control = running.control
+        self.turns: Counter[tuple[str, str]] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.tools = self.killed = 0
+
+    def play(self) -> None:
+        deeds = [self.quick, self.command, self.limited, self.refused, self.interrupted, self.dead]
+        for deed in (*deeds, *self._random.choices(deeds, k=STEPS - len(deeds))):
+            deed()
+
+    def quick(self) -> None:
+        assert text(self.client.result(self.client.codex("quick"))) == "Done."
+        self._answered(10, 4, 3, 1)
+        self.turns["completed", ""] += 1
+
+    def command(self) -> None:
+        self.client.result(self.client.codex("command"))
+        self._answered(10, 0, 3, 0)
+        self._answered(20, 0, 5, 0)
+        self.tools += 1
+        self.turns["completed", ""] += 1
+
+    def limited(self) -> None:
+        assert text(self.client.result(self.client.codex("limited"))) == "Done."
+        self.requests["429"] += 1
+        self._answered(10, 0, 3, 0)
+        self.turns["completed", ""] += 1
+
+    def refused(self) -> None:
+        assert kind(self.client.result(self.client.codex("refused"))) == "model_error"
+        self.requests["400"] += 1
+        self.turns["failed", "model_error"] += 1
+
+    def interrupted(self) -> None:
+        call = self._stalled()
+        self.client.cancel(call)
+        self.client.answer(call)
+        self.requests["cancelled"] += 1
+        self.turns["aborted", "turn_aborted"] += 1
+
+    def dead(self) -> None:
+        """Kill the worker of a turn; what it was measuring is lost with it."""
+        call = self._stalled()
+        thread: Any = self.client.event(call, "session_configured")
+        heard = ask([self._control], KillConversation(thread["session_id"]), 20.0)
+        assert isinstance(heard[self._control].reply, ActionDone)
+        assert kind(self.client.result(call)) == "worker_crashed"
+        self.killed += 1
+        self.turns["failed", "worker_crashed"] += 1
+
+    def _stalled(self) -> Any:
+        call = self.client.codex("stall")
+        self.client.event(call, "agent_message_delta")
+        return call
+
+    def _answered(self, given: int, cached: int, output: int, reasoning: int) -> None:
+        self.requests["ok"] += 1
+        self.tokens.update(input=given, cached_input=cached, output=output, reasoning_output=reasoning)
+
+
+@pytest.mark.both_engines
+def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engine: str) -> None:
+    model = stage.play(*RULES)
+    server = stage.serve(engine)
+    account = Account(stage, server, seed=7)
+    account.play()
+    found = samples(stage)
+    turns = {
+        (outcome, kind): value(found, "turns_total", outcome=outcome, kind=kind) for outcome, kind in account.turns
+    }
+    assert turns == account.turns
+    assert value(found, "calls_total", kind="turn") == account.turns.total() == STEPS
+    assert value(found, "turn_duration_seconds_count", outcome="completed") == account.turns["completed", ""]
+    assert value(found, "turn_wait_seconds_count") == STEPS
+    attempts = {outcome: value(found, "model_attempts_total", outcome=outcome) for outcome in account.requests}
+    assert attempts == account.requests
+    asked = len([request for request in model.requests() if request.method == "POST"])
+    assert asked == account.requests.total() + account.killed, "a killed worker tells nothing of its last request"
+    assert value(found, "rate_limited_total") == value(found, "model_retries_total") == account.requests["429"]
+    told = {kind: value(found, "tokens_total", kind=kind) for kind in account.tokens}
+    assert told == account.tokens
+    assert value(found, "tool_duration_seconds_count", tool="shell") == account.tools
+    assert value(found, "deaths_total", role="worker", cause="SIGKILL") == account.killed
+    assert value(found, "call_to_model_seconds_count") == STEPS - account.killed
+    assert value(found, "turns_running") == value(found, "turns_waiting") == value(found, "calls_open") == 0
+    assert value(found, "conversations", state="crashed") == account.killed
+    assert value(found, "clients") == 1
+    for role in ("supervisor", "broker", "worker"):
+        assert value(found, "private_memory_bytes", role=role) > 0
+        assert value(found, "processes", role=role) > 0
+
+
+def test_the_page_is_served_to_a_collector_where_that_is_asked_for(stage: Stage) -> None:
+    path = stage.runtime / "metrics"
+    stage.play(*RULES, more=f'\n[greenroom]\nmetrics_listen = "unix:{path}"\n')
+    server = stage.serve("fork")
+    server.client.result(server.client.codex("quick"))
+    until(path.exists)
+    page = _page(str(path))
+    assert 'greenroom_turns_total{outcome="completed",kind=""} 1\n' in page
+    assert page.endswith("# EOF\n")
+    assert "pid=" not in page
+
+
+def test_no_server_listens_for_collectors_unless_it_is_asked_to(stage: Stage) -> None:
+    stage.play(*RULES)
+    server = stage.serve("fork")
+    server.client.result(server.client.codex("quick"))
+    listening = [one for process in server.tree() for one in process.net_connections("tcp") if one.status == "LISTEN"]
+    assert listening == []
+
+
+def test_without_an_instance_there_is_no_page(stage: Stage) -> None:
+    told = greenroom(stage, "metrics")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "no instance is running" in told.stderr
+
+
+def _page(path: str) -> str:
+    connection = http.client.HTTPConnection("anything")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(path)
+    connection.request("GET", "/metrics")
+    return connection.getresponse().read().decode()

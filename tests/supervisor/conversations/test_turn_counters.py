@@ -1,0 +1,219 @@
+"""What turns come to is counted once, under labels of small, fixed sets."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from greenroom.config.defaults import Limits
+from greenroom.protocol.failure import Failure
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.timings import (
+    BUILTIN_TOOLS,
+    FAULTS,
+    AttemptTiming,
+    RequestTiming,
+    Timing,
+    TokenUse,
+)
+from greenroom.protocol.trace_context import TraceContext
+from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn_counters import STATUSES, TurnCounters, attempt_label
+from tests.protocol.test_timings import timings
+from tests.support.workplace import Listener, Workplace
+
+
+def turn() -> Turn:
+    return Turn(TurnId("t"), ConversationId("c"), b"[]", Nobody())
+
+
+class Witness:
+    """Notes what it is told of turns."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def accepted(self, turn: Turn) -> None:
+        self.told.append((turn.id, "accepted"))
+
+    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:
+        self.told.append((turn.id, f"started {incarnation}"))
+        return None
+
+    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+        self.told.append((turn.id, "timed"))
+
+    def ended(self, turn: Turn, failure: Failure | None) -> None:
+        self.told.append((turn.id, "completed" if failure is None else failure.kind))
+
+
+@given(timings)
+def test_labels_are_of_small_sets_whatever_a_worker_tells(timing: Timing) -> None:
+    counters = TurnCounters()
+    counters.timed(turn(), [timing], 0)
+    classes = {f"{number}xx" for number in "12345"}
+    assert counters.attempts.keys() <= {*FAULTS, *STATUSES, *classes, "ok", "other"}
+    tools = {*BUILTIN_TOOLS, "mcp", "unknown", "other"}
+    assert {labels for one in counters.tool_duration.distributions for labels in one.labels} <= tools
+    assert counters.tool_failures.keys() <= tools
+    decided = {"user", "reviewer", "approved", "approved_for_session", "denied", "abort", "cancelled", "other"}
+    assert {label for one in counters.approval_duration.distributions for label in one.labels} <= decided
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"),
+    [
+        ("ok", "ok"),
+        ("429", "429"),
+        ("418", "4xx"),
+        ("599", "5xx"),
+        ("broken", "broken"),
+        ("", "other"),
+        ("\u0664\u0662\u0669", "other"),
+        ("4290", "other"),
+    ],
+)
+def test_an_attempt_has_one_of_few_ends(outcome: str, label: str) -> None:
+    assert attempt_label(outcome) == label
+
+
+def test_a_request_is_counted_with_its_attempts_and_tokens() -> None:
+    counters, one = TurnCounters(), turn()
+    one.accept([counters])
+    assert one.accepted_at is not None
+    sent = AttemptTiming(started_at=one.accepted_at.at + 0.25, seconds=1.0, outcome="429")
+    request = RequestTiming(
+        started_at=one.accepted_at.at,
+        seconds=3.0,
+        model="m",
+        provider="p",
+        server="s",
+        attempts=(sent,),
+        outcomes={"429": 2, "ok": 1},
+        first_token=0.5,
+        usage=TokenUse(input=10, cached_input=4, output=5, reasoning_output=2),
+    )
+    one.time([request, request], 3)
+    assert counters.attempts == {"429": 4, "ok": 2}
+    assert counters.retries == 4
+    assert counters.tokens == {"input": 20, "cached_input": 8, "output": 10, "reasoning_output": 4}
+    assert counters.untimed == 3
+    (asked,) = counters.call_to_model.distributions
+    assert sum(asked.counts) == 1, "the first request of a turn alone"
+    assert asked.sum == pytest.approx(0.25, abs=1e-6)
+
+
+def test_a_turn_is_counted_once_by_its_end_and_a_refused_one_as_such() -> None:
+    counters = TurnCounters()
+    for failure in (None, Failure("turn_aborted", ""), Failure("worker_crashed", ""), Failure("made up", "")):
+        one = turn()
+        one.accept([counters])
+        one.start(Incarnation(1))
+        if failure is None:
+            one.succeed(b'""')
+        else:
+            one.fail(failure)
+    refused = turn()
+    refused.accept([counters])
+    refused.fail(Failure("overloaded", ""))
+    assert counters.turns == {
+        ("completed", ""): 1,
+        ("aborted", "turn_aborted"): 1,
+        ("failed", "worker_crashed"): 1,
+        ("failed", "other"): 1,
+    }
+    assert (counters.calls, counters.refused) == ({"turn": 5}, {"turn": 1})
+
+
+Play = Callable[[Workplace, Witness], None]
+
+
+def _completed(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    turn = place.conversations.submit(conversation, b"[]", Listener())
+    place.open()
+    place.end(turn.id)
+
+
+def _killed_before_it_began(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    turn = place.conversations.submit(conversation, b"[]", Listener())
+    place.die()
+    place.open()
+    place.end(turn.id, Incarnation(2))
+
+
+def _killed(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    turn = place.conversations.submit(conversation, b"[]", Listener())
+    place.open()
+    place.tell(turn.id)
+    place.die()
+
+
+def _interrupted_while_it_waits(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    first = place.conversations.submit(conversation, b"[]", Listener())
+    place.open()
+    second = place.conversations.submit(conversation, b"[]", Listener())
+    place.conversations.interrupt(second)
+    place.end(first.id)
+
+
+def _its_client_leaves(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    listener = Listener()
+    turn = place.conversations.submit(conversation, b"[]", listener)
+    place.open()
+    place.conversations.steer(conversation, b"[]", listener)
+    place.conversations.leave(listener.client, "gone")
+    place.end(turn.id)
+
+
+def _overloaded(place: Workplace, _: Witness) -> None:
+    conversation = place.conversations.open(b"{}")
+    first = place.conversations.submit(conversation, b"[]", Listener())
+    place.open()
+    for _number in range(Limits().queued_turns + 2):
+        place.conversations.submit(conversation, b"[]", Listener())
+    place.end(first.id)
+    place.conversations.abort_all("the end")
+
+
+PLAYS: dict[str, tuple[Play, dict[str, Any]]] = {
+    "completed": (_completed, {"turns": {("completed", ""): 1}}),
+    "killed before it began": (_killed_before_it_began, {"turns": {("completed", ""): 1}}),
+    "killed": (_killed, {"turns": {("failed", "worker_crashed"): 1}}),
+    "interrupted while it waits": (
+        _interrupted_while_it_waits,
+        {"turns": {("completed", ""): 1, ("aborted", "turn_aborted"): 1}},
+    ),
+    "its client leaves": (_its_client_leaves, {"turns": {("completed", ""): 1}}),
+    "overloaded": (_overloaded, {"refused": {"turn": 2}}),
+}
+
+
+@pytest.mark.parametrize("play", PLAYS, ids=lambda name: name.replace(" ", "_"))
+def test_every_turn_that_was_accepted_ends_once_and_never_before_it_was_accepted(play: str) -> None:
+    async def scene() -> None:
+        place, witness = Workplace(), Witness()
+        place.conversations.probes.append(witness)
+        act, expected = PLAYS[play]
+        act(place, witness)
+        by_turn: dict[str, list[str]] = {}
+        for turn_id, what in witness.told:
+            by_turn.setdefault(turn_id, []).append(what)
+        for told in by_turn.values():
+            assert told[0] == "accepted"
+            assert [what for what in told if what == "accepted"] == ["accepted"]
+            ends = [what for what in told if what != "accepted" and what != "timed" and not what.startswith("started")]
+            assert len(ends) == 1, told
+            assert told[-1] == ends[0]
+        counters = place.conversations.counters
+        for name, counted in expected.items():
+            assert getattr(counters, name) == counted
+        assert counters.calls.total() == len(by_turn)
+
+    asyncio.run(scene())

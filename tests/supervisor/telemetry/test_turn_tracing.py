@@ -1,0 +1,278 @@
+"""The trace of a call is complete, in order and of one piece, and holds no text unless the settings say so."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.trace import SpanKind, StatusCode
+
+from greenroom.protocol.failure import Failure
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
+from greenroom.protocol.trace_context import TraceContext, read_trace_context
+from greenroom.supervisor.conversations.turn import CallOrigin, Nobody, Turn
+from greenroom.supervisor.telemetry.planned_ids import PlannedIds
+from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
+from tests.protocol.test_timings import timings
+
+SECRET = "sk-the-user-said-this"
+ITEMS = json.dumps([{"type": "text", "text": SECRET}, {"type": "local_image", "path": f"/{SECRET}"}]).encode()
+CLIENT = read_trace_context("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1")
+UNSAMPLED = read_trace_context("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+CALL = CallOrigin("tools/call", "codex", "7", CLIENT)
+FIRST, SECOND = Incarnation(1), Incarnation(2)
+
+
+class Record:
+    """Remembers events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(
+        self,
+        name: str,
+        conversation_id: ConversationId,
+        attributes: dict[str, Any],
+        context: object = None,
+        at: object = None,
+    ) -> None:
+        self.events.append((name, attributes))
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        return [attributes for told, attributes in self.events if told == name]
+
+
+class Scene:
+    """One turn that is traced."""
+
+    def __init__(self, origin: CallOrigin = CALL, **settings: Any) -> None:
+        self._exporter = InMemorySpanExporter()
+        ids = PlannedIds()
+        provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), id_generator=ids, shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.log = Record()
+        self.tracing = TurnTracing(provider.get_tracer("test"), ids, self.log, **settings)
+        self.turn = Turn(TurnId("t"), ConversationId("c"), ITEMS, Nobody(), origin=origin)
+        self.turn.accept([self.tracing])
+
+    def start(self, incarnation: Incarnation = FIRST) -> TraceContext | None:
+        return self.turn.start(incarnation)
+
+    @property
+    def spans(self) -> Sequence[ReadableSpan]:
+        return self._exporter.get_finished_spans()
+
+    def named(self, name: str) -> ReadableSpan:
+        (found,) = (span for span in self.spans if span.name == name)
+        return found
+
+
+def request(at: float, seconds: float = 1.0, **more: Any) -> RequestTiming:
+    attempt = AttemptTiming(started_at=at, seconds=seconds, outcome="ok")
+    facts: dict[str, Any] = {
+        "model": "m",
+        "provider": "openai",
+        "server": "api.example.org:8443",
+        "attempts": (attempt,),
+        "outcomes": {"ok": 1},
+        "first_token": 0.25,
+        "usage": TokenUse(input=10, cached_input=4, output=5, reasoning_output=2),
+    }
+    return RequestTiming(started_at=at, seconds=seconds, **{**facts, **more})
+
+
+def tool(at: float, seconds: float = 1.0, **more: Any) -> ToolTiming:
+    facts: dict[str, Any] = {"name": "shell", "call_id": "call_1", "origin": "builtin", "end": "ok"}
+    return ToolTiming(started_at=at, seconds=seconds, **{**facts, **more}, arguments_size=12, output_size=34)
+
+
+def decision(at: float, seconds: float = 0.5, call_id: str = "call_1") -> DecisionTiming:
+    return DecisionTiming(
+        started_at=at, seconds=seconds, kind="command", call_id=call_id, tool="shell", by="user", verdict="approved"
+    )
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    return None if span.parent is None else span.parent.span_id
+
+
+def id_of(span: ReadableSpan) -> int:
+    assert span.context is not None
+    found: int = span.context.span_id
+    return found
+
+
+def test_a_call_with_a_tool_and_an_approval_is_one_trace_in_order() -> None:
+    scene = Scene()
+    told = scene.start()
+    assert told is not None
+    assert scene.turn.started_at is not None
+    now = scene.turn.started_at.at
+    asked = request(now, span_id="00000000000000ab")
+    scene.turn.time([asked, decision(now + 1.25), tool(now + 1.0), request(now + 2.0, span_id="00000000000000ac")])
+    scene.turn.succeed(b'""')
+    names = [span.name for span in sorted(scene.spans, key=lambda span: (span.start_time or 0, -(span.end_time or 0)))]
+    assert names == [
+        "tools/call codex",
+        "greenroom.wait",
+        "invoke_agent codex",
+        "chat m",
+        "execute_tool shell",
+        "greenroom.approval",
+        "chat m",
+    ]
+    assert CLIENT is not None
+    assert {span.context.trace_id for span in scene.spans if span.context} == {int(CLIENT.trace_id, 16)}
+    call, agent = scene.named("tools/call codex"), scene.named("invoke_agent codex")
+    run, approval = scene.named("execute_tool shell"), scene.named("greenroom.approval")
+    assert parent_of(call) == int(CLIENT.span_id, 16)
+    assert parent_of(scene.named("greenroom.wait")) == parent_of(agent) == id_of(call)
+    assert parent_of(run) == id_of(agent)
+    assert parent_of(approval) == id_of(run), "the decision is a part of the call that waited for it"
+    chats = [span for span in scene.spans if span.name == "chat m"]
+    assert [(id_of(span), parent_of(span)) for span in chats] == [(0xAB, id_of(agent)), (0xAC, id_of(agent))]
+    assert told == TraceContext(CLIENT.trace_id, f"{id_of(agent):016x}", 1, "vendor=1")
+    for span in scene.spans:
+        assert span.status.status_code is StatusCode.UNSET
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.start_time <= span.end_time
+    assert (call.kind, agent.kind, chats[0].kind) == (SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.CLIENT)
+
+
+def test_attributes_are_those_of_the_conventions() -> None:
+    scene = Scene()
+    scene.start()
+    scene.turn.time([request(1000.0), tool(1001.0, end="failed")], 0)
+    scene.turn.succeed(b'""')
+    call = scene.named("tools/call codex").attributes or {}
+    assert (call["mcp.method.name"], call["gen_ai.tool.name"], call["jsonrpc.request.id"]) == (
+        "tools/call",
+        "codex",
+        "7",
+    )
+    assert call["gen_ai.conversation.id"] == "c"
+    agent = scene.named("invoke_agent codex").attributes or {}
+    assert (agent["gen_ai.operation.name"], agent["greenroom.incarnation"]) == ("invoke_agent", 1)
+    chat = scene.named("chat m").attributes or {}
+    assert {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 5,
+        "server.address": "api.example.org",
+        "server.port": 8443,
+    }.items() <= chat.items()
+    run = scene.named("execute_tool shell")
+    assert (run.attributes or {})["error.type"] == "failed"
+    assert run.status.status_code is StatusCode.ERROR
+
+
+def test_a_client_without_a_trace_begins_one() -> None:
+    scene = Scene(CallOrigin("exec"))
+    scene.start()
+    scene.turn.succeed(b'""')
+    assert scene.named("exec").parent is None
+    assert len({span.context.trace_id for span in scene.spans if span.context}) == 1
+
+
+def test_what_a_client_does_not_record_is_not_recorded_here() -> None:
+    assert UNSAMPLED is not None
+    scene = Scene(CallOrigin("tools/call", "codex", "7", UNSAMPLED))
+    told = scene.start()
+    scene.turn.time([request(1000.0, span_id="00000000000000ab"), decision(1000.0), tool(1000.0)])
+    scene.turn.succeed(b'""')
+    assert not scene.spans
+    assert told is not None
+    assert told.parent.endswith("-00"), "the servers are told so"
+
+
+def test_nothing_is_told_to_servers_where_traces_are_not_sent() -> None:
+    assert Scene(propagates=False).start() is None
+
+
+def test_a_worker_that_died_at_once_leaves_a_span_and_another_follows() -> None:
+    scene = Scene()
+    scene.start(FIRST)
+    scene.start(SECOND)
+    scene.turn.succeed(b'""')
+    died, finished = (span for span in scene.spans if span.name == "invoke_agent codex")
+    assert (died.attributes or {})["error.type"] == "worker_crashed"
+    assert [(span.attributes or {})["greenroom.incarnation"] for span in (died, finished)] == [1, 2]
+    assert [span.name for span in scene.spans].count("greenroom.wait") == 1
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_failure_ends_every_open_span_with_its_kind(started: bool) -> None:
+    scene = Scene()
+    if started:
+        scene.start()
+    scene.turn.fail(Failure("worker_crashed", SECRET))
+    ended = [span for span in scene.spans if span.name != "greenroom.wait"]
+    assert len(ended) == (2 if started else 1)
+    assert {(span.attributes or {})["error.type"] for span in ended} == {"worker_crashed"}
+    assert SECRET not in everything(scene)
+
+
+def test_events_have_the_names_of_the_reference() -> None:
+    scene = Scene()
+    scene.start()
+    refused = AttemptTiming(started_at=1000.0, seconds=0.5, outcome="429")
+    answered = AttemptTiming(started_at=1001.0, seconds=0.5, outcome="ok")
+    asked = request(1000.0, attempts=(refused, answered), outcomes={"429": 1, "ok": 1})
+    scene.turn.time([asked, decision(1002.0), tool(1002.0)])
+    scene.turn.succeed(b'""')
+    assert [name for name, _ in scene.log.events] == [
+        "codex.user_prompt",
+        "codex.api_request",
+        "codex.api_request",
+        "codex.sse_event",
+        "codex.tool_decision",
+        "codex.tool_result",
+    ]
+    first, second = scene.log.of("codex.api_request")
+    assert (first["http.response.status_code"], first["success"], first["attempt"]) == (429, "false", 0)
+    assert (second["success"], second["attempt"], second["model"]) == ("true", 1, "m")
+    (done,) = scene.log.of("codex.sse_event")
+    assert (done["event.kind"], done["input_token_count"], done["cached_token_count"]) == ("response.completed", 10, 4)
+    (ruled,) = scene.log.of("codex.tool_decision")
+    assert (ruled["tool_name"], ruled["decision"], ruled["source"]) == ("shell", "approved", "user")
+    told = {event.name for span in scene.spans for event in span.events}
+    assert told == {name for name, _ in scene.log.events}, "they are on the spans too"
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_the_text_of_a_prompt_is_sent_where_it_is_asked_for_and_only_as_an_event(asked_for: bool) -> None:
+    scene = Scene(log_user_prompt=asked_for)
+    scene.start()
+    scene.turn.succeed(json.dumps(SECRET).encode())
+    (prompt,) = scene.log.of("codex.user_prompt")
+    assert prompt["prompt_length"] == len(SECRET)
+    assert (prompt["text_input_count"], prompt["local_image_input_count"]) == (1, 1)
+    assert prompt["prompt"] == (SECRET if asked_for else "[REDACTED]")
+    assert SECRET not in everything(scene)
+
+
+@given(st.lists(timings, max_size=5), st.integers(0, 3))
+def test_whatever_a_worker_tells_the_trace_is_of_one_piece(told: list[Timing], dropped: int) -> None:
+    scene = Scene(CallOrigin("turn/start"))
+    scene.start()
+    scene.turn.time([one for one in told if abs(one.started_at) < 1e9 and 0 <= one.seconds < 1e9], dropped)
+    scene.turn.succeed(b'""')
+    ids = {id_of(span) for span in scene.spans}
+    roots = [span for span in scene.spans if parent_of(span) not in ids and span.name != "greenroom.approval"]
+    assert [span.name for span in roots] == ["turn/start"]
+
+
+def everything(scene: Scene) -> str:
+    """Return all that is on the spans."""
+    return "".join(span.to_json() for span in scene.spans)

@@ -1,0 +1,116 @@
+"""A collector of OpenTelemetry on loopback, for OTLP over HTTP: it remembers what it is sent."""
+
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeAlias
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+Attributes: TypeAlias = dict[str, Any]
+_KINDS: dict[str, Any] = {
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/logs": ExportLogsServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+}
+
+
+class Collector:
+    """One collector. `close` it."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str, Any]] = []
+        """Paths and messages, in the order of their arrival."""
+        self.headers: list[dict[str, str]] = []
+        self.raw = b""
+        """All that has arrived."""
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                message = _KINDS[self.path]()
+                message.ParseFromString(body)
+                collector.received.append((self.path, message))
+                collector.headers.append({name.lower(): value for name, value in self.headers.items()})
+                collector.raw += body
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.base = f"http://127.0.0.1:{self._server.server_port}"
+
+    def settings(self, *, more: str = "", headers: str = "") -> str:
+        """Return a table `[otel]` that sends everything here."""
+        exporters = "\n".join(
+            f'{key} = {{ otlp-http = {{ endpoint = "{self.base}/v1/{path}", protocol = "binary"{headers} }} }}'
+            for key, path in (("exporter", "logs"), ("trace_exporter", "traces"), ("metrics_exporter", "metrics"))
+        )
+        return f"\n[otel]\n{exporters}\n{more}\n"
+
+    @property
+    def spans(self) -> list[Any]:
+        """All spans, by their beginning."""
+        found = [
+            span
+            for path, message in self.received
+            if path == "/v1/traces"
+            for resource in message.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+        return sorted(found, key=lambda span: (span.start_time_unix_nano, -span.end_time_unix_nano))
+
+    @property
+    def resources(self) -> list[Attributes]:
+        """The attributes of the resources of all traces."""
+        return [
+            attributes(resource.resource.attributes)
+            for path, message in self.received
+            if path == "/v1/traces"
+            for resource in message.resource_spans
+        ]
+
+    @property
+    def events(self) -> list[tuple[str, Attributes]]:
+        """Names and attributes of all log records, by their time."""
+        records = [
+            record
+            for path, message in self.received
+            if path == "/v1/logs"
+            for resource in message.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+        ordered = sorted(records, key=lambda record: record.time_unix_nano)
+        return [(record.event_name, attributes(record.attributes)) for record in ordered]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The last value of each metric."""
+        return {
+            metric.name: metric
+            for path, message in self.received
+            if path == "/v1/metrics"
+            for resource in message.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def attributes(pairs: Iterable[Any]) -> Attributes:
+    """Return attributes of OTLP as a dictionary."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
