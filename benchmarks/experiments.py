@@ -27,6 +27,7 @@ from benchmarks.interpreters import VERSIONS, name_of
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from benchmarks.stage import Measured, Stage
 from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
+from benchmarks.telemetry import telemetry
 from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, PROSE, TRICKLE, bench_prompt
 
 CROWD: Final = 100
@@ -283,6 +284,7 @@ EXPERIMENTS: Final = (
     Experiment(app_start, ("app-start",), rounds=15, quick_rounds=3, contestants=_APP_SERVERS),
     Experiment(app_turns, ("app-new-conversation", "app-reply"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
     Experiment(many, ("many-cpu", "many-memory", "many-p99"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
+    Experiment(telemetry, ("telemetry-cpu",), rounds=3, quick_rounds=1, reference_rounds=0),
 )
 """In the order in which they run."""
 

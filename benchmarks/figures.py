@@ -132,6 +132,7 @@ _FIGURES: Final = (
     Figure("bearer", "a worker's bearer from the auth broker, with 100 workers asking", "ms", None),
     Figure("bearer-p99", "the same, p99", "ms", None, "p99"),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),
+    Figure("telemetry-cpu", "metrics scraped and traces sent: more CPU for turns with commands", "%", AtMost(5)),
 )
 _OWN: Final = "own server"
 _MANY: Final = "20 clients \u00d7 5 conversations, a turn each 4 s"
