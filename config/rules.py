@@ -6,7 +6,7 @@ Free of I/O. An `allow` lifts the sandbox, so it has to be certain that it speak
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 RuleDecision: TypeAlias = Literal["allow", "prompt", "forbidden"]
@@ -66,6 +66,11 @@ class Rules:
 
     def __bool__(self) -> bool:
         return bool(self.prefixes)
+
+    def allowing(self, prefixes: Iterable[Sequence[str]]) -> "Rules":
+        """Return them with a rule for each of these beginnings, which allows it."""
+        added = tuple(PrefixRule(tuple((word,) for word in words)) for words in prefixes)
+        return replace(self, prefixes=self.prefixes + added) if added else self
 
     def judge(self, words: Sequence[str]) -> Match | None:
         """Return the rule that decides about one command, read as its words; `None` if none speaks of it."""

@@ -32,6 +32,8 @@ class Decision(Message):
     """The standard answer of MCP as given; `None` if there was none."""
     content: bytes | None = None
     """The content of a form as a JSON object, if the action is `accept`."""
+    rule: tuple[str, ...] = ()
+    """The beginning of commands that the user allows from now on, if the verdict is `approved`; empty for none."""
 
 
 DENIED: Final = Decision(verdict="denied")
@@ -58,6 +60,8 @@ class CommandQuestion(Question, tag="command"):
     """How it failed in the sandbox, if the question is whether to retry it without; else `None`."""
     confined: bool = False
     """Whether it runs in the sandbox if it is approved."""
+    proposed_rule: list[str] | None = None
+    """The beginning of commands that the user could allow with the answer; `None` where that makes no sense."""
 
 
 class PatchQuestion(Question, tag="patch"):

@@ -22,6 +22,7 @@ _CONTEXT_FORMS: Final = (
     ("<user_instructions>", "</user_instructions>"),
     ("<turn_aborted>", "</turn_aborted>"),
     ("<skill>\n<name>", "</skill>"),
+    ("<user_shell_command>", "</user_shell_command>"),
     (SUMMARY_PREFIX, ""),
 )
 """How added texts within a user's message begin and end; the third is that of 2025."""

@@ -16,6 +16,8 @@ APP_SERVER = "app-server"
 """The command that starts one for a client of the protocol of that name."""
 EXEC = "exec"
 """The command that runs one turn."""
+STDIO, UNIX = "stdio://", "unix://"
+"""How the addresses begin at which its clients may be."""
 GENERATE_SCHEMA = "generate-json-schema"
 """The command below it that prints schemas instead."""
 CONFIG_FLAGS = ("-c", "--config")

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from functools import partial
+from typing import TypeAlias
 
 import zmq
 
@@ -28,14 +29,19 @@ from greenroom.protocol.internal.worker import (
     Ready,
     ReceivedOperation,
     RunJob,
+    RunUserCommand,
     SelectEvents,
+    ServeRequest,
     StartTurn,
     Steer,
     StopJob,
+    TellJob,
     TurnEnded,
+    WithdrawRequest,
     WorkerMeasured,
 )
 from greenroom.runtime import footprint, logfile, orphans
+from greenroom.workers.conversation.client_requests import ClientRequests
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome
@@ -45,6 +51,8 @@ from greenroom.workers.model.credentials_channel import CredentialsChannel
 from greenroom.workers.records_channel import RecordsChannel
 
 log = logging.getLogger(__name__)
+
+AnyTurn: TypeAlias = StartTurn | Compact | RunUserCommand
 
 LEAVE_TIMEOUT = 0.5
 """Seconds that a turn has for ending when the worker has to leave."""
@@ -59,7 +67,7 @@ class Actor:
         self._spec = spec
         self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
         self._conversation: Conversation | None = None
-        self._running: StartTurn | Compact | None = None
+        self._running: AnyTurn | None = None
         self._work: asyncio.Task[TurnOutcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -69,6 +77,7 @@ class Actor:
         self._records: RecordsChannel | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._job: JobRun | None = None
+        self._requests: ClientRequests | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
@@ -99,7 +108,7 @@ class Actor:
             match operation:
                 case Open():
                     await self._open(operation, payload)
-                case StartTurn() | Compact():
+                case StartTurn() | Compact() | RunUserCommand():
                     await self._start_turn(operation, payload)
                 case Interrupt():
                     self._interrupt(operation)
@@ -107,7 +116,9 @@ class Actor:
                     self._select_events(operation.deltas)
                 case Decide() | Steer():
                     self._pass_in(operation, payload)
-                case RunJob() | StopJob():
+                case ServeRequest() | WithdrawRequest():
+                    self._serve_request(operation, payload)
+                case RunJob() | StopJob() | TellJob():
                     self._run_job(operation, payload)
                 case Close():
                     return
@@ -148,7 +159,7 @@ class Actor:
             conversation.configured,
         )
 
-    async def _start_turn(self, operation: StartTurn | Compact, items: bytes) -> None:
+    async def _start_turn(self, operation: AnyTurn, items: bytes) -> None:
         if self._conversation is None:
             return  # it came behind an `Open` that failed, with which the supervisor ends it
         if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
@@ -163,6 +174,8 @@ class Actor:
             conversation.ledger.begin_turn()
         if isinstance(operation, Compact):
             work = conversation.turns.compact(turn_id)
+        elif isinstance(operation, RunUserCommand):
+            work = conversation.turns.run_command(turn_id, operation.script, operation.timeout_ms)
         else:
             conversation.select_events(operation.deltas)
             work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)
@@ -170,7 +183,7 @@ class Actor:
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
     async def _conclude(
-        self, conversation: Conversation, operation: StartTurn | Compact, work: "asyncio.Task[TurnOutcome]"
+        self, conversation: Conversation, operation: AnyTurn, work: "asyncio.Task[TurnOutcome]"
     ) -> None:
         """Say how a turn ended, whichever way it did."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
@@ -186,6 +199,7 @@ class Actor:
         else:
             outcome = work.result()
         self._running = None
+        conversation.injected.apply()
         notice = TurnEnded(
             conversation_id=operation.conversation_id,
             incarnation=operation.incarnation,
@@ -205,7 +219,7 @@ class Actor:
         conversation.timings.sent(len(notice.timings))
         self._mailbox.notify(notice, outcome.last_message)
 
-    async def _beat(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
+    async def _beat(self, conversation: Conversation, operation: AnyTurn) -> None:
         """Give signs of life while a turn runs, also while its events are held back."""
         pause = FIRST_HEARTBEAT
         while True:
@@ -213,7 +227,7 @@ class Actor:
             pause = HEARTBEAT
             self._give_sign_of_life(conversation, operation)
 
-    def _give_sign_of_life(self, conversation: Conversation, operation: StartTurn | Compact) -> None:
+    def _give_sign_of_life(self, conversation: Conversation, operation: AnyTurn) -> None:
         timings = conversation.timings.waiting
         is_sent = self._mailbox.report(
             Heartbeat(
@@ -272,12 +286,27 @@ class Actor:
         if self._conversation is not None:
             self._conversation.select_events(deltas)
 
-    def _run_job(self, operation: RunJob | StopJob, params: bytes) -> None:
+    def _run_job(self, operation: RunJob | StopJob | TellJob, payload: bytes) -> None:
         if isinstance(operation, RunJob):
-            self._job = JobRun(operation, params, self._spec)
+            self._job = JobRun(operation, payload, self._spec, self._mailbox)
             self._job.start(self._mailbox.notify)
+        elif self._job is not None and isinstance(operation, TellJob):
+            self._job.tell(payload)
         elif self._job is not None:
             self._job.stop()
+
+    def _serve_request(self, operation: ServeRequest | WithdrawRequest, payload: bytes) -> None:
+        if self._conversation is None:
+            return  # it came behind an `Open` that failed
+        if self._requests is None:
+            self._requests = ClientRequests(self._conversation, self._turn_runs, self._mailbox.notify)
+        if isinstance(operation, ServeRequest):
+            self._requests.start(operation, payload)
+        else:
+            self._requests.withdraw(operation.number)
+
+    def _turn_runs(self) -> bool:
+        return self._running is not None
 
     def _open_credentials(self) -> CredentialsChannel:
         """Open the line to the auth broker when it is first needed: many conversations never need it."""
@@ -311,6 +340,8 @@ class Actor:
                     await self._concluding
         if self._job is not None:
             await self._job.close()
+        if self._requests is not None:
+            await self._requests.close()
         if self._conversation is not None:
             await self._conversation.close()
         self._mailbox.hold(False)

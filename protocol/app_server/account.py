@@ -37,3 +37,10 @@ class FuzzyFileSearchResponse(Result, frozen=True):
     """Result of `fuzzyFileSearch`."""
 
     files: list[dict[str, Any]]
+
+
+class GetAccountRateLimitsResponse(Result, frozen=True):
+    """Result of `account/rateLimits/read`. What no response of the model's server has told is missing."""
+
+    rate_limits: dict[str, Any]
+    rate_limits_by_limit_id: dict[str, Any] | None

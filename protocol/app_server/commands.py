@@ -1,11 +1,18 @@
-"""Params and results of commands and reviews that a client asks for."""
+"""Params and results of commands that a client runs, and what it is told of them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from greenroom.protocol.app_server.thread import SandboxPolicy, Turn
-from greenroom.protocol.app_server.wire import Params, Result, ThreadParams
+from greenroom.protocol.app_server.thread import SandboxPolicy
+from greenroom.protocol.app_server.wire import Notification, Params, Result
+
+
+class TerminalSize(Params, frozen=True):
+    """The size of a terminal in character cells."""
+
+    rows: Annotated[int, Meta(ge=1, le=65535)]
+    cols: Annotated[int, Meta(ge=1, le=65535)]
 
 
 class CommandExecParams(Params, frozen=True):
@@ -15,6 +22,7 @@ class CommandExecParams(Params, frozen=True):
     cwd: str | None = None
     timeout_ms: Annotated[int, Meta(ge=0)] | None = None
     sandbox_policy: SandboxPolicy | None = None
+    permission_profile: str | None = None
     env: dict[str, str | None] | None = None
     process_id: str | None = None
     tty: bool = False
@@ -22,8 +30,8 @@ class CommandExecParams(Params, frozen=True):
     stream_stdout_stderr: bool = False
     disable_timeout: bool = False
     disable_output_cap: bool = False
-    output_bytes_cap: int | None = None
-    size: dict[str, int] | None = None
+    output_bytes_cap: Annotated[int, Meta(ge=0)] | None = None
+    size: TerminalSize | None = None
 
 
 class CommandExecResponse(Result, frozen=True):
@@ -34,32 +42,35 @@ class CommandExecResponse(Result, frozen=True):
     stderr: str
 
 
-class ReviewTarget(Params, frozen=True):
-    """What is to be reviewed."""
+class CommandExecWriteParams(Params, frozen=True):
+    """Params of `command/exec/write`."""
 
-    type: str
-    """`uncommittedChanges`, `baseBranch` with `branch`, `commit` with `sha`, or `custom` with `instructions`."""
-    branch: str | None = None
-    sha: str | None = None
-    title: str | None = None
-    instructions: str | None = None
+    process_id: str
+    delta_base64: str | None = None
+    close_stdin: bool = False
 
 
-class ReviewStartParams(ThreadParams, frozen=True):
-    """Params of `review/start`."""
+class CommandExecResizeParams(Params, frozen=True):
+    """Params of `command/exec/resize`."""
 
-    target: ReviewTarget
-    delivery: str | None = None
-
-
-class ReviewStartResponse(Result, frozen=True):
-    """Result of `review/start`, at once."""
-
-    review_thread_id: str
-    turn: Turn
+    process_id: str
+    size: TerminalSize
 
 
-class ThreadRevertParams(ThreadParams, frozen=True):
-    """Params of `thread/revert`."""
+class CommandExecTerminateParams(Params, frozen=True):
+    """Params of `command/exec/terminate`."""
 
-    before_turn_id: str
+    process_id: str
+
+
+class CommandExecOutputDelta(Notification, frozen=True):
+    """A command of `command/exec` whose output is streamed has written something."""
+
+    method: ClassVar[str] = "command/exec/outputDelta"
+
+    process_id: str
+    stream: Literal["stdout", "stderr"]
+    """`stdout` is also what a terminal shows."""
+    delta_base64: str
+    cap_reached: bool
+    """Whether the rest of the stream is dropped."""

@@ -61,6 +61,13 @@ METHODS: Final[Mapping[str, Method]] = {
     "thread/compact/start": Method(
         "Replaces the history of a thread by a summary, in a turn.", "threads.ThreadIdParams", "connection.Empty"
     ),
+    "thread/inject_items": Method(
+        "Puts items behind the history of a thread.", "threads.ThreadInjectItemsParams", "connection.Empty"
+    ),
+    "thread/shellCommand": Method(
+        "Runs a command of the user in a turn of its own, outside the sandbox; the model reads of it later.",
+        *("threads.ThreadShellCommandParams", "connection.Empty"),
+    ),
     "turn/start": Method(
         "Starts a turn; where one runs already it follows that.",
         *("turns.TurnStartParams", "turns.TurnStartResponse"),
@@ -68,15 +75,39 @@ METHODS: Final[Mapping[str, Method]] = {
     "turn/steer": Method("Says more in the running turn.", "turns.TurnSteerParams", "turns.TurnSteerResponse"),
     "turn/interrupt": Method("Stops a turn that runs or waits.", "turns.TurnInterruptParams", "connection.Empty"),
     "thread/revert": Method(
-        "Takes back a turn and those that follow it.", "commands.ThreadRevertParams", "threads.ThreadResponse"
+        "Takes back a turn and those that follow it.", "threads.ThreadRevertParams", "threads.ThreadResponse"
     ),
     "review/start": Method(
-        "Starts a turn that reviews changes.", "commands.ReviewStartParams", "commands.ReviewStartResponse"
+        "Starts a turn that reviews changes.", "reviews.ReviewStartParams", "reviews.ReviewStartResponse"
     ),
     "command/exec": Method(
         "Runs a command outside any thread, in the sandbox; answered when it has ended.",
         *("commands.CommandExecParams", "commands.CommandExecResponse"),
     ),
+    "command/exec/write": Method(
+        "Writes to the input of a command, or ends it; answered when the command has taken it.",
+        *("commands.CommandExecWriteParams", "connection.Empty"),
+    ),
+    "command/exec/resize": Method(
+        "Sets the size of a command's terminal.", "commands.CommandExecResizeParams", "connection.Empty"
+    ),
+    "command/exec/terminate": Method(
+        "Kills a command, and all that it has started.", "commands.CommandExecTerminateParams", "connection.Empty"
+    ),
+    "fs/readFile": Method("Reads a file.", "files.FsPathParams", "files.FsReadFileResponse"),
+    "fs/writeFile": Method("Writes a whole file.", "files.FsWriteFileParams", "connection.Empty"),
+    "fs/createDirectory": Method("Creates a directory.", "files.FsCreateDirectoryParams", "connection.Empty"),
+    "fs/getMetadata": Method(
+        "What kind of thing a path is, and when it was changed.", "files.FsPathParams", "files.FsGetMetadataResponse"
+    ),
+    "fs/readDirectory": Method("The entries of a directory.", "files.FsPathParams", "files.FsReadDirectoryResponse"),
+    "fs/remove": Method("Removes a file or a directory.", "files.FsRemoveParams", "connection.Empty"),
+    "fs/copy": Method("Copies a file or a directory.", "files.FsCopyParams", "connection.Empty"),
+    "fs/watch": Method(
+        "Tells the client of changes of a file, or of the entries of a directory.",
+        *("files.FsWatchParams", "files.FsWatchResponse"),
+    ),
+    "fs/unwatch": Method("Ends a watch.", "files.FsUnwatchParams", "connection.Empty"),
     "model/list": Method(
         "The models that are known, and the one that a thread gets that names none.",
         *("account.ListModels", "account.ModelList"),
@@ -85,6 +116,10 @@ METHODS: Final[Mapping[str, Method]] = {
         "The model providers of the configuration.", "connection.Nothing", "settings.ModelProviderListResponse"
     ),
     "account/read": Method("The credential in force.", "account.StatusParams", "account.GetAccountResponse"),
+    "account/rateLimits/read": Method(
+        "What the model's server has told last of the account's limits.",
+        *("connection.Nothing", "account.GetAccountRateLimitsResponse"),
+    ),
     "account/login/start": Method(
         "Begins a login, or saves an API key.", "account.LoginParams", "account.LoginAccountResponse"
     ),
@@ -107,6 +142,26 @@ METHODS: Final[Mapping[str, Method]] = {
         "The sandbox modes, as profiles.",
         *("settings.PermissionProfileListParams", "settings.PermissionProfileListResponse"),
     ),
+    "hooks/list": Method(
+        "The hooks that run in a directory: none, as this program has none.",
+        *("settings.HooksListParams", "settings.HooksListResponse"),
+    ),
+    "mcpServerStatus/list": Method(
+        "The MCP servers of a thread, or of the configuration, and what they offer.",
+        *("mcp_servers.ListMcpServerStatusParams", "mcp_servers.ListMcpServerStatusResponse"),
+    ),
+    "mcpServer/tool/call": Method(
+        "Calls a tool of an MCP server of a thread, as the user's own call: without a question.",
+        *("mcp_servers.McpServerToolCallParams", "mcp_servers.McpServerToolCallResponse"),
+    ),
+    "mcpServer/resource/read": Method(
+        "Reads a resource of an MCP server.",
+        *("mcp_servers.McpResourceReadParams", "mcp_servers.McpResourceReadResponse"),
+    ),
+    "config/mcpServer/reload": Method(
+        "Lets all threads take over the settings as they are now, each when it is idle.",
+        *("connection.Nothing", "connection.Empty"),
+    ),
     "skills/list": Method(
         "The skills that threads are offered.", "settings.SkillsListParams", "skills.SkillsListResponse"
     ),
@@ -117,28 +172,20 @@ METHODS: Final[Mapping[str, Method]] = {
 
 UNSUPPORTED: Final[Mapping[str, tuple[str, ...]]] = {
     "account": (
-        *("account/rateLimits/read", "account/usage/read", "account/workspaceMessages/read"),
+        *("account/usage/read", "account/workspaceMessages/read"),
         *("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
         *("account/rateLimitResetCredit/consume", "account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
     ),
     "threads": (
-        *("thread/goal/set", "thread/goal/get", "thread/goal/clear", "thread/inject_items", "thread/shellCommand"),
+        *("thread/goal/set", "thread/goal/get", "thread/goal/clear"),
         *("thread/metadata/update", "thread/approveGuardianDeniedAction", "thread/section/move"),
         *("thread/attachment/add", "thread/attachment/list", "thread/attachment/remove", "thread/attachmentOwner/list"),
         *("threadSection/create", "threadSection/delete", "threadSection/list", "threadSection/update"),
     ),
-    "commands and files": (
-        *("command/exec/write", "command/exec/resize", "command/exec/terminate"),
-        *("fs/copy", "fs/createDirectory", "fs/getMetadata", "fs/readDirectory", "fs/readFile", "fs/remove"),
-        *("fs/watch", "fs/unwatch", "fs/writeFile"),
-    ),
-    "MCP servers": (
-        *("mcpServerStatus/list", "mcpServer/tool/call", "mcpServer/resource/read", "mcpServer/oauth/login"),
-        "config/mcpServer/reload",
-    ),
+    "MCP servers": ("mcpServer/oauth/login",),
     "models": ("modelProvider/capabilities/read", "modelProvider/config/write", "modelProvider/default/set"),
     "skills, hooks, plugins, apps": (
-        *("skills/config/write", "skills/extraRoots/set", "hooks/list", "app/list", "app/read", "app/installed"),
+        *("skills/config/write", "skills/extraRoots/set", "app/list", "app/read", "app/installed"),
         *("plugin/list", "plugin/installed", "plugin/read", "plugin/install", "plugin/uninstall", "plugin/reconcile"),
         *("plugin/skill/read", "plugin/share/checkout", "plugin/share/delete", "plugin/share/list"),
         *("plugin/share/save", "plugin/share/updateTargets"),

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
+from greenroom.protocol.app_server.commands import CommandExecOutputDelta
+from greenroom.protocol.app_server.files import FsChanged
 from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.thread import Thread, ThreadStatus, Turn, TurnError
 from greenroom.protocol.app_server.wire import Notification, Result
@@ -350,6 +352,8 @@ AnyNotification: TypeAlias = (
     | AccountRateLimitsUpdated
     | ThreadCompacted
     | McpServerStatusUpdated
+    | CommandExecOutputDelta
+    | FsChanged
     | WarningGiven
     | ErrorOccurred
     | ServerRequestResolved

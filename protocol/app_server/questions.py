@@ -26,6 +26,8 @@ class CommandApproval(ApprovalQuestion, frozen=True, kw_only=True):
     command: str
     cwd: str
     command_actions: list[CommandAction]
+    proposed_execpolicy_amendment: list[str] | None = None
+    """The beginning of commands that the answer may allow for good (`acceptWithExecpolicyAmendment`)."""
 
 
 class FileChangeApproval(ApprovalQuestion, frozen=True):

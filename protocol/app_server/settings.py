@@ -132,3 +132,25 @@ class SkillsListParams(Params, frozen=True):
 
     cwds: list[str] = field(default_factory=list)
     force_reload: bool = False
+
+
+class HooksListParams(Params, frozen=True):
+    """Params of `hooks/list`."""
+
+    cwds: list[str] = field(default_factory=list)
+    thread_id: str | None = None
+
+
+class HooksListEntry(Result, frozen=True):
+    """The hooks of a directory."""
+
+    cwd: str
+    hooks: list[dict[str, Any]]
+    errors: list[dict[str, Any]]
+    warnings: list[str]
+
+
+class HooksListResponse(Result, frozen=True):
+    """Result of `hooks/list`."""
+
+    data: list[HooksListEntry]

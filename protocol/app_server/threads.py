@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.thread import ApprovalsReviewer, ItemsView, Thread, Turn
@@ -22,6 +22,8 @@ class Overrides(Params, frozen=True):
     approval_policy: str | dict[str, Any] | None = None
     approvals_reviewer: ApprovalsReviewer | None = None
     sandbox: SandboxMode | None = None
+    permissions: str | None = None
+    """A permission profile, in place of `sandbox`."""
     config: dict[str, Any] | None = None
     base_instructions: str | None = None
     developer_instructions: str | None = None
@@ -170,3 +172,24 @@ class ThreadUnsubscribeResponse(Result, frozen=True):
     """Result of `thread/unsubscribe`."""
 
     status: Literal["notLoaded", "notSubscribed", "unsubscribed"]
+
+
+class ThreadRevertParams(ThreadParams, frozen=True):
+    """Params of `thread/revert`."""
+
+    before_turn_id: str
+
+
+class ThreadInjectItemsParams(ThreadParams, frozen=True):
+    """Params of `thread/inject_items`."""
+
+    items: list[Raw]
+    """Items of the Responses API."""
+
+
+class ThreadShellCommandParams(ThreadParams, frozen=True):
+    """Params of `thread/shellCommand`."""
+
+    command: str
+    """A script for the user's shell."""
+    timeout_ms: Annotated[int, Meta(ge=0)] | None = None

@@ -16,6 +16,8 @@ class TurnStartParams(ThreadParams, frozen=True):
     approval_policy: str | dict[str, Any] | None = None
     approvals_reviewer: ApprovalsReviewer | None = None
     sandbox_policy: SandboxPolicy | None = None
+    permissions: str | None = None
+    """A permission profile, in place of `sandboxPolicy`."""
     model: str | None = None
     effort: str | None = None
     summary: str | None = None

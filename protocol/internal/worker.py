@@ -130,6 +130,19 @@ class Compact(Addressed):
     """As `StartTurn` has it."""
 
 
+class RunUserCommand(Addressed):
+    """Run a shell script of the user, outside the sandbox, in a turn of its own that ends as every turn does."""
+
+    wire: ClassVar[bytes] = b"user-command"
+
+    turn_id: TurnId
+    script: str
+    timeout_ms: int | None = None
+    """`None`: an hour."""
+    trace: TraceContext | None = None
+    """As `StartTurn` has it."""
+
+
 class Interrupt(Addressed):
     """Abort the turn if it is the one that runs; it ends with `TurnEnded` as every turn does."""
 
@@ -163,7 +176,9 @@ class MeasureWorker(Header):
 
 JobName: TypeAlias = Literal[
     "archive-session",
+    "command-exec",
     "diff-to-remote",
+    "file-operation",
     "list-models",
     "list-sessions",
     "read-session",
@@ -188,6 +203,36 @@ class StopJob(Header):
     """Come to an end with what there is so far."""
 
     wire: ClassVar[bytes] = b"stop-job"
+
+
+RequestName: TypeAlias = Literal["inject-items", "mcp-call", "mcp-resource", "mcp-status"]
+
+
+class ServeRequest(Addressed):
+    """Do one thing for a client in the conversation, beside its turns. Payload: what exactly, as a JSON object.
+
+    The payloads are structs of `greenroom.protocol.internal.requests`.
+    """
+
+    wire: ClassVar[bytes] = b"serve"
+
+    number: int
+    """Names the request in `RequestServed`."""
+    name: RequestName
+
+
+class WithdrawRequest(Addressed):
+    """Break a request off: nobody waits for its result any more."""
+
+    wire: ClassVar[bytes] = b"withdraw"
+
+    number: int
+
+
+class TellJob(Header):
+    """Tell the job under way something. Payload: what, as a JSON object (`greenroom.protocol.internal.jobs`)."""
+
+    wire: ClassVar[bytes] = b"tell-job"
 
 
 class Close(Header):
@@ -303,6 +348,23 @@ class SteeringRefused(Addressed):
     """Numbers that belong to the refusal (`greenroom.protocol.errors.GreenroomError.facts`)."""
 
 
+class RequestServed(Addressed):
+    """A request of a client is done. Payload: its result as JSON; nothing where it failed."""
+
+    wire: ClassVar[bytes] = b"served"
+
+    number: int
+    failure: str | None = None
+    """Why it failed, in words."""
+    error_kind: ErrorKind | None = None
+
+
+class JobReport(Header):
+    """Something that the job under way tells its client. Payload: what, as a JSON object."""
+
+    wire: ClassVar[bytes] = b"job-report"
+
+
 class JobDone(Header):
     """The job is over, and the worker is told to leave. Payload: its result as JSON; nothing where it failed."""
 
@@ -396,11 +458,15 @@ Operation: TypeAlias = (
     | SelectEvents
     | Steer
     | Compact
+    | RunUserCommand
     | Interrupt
     | Decide
     | HoldEvents
     | RunJob
     | StopJob
+    | TellJob
+    | ServeRequest
+    | WithdrawRequest
     | MeasureWorker
     | Close
 )
@@ -415,6 +481,8 @@ Notice: TypeAlias = (
     | SteeringRefused
     | TurnEnded
     | CommandsEnded
+    | RequestServed
+    | JobReport
     | JobDone
     | HelperLost
     | WorkerMeasured
@@ -428,11 +496,15 @@ OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
         SelectEvents,
         Steer,
         Compact,
+        RunUserCommand,
         Interrupt,
         Decide,
         HoldEvents,
         RunJob,
         StopJob,
+        TellJob,
+        ServeRequest,
+        WithdrawRequest,
         MeasureWorker,
         Close,
     )
@@ -450,6 +522,8 @@ NOTICES: Final[Mapping[bytes, type[Notice]]] = {
         SteeringRefused,
         TurnEnded,
         CommandsEnded,
+        RequestServed,
+        JobReport,
         JobDone,
         HelperLost,
         WorkerMeasured,

@@ -18,14 +18,13 @@ from greenroom.supervisor.options import (
     LOG_FORMATS,
     LOG_LEVELS,
     SERVER,
+    STDIO,
+    UNIX,
 )
 from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, environment_and_home
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
-
-STDIO = "stdio://"
-"""Standard input and output, as the address of a client."""
 
 
 def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
@@ -100,10 +99,16 @@ def _add_attach(server: argparse.ArgumentParser) -> None:
 
 def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
-    server.add_argument("--listen", default=STDIO, choices=(STDIO,), help="where the client is")
+    server.add_argument(
+        "--listen",
+        default=STDIO,
+        type=_address,
+        metavar="ADDRESS",
+        help="where clients are: stdio:// (the default), or unix://[PATH] for many, over WebSocket",
+    )
     _add_server_options(server)
     _add_attach(server)
-    server.set_defaults(run=_serve_stdio)
+    server.set_defaults(run=_serve_app)
     tools = server.add_subparsers(metavar="COMMAND")
     schema = tools.add_parser(GENERATE_SCHEMA, help="write JSON Schemas of the messages instead of serving")
     schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
@@ -282,6 +287,22 @@ def _app_server_schema(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.app_server_schema import run
 
     return run(arguments.out)
+
+
+def _address(text: str) -> str:
+    """Return an address that clients may be at. Raises `ArgumentTypeError`."""
+    if text != STDIO and not text.startswith(UNIX):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither stdio:// nor unix://[PATH]")
+    return text
+
+
+def _serve_app(arguments: argparse.Namespace) -> int:
+    if arguments.listen == STDIO:
+        return _serve_stdio(arguments)
+    from greenroom.supervisor.startup.app_server_socket import serve
+
+    arguments.config = [*arguments.early_config, *arguments.config]
+    return _ended(serve(arguments, arguments.prelaunch))
 
 
 def _serve_stdio(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """A conversation as the supervisor keeps it: its state, its worker, and the turns that wait in it."""
 
+import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,10 @@ FALSE_STARTS = 2
 """How often a conversation gets another process because one died before it had opened the conversation."""
 NOT_YET = Incarnation(0)
 """No process has hosted the conversation."""
+
+
+class RequestFailedError(Exception):
+    """What a client asked of a conversation beside its turns came to nothing; the text says why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +88,10 @@ class Conversation:
     """Where its present process is, or its last one was."""
     lacking: frozenset[NodeName] = frozenset()
     """Nodes that were found to lack its directory."""
+    requests: dict[int, asyncio.Future[bytes]] | None = None
+    """What clients ask of its process beside the turns, by number; `None` while there is nothing of the kind."""
+    is_stale: bool = False
+    """Whether its process goes by settings that have changed since, and is to end as soon as it is idle."""
 
     def happen(self, happening: lifecycle.LifecycleEvent) -> None:
         """Change to the following state. Raises `LocalProtocolError` where the table has none."""
@@ -224,6 +233,11 @@ class Conversation:
         self.drop_pulse()
         self.is_held = False
         self.open_commands = 0
+        self.is_stale = False
+        requests, self.requests = self.requests, None
+        for result in (requests or {}).values():
+            if not result.done():
+                result.set_exception(RequestFailedError("the process of the conversation has ended"))
         self.configured = b""
 
     def may_start_again(self) -> bool:

@@ -3,18 +3,22 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import JobDone, ReceivedNotice
+from greenroom.protocol.internal.worker import JobDone, JobReport, ReceivedNotice, RequestServed
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns
+from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import ProcessTree
+
+OPEN_AT_ONCE: Final = 64
+"""Commands of clients that run at a time, each in a worker of its own; further ones wait."""
 
 
 class Shared(Protocol):
@@ -51,6 +55,8 @@ class ConversationHost:
         """Bytes `read` from clients that have left, and `written` to them."""
         self._shared: dict[type[Shared], Shared] = {}
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
+        self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE)
+        """The jobs that clients keep open: commands, which may go on for long and are not to hold up others."""
 
     def shared(self, kind: type[S], make: Callable[[], S]) -> S:
         """Return the one object of a kind that the front ends of all clients share, made at its first use."""
@@ -80,14 +86,25 @@ class ConversationHost:
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker."""
-        if isinstance(received.notice, JobDone):
-            self.jobs.receive(worker_id, received.notice, received.payload)
-        else:
-            self.conversations.receive(worker_id, received)
+        match received.notice:
+            case JobDone() as done:
+                for jobs in (self.jobs, self.open_jobs):
+                    jobs.receive(worker_id, done, received.payload)
+            case RequestServed() as served:
+                self.conversations.receive_result(worker_id, served, received.payload)
+            case JobReport():
+                self.open_jobs.receive_report(worker_id, received.payload)
+            case _:
+                self.conversations.receive(worker_id, received)
+
+    def follow_reader(self, client: Client) -> None:
+        """Hold back what a client is told while it does not read (`Client.is_reading`)."""
+        self.conversations.follow_reader(client)
+        self.open_jobs.follow_reader(client)
 
     def lost(self, exited: Exited, why: str | None) -> None:
         """Take the end of a worker, and its cause where that is another than the kernel tells."""
-        if not self.jobs.lost(exited, why):
+        if not self.jobs.lost(exited, why) and not self.open_jobs.lost(exited, why):
             self.conversations.lost(exited, why)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
@@ -104,6 +121,7 @@ class ConversationHost:
         text = f"Failed to start Codex session: there is no process for it ({cause})"
         self.conversations.fail_waiting(Failure("start_failed", text, {**facts, "cause": cause, "resumable": True}))
         self.jobs.fail_waiting(cause)
+        self.open_jobs.fail_waiting(cause)
 
     def abort_all(self, reason: str) -> None:
         """Answer every turn, and ask every worker to save and leave."""

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import Close, JobDone, JobName, RunJob, StopJob
+from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, JobName, RunJob, StopJob, TellJob
 from greenroom.supervisor.conversations.assignments import Workers
+from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -45,14 +47,22 @@ class Job:
     deadline: asyncio.TimerHandle | None = None
     """End of its time to wait for a worker."""
     stopped: bool = False
+    client: Client | None = None
+    """Who is told what it reports; it waits while that client does not read."""
+    on_report: Callable[[bytes], None] | None = None
+    is_held: bool = False
+    """Whether its worker has been told to report nothing for now."""
+    untold: list[bytes] = field(default_factory=list)
+    """What it is told once it has a worker."""
 
 
 class Jobs:
     """The jobs of one instance. Runs on the supervisor's loop."""
 
-    def __init__(self, router: WorkerRouter, workers: Workers, start_timeout: float) -> None:
-        """A job waits for a worker for `start_timeout` seconds at most."""
+    def __init__(self, router: WorkerRouter, workers: Workers, start_timeout: float, at_once: int = AT_ONCE) -> None:
+        """A job waits for a worker for `start_timeout` seconds at most; `at_once` jobs have one at a time."""
         self._timeout = start_timeout
+        self._at_once = at_once
         self._router = router
         self._workers = workers
         self._waiting: deque[Job] = deque()
@@ -64,9 +74,15 @@ class Jobs:
         """Run a job and return its result. Raises `JobFailedError`; cancelling this stops the job."""
         return await self.wait(self.begin(name, params))
 
-    def begin(self, name: JobName, params: bytes) -> Job:
-        """Start a job; `wait` for it afterwards."""
-        job = Job(name, params, self._loop.create_future())
+    def begin(
+        self,
+        name: JobName,
+        params: bytes,
+        client: Client | None = None,
+        on_report: Callable[[bytes], None] | None = None,
+    ) -> Job:
+        """Start a job; `wait` for it afterwards. What it reports meanwhile goes to `on_report`."""
+        job = Job(name, params, self._loop.create_future(), client=client, on_report=on_report)
         self._waiting.append(job)
         self._place()
         return job
@@ -84,6 +100,25 @@ class Jobs:
         job.stopped = True
         if job.worker_id is not None:
             self._router.send(job.worker_id, StopJob())
+
+    def tell(self, job: Job, what: bytes) -> None:
+        """Tell a job something, a JSON object."""
+        if job.worker_id is None:
+            job.untold.append(what)
+        else:
+            self._router.send(job.worker_id, TellJob(), what)
+
+    def follow_reader(self, client: Client) -> None:
+        """Let the jobs of a client wait while it does not read (`Client.is_reading`)."""
+        for job in self._running.values():
+            if job.client is client:
+                self._hold(job)
+
+    def receive_report(self, worker_id: WorkerId, report: bytes) -> None:
+        """Handle what a job reports."""
+        job = self._running.get(worker_id)
+        if job is not None and job.on_report is not None and not job.result.done():
+            job.on_report(report)
 
     def receive(self, worker_id: WorkerId, done: JobDone, result: bytes) -> None:
         """Handle the end of a job."""
@@ -115,7 +150,7 @@ class Jobs:
             self._wait_no_longer(job, why)
 
     def _place(self) -> None:
-        while self._waiting and len(self._placed) < AT_ONCE:
+        while self._waiting and len(self._placed) < self._at_once:
             job = self._waiting.popleft()
             self._placed.add(job)
             job.order = partial(self._assign, job)
@@ -140,8 +175,19 @@ class Jobs:
         self._running[worker_id] = job
         if job.result.done() or not self._router.send(worker_id, RunJob(name=job.name), job.params):
             self._workers.kill(worker_id)
-        elif job.stopped:
+            return
+        self._hold(job)
+        untold, job.untold = job.untold, []
+        for what in untold:
+            self.tell(job, what)
+        if job.stopped:
             self._router.send(worker_id, StopJob())
+
+    def _hold(self, job: Job) -> None:
+        is_unread = job.client is not None and not job.client.is_reading
+        if is_unread != job.is_held and job.worker_id is not None:
+            job.is_held = is_unread
+            self._router.send(job.worker_id, HoldEvents(hold=is_unread))
 
     def _abandon(self, job: Job) -> None:
         if job.worker_id is not None:

@@ -17,11 +17,13 @@ from greenroom.protocol.internal.worker import (
     Heartbeat,
     HelperLost,
     JobDone,
+    JobReport,
     Notice,
     Opened,
     OpenFailed,
     Ready,
     ReceivedNotice,
+    RequestServed,
     Steered,
     SteeringRefused,
     Step,
@@ -31,6 +33,7 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
+from greenroom.supervisor.conversations.client_requests import ClientRequests
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
@@ -43,6 +46,7 @@ from greenroom.supervisor.conversations.turn import (
     Turn,
     TurnObserver,
     TurnProbe,
+    UserCommand,
     aborted,
 )
 from greenroom.supervisor.conversations.turn_counters import TurnCounters
@@ -87,6 +91,8 @@ class Conversations:
         self._turns, self._slots = self._scheduler.turns, self._scheduler.places
         self.shared = SharedConversations(self._scheduler)
         """What another host sees of them, which replaces this one or is replaced by it."""
+        self.requests = ClientRequests(self._assignments, self._slots, self._scheduler.settle)
+        """What clients ask of conversations beside their turns."""
         self.leaving: frozenset[WorkerId] = frozenset()
         self.turn_listeners: set[OnTurnEnd] = set()
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
@@ -145,7 +151,7 @@ class Conversations:
 
     def bring_up(self, conversation: Conversation, audience: Audience) -> None:
         """Ensure that the conversation has a process; the audience then gets its event `session_configured`."""
-        if conversation.configured:
+        if conversation.configured and conversation.state != "parking":
             audience.succeeded(conversation.configured)
         else:
             self._table.mark_busy(conversation)
@@ -191,6 +197,15 @@ class Conversations:
     def compact(self, conversation: Conversation, audience: Audience, origin: CallOrigin = UNKNOWN_CALL) -> Turn:
         """Queue a turn that replaces the history by a summary; its last message is empty."""
         turn = Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True, kind="compact", origin=origin)
+        return self._queue(conversation, turn)
+
+    def run_user_command(
+        self, conversation: Conversation, command: UserCommand, audience: Audience, origin: CallOrigin = UNKNOWN_CALL
+    ) -> Turn:
+        """Queue a turn that is a command of the user; its last message is empty."""
+        turn = Turn(
+            TurnId(uuid7()), conversation.id, b"", audience, user_command=command, kind="command", origin=origin
+        )
         return self._queue(conversation, turn)
 
     def steer(
@@ -259,6 +274,11 @@ class Conversations:
         if conversation.state == "idle" and not self._assignments.is_being_killed(conversation):
             self._slots.park(conversation)
         return count
+
+    def reload_settings(self) -> None:
+        """Let all conversations go by the settings as they are now, each as soon as it is idle."""
+        for conversation in list(self._table):
+            self._scheduler.reload(conversation)
 
     def decide(self, turn: Turn, question_id: int, decision: Decision, *, elsewhere: bool = False) -> bool:
         """Pass on the answer to a question, and return whether that decided it.
@@ -373,10 +393,16 @@ class Conversations:
                 pass
             case OpenFailed():
                 self._scheduler.close(conversation, Failure(notice.error_kind, notice.message))
-            case Ready() | WorkerMeasured() | JobDone() | HelperLost():
+            case Ready() | WorkerMeasured() | RequestServed() | JobReport() | JobDone() | HelperLost():
                 log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
             case _:
                 assert_never(notice)
+
+    def receive_result(self, worker_id: WorkerId, notice: RequestServed, result: bytes) -> None:
+        """Handle the end of what a client has asked beside the turns."""
+        conversation = self._assignments.conversation_of(worker_id)
+        if conversation is not None and _is_current(conversation, notice):
+            self.requests.receive(conversation, notice, result)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""

@@ -187,12 +187,30 @@ class ConversationScheduler:
         self.turns.start_next(conversation)
         self._watch.begin()
 
+    def reload(self, conversation: Conversation) -> None:
+        """Let a conversation go by the settings as they are now: its process ends as soon as it is idle.
+
+        Where that would lose something, as with running commands or with what is not saved, it goes on as it is.
+        """
+        if conversation.state in lifecycle.WITH_PROCESS and not conversation.ephemeral:
+            conversation.is_stale = True
+            self.settle(conversation)
+
+    def settle(self, conversation: Conversation) -> None:
+        """Run the next turn of a conversation, or note that it is idle, unless something still goes on in it."""
+        if conversation.state != "idle" or conversation.running is not None or self.hosts.is_being_killed(conversation):
+            return
+        is_free = not (conversation.requests or conversation.open_commands or conversation.holds_unsaved)
+        if conversation.is_stale and is_free:
+            self.places.park(conversation)
+        elif conversation.queued and not conversation.is_wanted_elsewhere:
+            self.advance(conversation)
+        elif not conversation.requests:
+            self.places.mark_idle(conversation)
+
     def _go_on(self, conversation: Conversation) -> None:
         self._watch.weigh(conversation)
-        if conversation.queued and not conversation.is_wanted_elsewhere:
-            self.advance(conversation)
-        elif not self.hosts.is_being_killed(conversation):
-            self.places.mark_idle(conversation)
+        self.settle(conversation)
 
     def _claim_ended(self, conversation: Conversation) -> None:
         conversation.is_wanted_elsewhere = False

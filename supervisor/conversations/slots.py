@@ -140,7 +140,7 @@ class Slots:
         self._parking = None
         now = self._loop.time()
         for conversation in self._roster.idle_since(now - self._park_after):
-            if conversation.open_commands or conversation.holds_unsaved:
+            if conversation.open_commands or conversation.holds_unsaved or conversation.requests:
                 self._roster.mark_idle(conversation, now)
             else:
                 self.park(conversation)

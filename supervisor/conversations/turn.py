@@ -14,8 +14,8 @@ from greenroom.protocol.spending import Spending
 from greenroom.protocol.timings import Timing
 from greenroom.protocol.trace_context import TraceContext
 
-CallKind: TypeAlias = Literal["turn", "steer", "compact"]
-"""What a client has asked for: a turn, more input for the running one, or a compaction."""
+CallKind: TypeAlias = Literal["turn", "steer", "compact", "command"]
+"""What a client has asked for: a turn, more input for the running one, a compaction, or a command of the user."""
 
 
 class Client(Protocol):
@@ -28,6 +28,14 @@ class Client(Protocol):
     @property
     def user_agent(self) -> str:
         """The user agent for the model's servers, where a conversation is opened for this client."""
+
+
+class UserCommand(NamedTuple):
+    """A command of the user."""
+
+    script: str
+    timeout_ms: int | None
+    """`None`: an hour."""
 
 
 class TurnUsage(NamedTuple):
@@ -179,7 +187,7 @@ class Turn:
     id: TurnId
     conversation_id: ConversationId
     items: bytes | None
-    """The user's input as a JSON array of items; empty for a compaction, `None` where it only opens."""
+    """The user's input as a JSON array of items; empty for a compaction and a command, `None` where it only opens."""
     audience: Audience
     settings: TurnSettings | None = None
     """Settings that override those of the conversation."""
@@ -187,6 +195,8 @@ class Turn:
     """JSON Schema that the agent's last message must fit, as JSON."""
     compacts: bool = False
     """Whether it summarizes the history instead of continuing it."""
+    user_command: UserCommand | None = None
+    """A command that the user runs in place of a turn of the model."""
     interrupted: bool = False
     """Whether it has been interrupted."""
     abandoned: bool = False

@@ -18,6 +18,7 @@ from greenroom.protocol.internal.worker import (
     Heartbeat,
     Interrupt,
     Opened,
+    RunUserCommand,
     SelectEvents,
     StartTurn,
     Steer,
@@ -87,6 +88,12 @@ class Turns:
         trace = turn.start(conversation.incarnation)
         if turn.compacts:
             self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id, trace=trace))
+        elif turn.user_command is not None:
+            script, timeout_ms = turn.user_command
+            command = RunUserCommand(
+                **address(conversation), turn_id=turn.id, script=script, timeout_ms=timeout_ms, trace=trace
+            )
+            self._assignments.send(conversation, command)
         elif turn.items is not None:
             start = StartTurn(
                 **address(conversation),

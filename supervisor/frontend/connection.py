@@ -241,4 +241,4 @@ class Connection:
         if self._watch is not None:
             self._watch.pressure_changed(pressed)
         if self._host is not None:
-            self._host.conversations.follow_reader(self._channel)
+            self._host.follow_reader(self._channel)

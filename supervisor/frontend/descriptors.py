@@ -35,3 +35,16 @@ def take_over_stdio() -> Descriptors:
     for end in ends:
         os.set_blocking(end, False)
     return ends
+
+
+def leave_stdio() -> None:
+    """Read nothing from standard input and write to standard error only, also where descriptors were closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)

@@ -57,6 +57,19 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open('/', _FLAGS)": "directories, through no link",
         "os.open(name, _FLAGS, dir_fd=directory)": "directories, through no link",
     },
+    "workers/files/operation.py": {
+        "os.open(request['path'], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)": "a program that runs in the sandbox",
+        "os.open(request['path'], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 438)": "the same",
+        "os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)": "the same",
+        "os.open(destination, flags, stat.S_IMODE(found.st_mode) & 511)": "the same",
+        "open(descriptor, 'rb', buffering=0)": "the same",
+        "open(descriptor, 'wb', buffering=0)": "the same",
+        "open(reading, 'rb', buffering=0)": "the same",
+        "open(writing, 'wb', buffering=0)": "the same",
+    },
+    "workers/tools/rule_file.py": {
+        "os.open(os.path.join(folder, FILE), flags, 384)": "appends to a file of the home, which no command can write",
+    },
     "workers/patch/snapshot.py": {
         "os.open(name, _READING, dir_fd=directory)": "through no link, and judged by the reader before it is read",
         "open(descriptor, 'rb', buffering=0)": "the same",

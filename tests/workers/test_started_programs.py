@@ -63,7 +63,7 @@ KNOWN = {
     "workers/conversation/notifier.py:Notifier._start": USER,
     "workers/exec/starter.py:GroupStarter.start": COMMAND,
     "workers/git.py:Git.__init__": CONFINED,
-    "workers/jobs/run_command.py:run": COMMAND,
+    "workers/jobs/client_sandbox.py:client_starter": COMMAND,
     "workers/mcp/stdio.py:_start": USER,
     "workers/sandbox/features.py:_try_namespaces": FORK,
     "workers/sandbox/program.py:PreforkedChild.fork": FORK,

@@ -12,6 +12,8 @@ class ApprovedCommands:
     def __init__(self) -> None:
         self._known: set[tuple[str, ...]] = set()
         self._confirmed: set[tuple[str, ...]] = set()
+        self.prefixes: tuple[tuple[str, ...], ...] = ()
+        """Beginnings of commands for which the user has made a rule."""
 
     def remember(self, argv: Sequence[str]) -> None:
         """Record an approval for the session."""
@@ -20,6 +22,10 @@ class ApprovedCommands:
     def knows(self, argv: Sequence[str]) -> bool:
         """Tell whether the user has approved this argv for the session."""
         return tuple(argv) in self._known
+
+    def allow(self, prefix: Sequence[str]) -> None:
+        """Record that the user has made a rule which allows commands that begin so."""
+        self.prefixes += (tuple(prefix),)
 
     def confirm(self, argv: Sequence[str]) -> None:
         """Record for the session that the user wants a command to run where it would have run without the question."""

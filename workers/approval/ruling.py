@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.config.rules import Match, Rules, strictest
+from greenroom.config.rules import SYSTEM_DIRECTORIES, Match, Rules, strictest
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.protocol.quoting import join
 from greenroom.workers.approval.decision import (
@@ -73,6 +73,29 @@ def apply_ruling(
             return Refuse(ruling.text(FORBIDDEN))
         case "prompt":
             return _prompted(ruling, decision, policy, confirmed)
+
+
+LONGEST_PROPOSAL: Final = 1000
+"""Characters of a command for which a rule is proposed."""
+
+
+def proposed_rule(rules: Rules, argv: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the beginning of commands that a rule could allow, so that this one would run without a question.
+
+    That is the one plain command of which the rules say nothing, with all its words; and only where its program is
+    named as such, or lies where programs of the system do. Else `None`.
+    """
+    if not argv or not rules.complete or ruling_on(rules, argv) is not None:
+        return None
+    unknown = [command for command in _plain_commands(argv) if rules.judge(command.argv) is None]
+    if len(unknown) != 1 or any(map(_has_pattern, _plain_commands(argv))):
+        return None
+    words = tuple(unknown[0].argv)
+    directory, _, name = words[0].rpartition("/")
+    is_plain = not directory and "/" not in words[0]
+    if not name or not (is_plain or directory in SYSTEM_DIRECTORIES) or len(" ".join(words)) > LONGEST_PROPOSAL:
+        return None
+    return words
 
 
 def _prompted(ruling: Ruling, decision: Decision, policy: ApprovalPolicy, confirmed: bool) -> Decision:

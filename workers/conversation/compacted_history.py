@@ -14,7 +14,7 @@ from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.history_entry import HistoryEntry
 from greenroom.workers.conversation.prompt import TURN_ABORTED, message
 
-_TEMPORARY: Final = (SUMMARY_PREFIX.strip(), TURN_ABORTED)
+_TEMPORARY: Final = (SUMMARY_PREFIX.strip(), TURN_ABORTED, "<user_shell_command>")
 """Messages of the role `user` that no compaction keeps."""
 
 

@@ -8,6 +8,7 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.session_recorder import SessionRecorder
@@ -33,6 +34,7 @@ class Conversation:
     """The beginning of its first message, where it was resumed."""
     turns: TurnRunner
     steering: SteeringQueue
+    injected: InjectedItems
     approvals: PendingApprovals
     tools: ConversationTools
     recorder: SessionRecorder

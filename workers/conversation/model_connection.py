@@ -5,6 +5,7 @@ from typing import Protocol
 from greenroom.config.defaults import QUIET_WINDOW
 from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.access import model_client
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import Model, ModelClient, SessionFactory
@@ -65,6 +66,11 @@ class ModelConnection:
     def begin_turn(self) -> None:
         """Let the next request decide which account the turn belongs to."""
         self._credentials.begin_turn()
+
+    @property
+    def account_limits(self) -> JsonObject | None:
+        """What the model's server has told last of the account's limits (`token_count`), if anything."""
+        return None if self._client is None else self._client.account_limits
 
     async def close(self) -> None:
         """Close the connection."""

@@ -36,6 +36,7 @@ from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.home import RemoteHome
+from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
@@ -177,6 +178,7 @@ class _Opening:
         requests = RequestBuilder(self._id, instructions, turn, mcp)
         model = ModelConnection(settings, self._operation, credentials, self._session_factory, shared.timings)
         closing.push_async_callback(model.close)
+        shared.tokens.account_limits = lambda: model.account_limits
         host.reviewer = ApprovalReviewer(model, requests, transcript, turn, shared.tokens)
 
         has_context = resumed is not None and resumed.restored.context is not None
@@ -188,7 +190,8 @@ class _Opening:
             model, requests, transcript, self._mailbox, show_raw_reasoning=settings.show_raw_agent_reasoning
         )
         compaction = _compaction(shared, model, requests, 0 if resumed is None else resumed.restored.window_number)
-        loop = TurnLoop(responses, transcript, tools, steering, compaction, shared.tokens)
+        injected = InjectedItems(transcript)
+        loop = TurnLoop(responses, transcript, tools, steering, compaction, shared.tokens, injected)
         report = TurnReport(turn, transcript, shared.recorder, shared.steps, self._notifier(settings, closing))
         turns = TurnRunner(turn, sources, user_input, tools, loop, report)
         closing.push_async_callback(tools.close)
@@ -202,6 +205,7 @@ class _Opening:
             title=None if resumed is None else resumed.restored.title,
             turns=turns,
             steering=steering,
+            injected=injected,
             approvals=approvals,
             tools=tools,
             recorder=shared.recorder,

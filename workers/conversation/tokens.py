@@ -5,6 +5,7 @@ from collections.abc import Callable
 from msgspec import structs
 
 from greenroom.protocol.events.turn import TokenCount, TokenInfo, TokenUsage
+from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.responses import Usage
 
 
@@ -17,6 +18,9 @@ class TokenCounter:
         self.total = total or Usage()
         self.on_usage: Callable[[Usage], None] | None = None
         """Called with each response that is counted."""
+        self.account_limits: Callable[[], JsonObject | None] = lambda: None
+        """Returns what the model's server has told last of the account's limits."""
+        self._told_limits: JsonObject | None = None
 
     @property
     def used(self) -> int:
@@ -34,7 +38,13 @@ class TokenCounter:
         """Return the event with an estimate of the tokens in the context. Nothing is counted."""
         return self._event(Usage(total_tokens=tokens))
 
+    def news(self) -> TokenCount | None:
+        """Return an event with the account's limits, if they are other than told last; nothing is counted."""
+        limits = self.account_limits()
+        return None if limits in (None, self._told_limits) else self._event(Usage())
+
     def _event(self, last: Usage) -> TokenCount:
+        limits = self._told_limits = self.account_limits()
         return TokenCount(
             input_tokens=last.input_tokens,
             cached_input_tokens=last.cached_input_tokens,
@@ -43,7 +53,7 @@ class TokenCounter:
             reasoning_output_tokens=last.reasoning_output_tokens,
             total_tokens=last.total_tokens,
             info=TokenInfo(token_usage(self.total), token_usage(last), self._context_window),
-            rate_limits=None,
+            rate_limits=limits,
         )
 
 

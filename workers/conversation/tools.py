@@ -18,6 +18,7 @@ from greenroom.workers.timings import TurnTimings
 from greenroom.workers.tools.types import ToolResult
 
 if TYPE_CHECKING:
+    from greenroom.workers.mcp.inventory import ServerInventory
     from greenroom.workers.mcp.toolset import McpToolset
     from greenroom.workers.tools.toolbox import Toolbox
 
@@ -66,6 +67,11 @@ class ConversationTools:
         return OwnZygote(pid=zygote.pid, restarts=zygote.restarts)
 
     @property
+    def inventory(self) -> "ServerInventory | None":
+        """What clients ask of the MCP servers themselves; `None` where the settings have none."""
+        return None if self._mcp is None else self._mcp.inventory
+
+    @property
     def background_commands(self) -> int:
         """Number of commands that run on between calls."""
         return 0 if self._toolbox is None else self._toolbox.open_commands.statistics().running
@@ -95,6 +101,10 @@ class ConversationTools:
                 measured.origin = "mcp"
                 return await self._mcp.call(self._turn.id, call, self._host.emit, measured)
             return await self._present_toolbox().call(self._turn.id, call, measured)
+
+    async def run_for_user(self, script: str, timeout_ms: int | None) -> str:
+        """Run a command of the user, and return what the model is told of it."""
+        return await self._present_toolbox().run_for_user(self._turn.id, script, timeout_ms)
 
     async def emit_diff(self) -> None:
         """Tell clients the net diff of the turn's patches, if there were any."""

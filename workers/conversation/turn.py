@@ -34,6 +34,13 @@ class SteeringInput(Protocol):
         ...
 
 
+class Injected(Protocol):
+    """Items that a client puts into the history (`greenroom.workers.conversation.injected_items.InjectedItems`)."""
+
+    def apply(self) -> None:
+        """Append the items that wait."""
+
+
 class TurnLoop:
     """Runs the turns of one conversation, each from the user's message in the history to the model's last answer."""
 
@@ -45,6 +52,7 @@ class TurnLoop:
         steering: SteeringInput,
         compaction: Compaction,
         tokens: TokenCounter,
+        injected: Injected,
     ) -> None:
         self._responses = responses
         self._transcript = transcript
@@ -53,6 +61,7 @@ class TurnLoop:
         self._steering = steering
         self._compaction = compaction
         self._tokens = tokens
+        self._injected = injected
         self._activity = TurnActivity()
         self._open_calls = OpenCalls()
         self._uncounted: Usage | None = None
@@ -75,10 +84,12 @@ class TurnLoop:
             await self._answer_calls(response.calls)
             self._count()
             await self._tools.emit_diff()
+            last = self._history.last_agent_message(since=start)
+            self._injected.apply()
             if await self._steering.take():
                 continue
             if response.ends_turn:
-                return self._history.last_agent_message(since=start)
+                return last
 
     async def compact(self, activity: TurnActivity) -> None:
         """Run a turn that only compacts the history. Raises `ModelError` or `StartError`."""
@@ -107,7 +118,14 @@ class TurnLoop:
             except ModelError as error:
                 repaired = self._drop_sealed_reasoning(error) or self._adapt_members(error)
                 if not (repaired or await self._compaction.rescue(error)):
+                    self._tell_limits()
                     raise
+
+    def _tell_limits(self) -> None:
+        """Tell clients of the account's limits, as the answer that has failed the turn has them."""
+        news = self._tokens.news()
+        if news is not None:
+            self._transcript.emit_now(news, keep=True)
 
     def _drop_sealed_reasoning(self, error: ModelError) -> bool:
         """Remove reasoning that was encrypted for another account, once the server says that it cannot read it.

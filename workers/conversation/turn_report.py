@@ -55,8 +55,8 @@ class TurnReport:
             self._notifier.turn_ended(self._turn.id, self._turn.settings.cwd, inputs, last)
         return self._with_save_fault(TurnOutcome("completed", last_message=event.encode(last or "")))
 
-    def compacted(self) -> TurnOutcome:
-        """Report that the history is compacted."""
+    def ended(self) -> TurnOutcome:
+        """Report the end of a turn without input and answer: a compaction, or a command of the user."""
         self._end(None)
         return self._with_save_fault(TurnOutcome("completed"))
 

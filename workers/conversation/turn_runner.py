@@ -16,6 +16,7 @@ from greenroom.workers.conversation.turn_settings import ConversationSettings
 from greenroom.workers.conversation.user_input import UserInput
 from greenroom.workers.model.outcome import error_info
 
+COMMAND: Final = "running a command of the user"
 ABORTED: Final = "aborted by user"
 """The output of a call that was stopped with its turn, as the model reads it."""
 
@@ -76,7 +77,21 @@ class TurnRunner:
         except (ModelError, StartError) as error:
             return self._failed(error)
         self._tools.end_turn()
-        return self._report.compacted()
+        return self._report.ended()
+
+    async def run_command(self, turn_id: TurnId, script: str, timeout_ms: int | None) -> TurnOutcome:
+        """Run a turn that is a command of the user; the model reads of it with its next request.
+
+        Cancel it to stop the turn, and call `abort` then.
+        """
+        self._apply(None)
+        self._report.begin(turn_id, compacts=False)
+        await self._tools.begin_turn()
+        self._turn.activity.doing = COMMAND
+        told = await self._tools.run_for_user(script, timeout_ms)
+        self._input.tell(told)
+        self._tools.end_turn()
+        return self._report.ended()
 
     def abort(self) -> TurnOutcome:
         """Close the turn, which was cancelled."""

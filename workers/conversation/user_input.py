@@ -93,6 +93,12 @@ class UserInput:
         if self._message_history is not None:
             await self._message_history.add(message.text)
 
+    def tell(self, text: str) -> None:
+        """Append what the model is to know of something that the user has done."""
+        item = prompt.message("user", text)
+        if item is not None:
+            self._transcript.add(item)
+
     def _check_length(self, message: UserMessage, inputs: Sequence[HistoryEntry]) -> None:
         history = self._transcript.history
         running = {id(entry) for entry in history.inputs}

@@ -6,6 +6,8 @@ from typing import Final
 
 CAPTURE_SIZE: Final = 64 * 1024
 """Bytes kept of each output by default."""
+TERMINAL_SIZE: Final = (24, 80)
+"""Rows and columns of a terminal by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +25,8 @@ class CommandSpec:
     capture_size: int = CAPTURE_SIZE
     """Bytes kept of each of the three outputs."""
     terminal: bool = False
-    """Whether its input and output are a terminal, which then controls it; else its input is empty."""
+    """Whether its input and output are a terminal, which then controls it."""
+    terminal_size: tuple[int, int] = TERMINAL_SIZE
+    """Rows and columns of the terminal at first."""
+    reads_input: bool = False
+    """Whether its input is a pipe, where it has no terminal; else its input is empty."""

@@ -21,8 +21,8 @@ DRAIN_SECONDS: Final = 0.1
 """How long the pipes may stay open after the command has ended, or was killed."""
 DEATH_SECONDS: Final = 1.0
 """How long a killed command may take to die before the call no longer waits for it."""
-TERMINAL_SIZE: Final = (24, 80)
-"""Rows and columns of the terminal."""
+END_OF_INPUT: Final = b"\x04"
+"""What ends the input of a command at a terminal (termios(3), `VEOF`)."""
 _PIPE_CAPACITY: Final = 64 * 1024
 
 
@@ -42,19 +42,24 @@ class CommandRun:
         self._pipes: Pipes
         self._relayable = False
         self._keyboard: int | None = None
-        """A second descriptor of the terminal's master, for writing: reading closes its own at the command's end."""
+        """Writes to the command's input: a pipe, or a second descriptor of the terminal's master, as reading closes its
+        own at the command's end."""
         self._writable = asyncio.Event()
 
     async def start(self, starter: Starter) -> None:
         """Start it. Raises `OSError` or `ValueError` where that cannot be done. Its time runs from here."""
         begun_at = self._loop.time()
         with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:
-            names, (out_end, err_end) = _streams(self._command.terminal, parent_ends, child_ends)
+            names, (out_end, err_end) = _streams(self._command, parent_ends, child_ends)
+            in_end = None
             if self._command.terminal:
                 self._keyboard = os.dup(next(iter(names)))
-                os.set_blocking(self._keyboard, False)
                 parent_ends.callback(os.close, self._keyboard)
-            self._running = await starter.start(self._command, out_end, err_end, self._ended)
+            elif self._command.reads_input:
+                self._keyboard, in_end = _owned(os.pipe()[::-1], parent_ends, child_ends)
+            if self._keyboard is not None:
+                os.set_blocking(self._keyboard, False)
+            self._running = await starter.start(self._command, out_end, err_end, self._ended, in_end)
             parent_ends.pop_all()
         self._pipes = Pipes(names)
         self._relayable = True
@@ -82,19 +87,38 @@ class CommandRun:
                 await self._pipes.wait()
 
     async def type(self, data: bytes) -> None:
-        """Write to the command's terminal, waiting while it is full. Input for an ended command is dropped."""
+        """Write to the command's input, waiting while it is full. What the command no longer reads is dropped."""
         while data and self._keyboard is not None:
             try:
                 data = data[os.write(self._keyboard, data) :]
             except BlockingIOError:
                 await self._until_writable(self._keyboard)
-            except OSError:  # the command has ended and nothing holds the terminal
+            except OSError:  # nothing holds the other end
                 return
+
+    async def end_input(self) -> None:
+        """Let the command read the end of its input, behind what has been typed."""
+        if self._command.terminal:
+            await self.type(END_OF_INPUT)
+        else:
+            self._close_keyboard()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of its terminal, of which the kernel tells the command (`SIGWINCH`)."""
+        if self._command.terminal and self._keyboard is not None:
+            termios.tcsetwinsize(self._keyboard, (rows, columns))
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the command's process group. Harmless when the command has ended."""
         if not self.over.is_set():
             self._running.send(number)
+
+    def kill(self) -> None:
+        """Kill it with all its descendants, without waiting; harmless when it has ended."""
+        if not self.over.is_set():
+            self._running.kill()
+            self._stop_soon()
+            self._after(DEATH_SECONDS, self.over.set)
 
     async def close(self) -> None:
         """Clean up: kill the group where the command still runs, and close the pipes."""
@@ -110,6 +134,9 @@ class CommandRun:
         for timer in self._timers:
             timer.cancel()
         self._pipes.close()
+        self._close_keyboard()
+
+    def _close_keyboard(self) -> None:
         if self._keyboard is not None:
             self._loop.remove_writer(self._keyboard)
             os.close(self._keyboard)
@@ -129,9 +156,7 @@ class CommandRun:
     def _expire(self) -> None:
         if not self.over.is_set():
             self.timed_out = True
-            self._running.kill()
-            self._stop_soon()
-            self._after(DEATH_SECONDS, self.over.set)
+            self.kill()
 
     def _ended(self, ending: ChildExit) -> None:
         self.returncode = ending.returncode
@@ -158,12 +183,12 @@ def explain_failure(command: CommandSpec, error: OSError | ValueError) -> str:
 
 
 def _streams(
-    terminal: bool, parent_ends: contextlib.ExitStack, child_ends: contextlib.ExitStack
+    command: CommandSpec, parent_ends: contextlib.ExitStack, child_ends: contextlib.ExitStack
 ) -> tuple[dict[int, StreamName], tuple[int, int]]:
     """Open the reading ends, and the ends that become the command's output and error streams."""
-    if terminal:
+    if command.terminal:
         screen, end = _owned(os.openpty(), parent_ends, child_ends)
-        termios.tcsetwinsize(end, TERMINAL_SIZE)
+        termios.tcsetwinsize(end, command.terminal_size)
         return {screen: "stdout"}, (end, end)
     (out, out_end), (err, err_end) = (_owned(os.pipe(), parent_ends, child_ends) for _ in range(2))
     return {out: "stdout", err: "stderr"}, (out_end, err_end)

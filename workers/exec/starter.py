@@ -25,10 +25,12 @@ class Running(Protocol):
 class Starter(Protocol):
     """A starter of commands."""
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         """Start a command whose output goes to two descriptors of the caller, and call `on_end` once when it has ended.
 
-        Where the command wants a terminal, `stdout` is that.
+        Where the command wants a terminal, `stdout` is that. Its input comes from `stdin`, and is empty without it.
 
         Raises `OSError` or `ValueError` where it cannot be started; `filename` is then the directory or the program.
         """
@@ -44,7 +46,9 @@ class GroupStarter:
     def __init__(self, groups: ProcessGroups) -> None:
         self._groups = groups
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         if not command.argv:
             raise ValueError("command args are empty")
         assert not command.terminal, "a plain child has no terminal"
@@ -52,7 +56,7 @@ class GroupStarter:
             command.argv,
             cwd=command.cwd,
             env=command.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,

@@ -8,8 +8,9 @@ from typing import TypeAlias, cast
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import JobDone, JobName, RunJob
-from greenroom.workers.job_context import Setting
+from greenroom.protocol.internal.worker import JobDone, JobName, JobReport, RunJob
+from greenroom.workers.job_context import JobChannel, Setting
+from greenroom.workers.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +26,20 @@ def module_of(name: JobName) -> str:
 class JobRun:
     """Must be made on the running loop."""
 
-    def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec) -> None:
+    def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec, mailbox: Mailbox) -> None:
         self._name: JobName = operation.name
         self._params = params
-        self._setting = Setting(spec.codex_home, spec.runtime_directory)
+        channel = JobChannel(lambda report: mailbox.notify(JobReport(), report), mailbox.drain)
+        self._setting = Setting(spec.codex_home, spec.runtime_directory, channel=channel)
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:
         """Begin; `on_done` is called once, unless the job is closed before."""
         self._work = asyncio.get_running_loop().create_task(self._run(on_done), name=self._name)
+
+    def tell(self, what: bytes) -> None:
+        """Pass something on to it."""
+        self._setting.channel.told.put_nowait(what)
 
     def stop(self) -> None:
         """Let it end with what it has so far."""

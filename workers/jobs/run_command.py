@@ -1,15 +1,9 @@
 """Runs a client's command outside all conversations, in the sandbox."""
 
-import os
-from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from greenroom.config.home import home_name
-from greenroom.config.paths import require_directory
-from greenroom.config.sandbox import SandboxPolicy
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.conversation_api import ExecCommand
 from greenroom.workers.approval.decision import Ending, looks_denied
 from greenroom.workers.exec.capture import Captured, OutputBudget
@@ -17,12 +11,8 @@ from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.environment import command_environment
 from greenroom.workers.exec.process import Finished, signal_name
 from greenroom.workers.exec.process import run as run_to_end
-from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.exec.starter import GroupStarter, Starter
 from greenroom.workers.job_context import JobError, Setting
-from greenroom.workers.sandbox.launcher import Launcher
-from greenroom.workers.sandbox.policy import Surroundings, confine
-from greenroom.workers.sandbox.starter import LaunchedStarter
+from greenroom.workers.jobs.client_sandbox import client_confinement, client_settings, client_starter
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 OUTPUT_SIZE: Final = 1024 * 1024
@@ -32,7 +22,7 @@ OUTPUT_SIZE: Final = 1024 * 1024
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `execOneOffCommand`. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
     request = msgspec.json.decode(params, type=ExecCommand)
-    settings = _settings(request, setting)
+    settings = client_settings(setting, request.config_overrides, request.cwd, request.sandbox_policy)
     environment = command_environment(settings)
     command = CommandSpec(
         request.command,
@@ -41,39 +31,10 @@ async def run(params: bytes, setting: Setting) -> bytes:
         timeout=(DEFAULT_TIMEOUT_MS if request.timeout_ms is None else request.timeout_ms) / 1000,
         capture_size=OUTPUT_SIZE,
     )
-    surroundings = Surroundings(
-        settings.cwd,
-        setting.home,
-        setting.runtime_directory,
-        environment.get("TMPDIR", ""),
-        home_name(os.environ),
-        settings.unix_sockets,
-    )
-    confinement = confine(settings.sandbox_policy, surroundings)
-    if confinement is None:
-        return _result(await _run(command, GroupStarter(ProcessGroups())), confined=False)
-    launcher = Launcher.attach()
-    try:
-        finished = await _run(command, LaunchedStarter(lambda: launcher, confinement.resolved()))
-    finally:
-        launcher.kill_all()
-        await launcher.close()
-    return _result(finished, confined=True)
-
-
-def _settings(request: ExecCommand, setting: Setting) -> Settings:
-    settings = resolve(
-        setting.home, request.config_overrides, ConversationOverrides(cwd=request.cwd), os.getcwd(), os.environ
-    )
-    require_directory(settings.cwd, "cwd")
-    if request.sandbox_policy is None:
-        return settings
-    policy: SandboxPolicy = msgspec.convert(request.sandbox_policy, SandboxPolicy)
-    return replace(settings, sandbox_policy=policy)
-
-
-async def _run(command: CommandSpec, starter: Starter) -> Finished:
-    return await run_to_end(command, lambda _, __: None, starter)
+    confinement = client_confinement(settings, setting, environment.get("TMPDIR", ""))
+    async with client_starter(confinement) as starter:
+        finished = await run_to_end(command, lambda _, __: None, starter)
+    return _result(finished, confined=confinement is not None)
 
 
 def _result(finished: Finished, *, confined: bool) -> bytes:

@@ -114,6 +114,16 @@ class McpServers:
         return self._states
 
     @property
+    def hosts(self) -> Mapping[str, ServerHost]:
+        """Those that are there, or are starting."""
+        return self._assignments
+
+    async def settled(self, name: str | None = None) -> None:
+        """Start the servers, if that is still to do, and wait until one, or each, is ready or has failed."""
+        startup = self._start() if self._startup is None else self._startup
+        await startup.settled(name)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether a request waits for servers to start."""
         return self._startup is not None and self._startup.is_waiting

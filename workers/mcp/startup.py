@@ -46,6 +46,12 @@ class Startup:
         """Record that a server is ready or has failed."""
         self._settled[name].set()
 
+    async def settled(self, name: str | None = None) -> None:
+        """Wait until a server, or each, is ready or has failed. One that is not started is not waited for."""
+        for one, settled in self._settled.items():
+            if name in (None, one):
+                await settled.wait()
+
     async def wait(self, check: Callable[[], None]) -> None:
         """Wait for the servers that a request needs. `check` is called once the required servers have settled."""
         if not self._waited_for():

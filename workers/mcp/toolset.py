@@ -10,6 +10,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
+from greenroom.workers.mcp.inventory import ServerInventory
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext
 from greenroom.workers.model.bearer import ProviderCredentials
@@ -60,6 +61,8 @@ class McpToolset:
             approval=ToolApproval(settings.approval_policy, settings.sandbox_policy.type, questions),
         )
         self._servers = McpServers(settings.mcp_servers, setting, settings.faulty_mcp_servers)
+        self.inventory = ServerInventory(settings.mcp_servers, settings.faulty_mcp_servers, self._servers)
+        """What clients ask of the servers themselves."""
 
     @property
     def is_waiting(self) -> bool:

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.items import JsonObject
 from greenroom.protocol.timings import AttemptOutcome, TokenUse
 from greenroom.runtime.http import aiohttp, tls_context
+from greenroom.workers.model.account_limits import account_limits
 from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
 from greenroom.workers.model.body_reader import BodyReader
 from greenroom.workers.model.codec import Decoder
@@ -130,6 +132,8 @@ class ModelClient:
         self._proxies: dict[str, Proxy | None] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self._kept = False
+        self.account_limits: JsonObject | None = None
+        """What a response has told last of the account's limits (`greenroom.workers.model.account_limits`)."""
         self.delta_window = endpoint.delta_window
         """How long deltas are gathered, in seconds (`greenroom.workers.model.body_reader.EventRate`)."""
 
@@ -218,6 +222,7 @@ class ModelClient:
         timer.sent()
         response = await self._response(body, bearer, timer.headers)
         self._credentials.answered(bearer, response.headers.get("date"))
+        self.account_limits = account_limits(response.headers) or self.account_limits
         completed = False
         try:
             if not 200 <= response.status < 300:

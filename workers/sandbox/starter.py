@@ -20,10 +20,12 @@ class FreeStarter:
         self._plain = GroupStarter(groups)
         self._launched = LaunchedStarter(launcher, None)
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         """Start a command as all starters do."""
         starter = self._launched if command.terminal else self._plain
-        return await starter.start(command, stdout, stderr, on_end)
+        return await starter.start(command, stdout, stderr, on_end, stdin)
 
 
 class LaunchedStarter:
@@ -35,7 +37,9 @@ class LaunchedStarter:
         self.limits: tuple[str, ...] = ()
         """Protections that the confinement does not provide on this system, or only at a cost, by the last command."""
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         """Start a command. Raises `SandboxUnavailableError` where this system cannot confine it, else as all do."""
         confinement = None if self._confinement is None else self._confinement.present()
         child = await self._launcher().spawn(
@@ -44,7 +48,7 @@ class LaunchedStarter:
             command.environment,
             stdout=stdout,
             stderr=stderr,
-            stdin=stdout if command.terminal else None,
+            stdin=stdout if command.terminal else stdin,
             terminal=command.terminal,
             confinement=confinement,
             limit=command.timeout,
@@ -71,10 +75,12 @@ class ReadOnlyStarter:
     def __init__(self, launcher: Callable[[], Launcher], confinement: Confinement) -> None:
         self._launched = LaunchedStarter(launcher, confinement)
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         """Start a command. Raises as `LaunchedStarter`."""
         environment = {**command.environment, **GIT_IN_FOREIGN_PLACES}
-        return await self._launched.start(replace(command, environment=environment), stdout, stderr, on_end)
+        return await self._launched.start(replace(command, environment=environment), stdout, stderr, on_end, stdin)
 
 
 class _Launched:

@@ -1,7 +1,7 @@
 """Decides whether a command or a patch may run: the rules, the user's answer, and remembered approvals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -12,7 +12,7 @@ from greenroom.protocol.approval import Decision as Answer
 from greenroom.protocol.events.command import ExecApprovalRequest
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.patch import ApplyPatchApprovalRequest
-from greenroom.protocol.events.turn import BackgroundEvent
+from greenroom.protocol.events.turn import BackgroundEvent, WarningEvent
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.protocol.quoting import join
 from greenroom.workers.approval.decision import (
@@ -31,7 +31,7 @@ from greenroom.workers.approval.decision import (
     sandbox_failure,
 )
 from greenroom.workers.approval.memory import ApprovedCommands
-from greenroom.workers.approval.ruling import apply_ruling, ruling_on
+from greenroom.workers.approval.ruling import apply_ruling, proposed_rule, ruling_on
 from greenroom.workers.approval.safe_commands import classify
 from greenroom.workers.clock import now_ms
 from greenroom.workers.exec.capture import OutputBudget
@@ -65,10 +65,12 @@ class ApprovalGate:
         approved: ApprovedCommands | None = None,
         can_confine: Callable[[], bool] = lambda: True,
         rules: Rules = NO_RULES,
+        keep_rule: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         """`approved` are the user's approvals so far; none if it is `None`. `rules` are the user's about commands.
 
-        `can_confine` tells whether this system can confine commands; called only if the answer matters.
+        `can_confine` tells whether this system can confine commands; called only if the answer matters. `keep_rule`
+        saves a rule that allows commands with a certain beginning; it raises `OSError`.
         """
         self._policy: ApprovalPolicy = policy
         self._mode: SandboxMode = mode
@@ -77,9 +79,15 @@ class ApprovalGate:
         self._emit = emit
         self._approved = ApprovedCommands() if approved is None else approved
         self._can_confine = can_confine
-        self._rules = rules
+        self._given_rules = rules
+        self._keep_rule = keep_rule
         self._retries: dict[tuple[str, ...], bool] = {}
         """The user's answers in this turn to retries without the sandbox, by turn, directory and argv."""
+
+    @property
+    def _rules(self) -> Rules:
+        """The rules of the settings, and those that the user has made since."""
+        return self._given_rules.allowing(self._approved.prefixes)
 
     async def admit_command(self, facts: CommandFacts, *, escalated: bool, justification: str | None) -> ExecutionMode:
         """Return how a command is to run. Raises `ToolFailure` if it must not."""
@@ -99,7 +107,7 @@ class ApprovalGate:
             self._policy,
             confirmed=self._approved.confirmed(argv),
         )
-        return await self._settle(decision, lambda ask: self._ask_command(facts, ask))
+        return await self._settle(decision, lambda ask: self._ask_command(facts, ask, may_rule=True))
 
     async def admit_retry(self, facts: CommandFacts, finished: Finished, told: str) -> bool:
         """Tell whether a command that has ended in the sandbox is to run again without it. `told` is how it ended.
@@ -117,7 +125,7 @@ class ApprovalGate:
         if (said := self._retries.get(same)) is not None:
             return said
         await self._emit_and_wait(BackgroundEvent(f"Execution failed: {told}"))
-        said = (await self._ask_command(facts, ask, told)).verdict.startswith("approved")
+        said = (await self._ask_command(facts, ask, told, may_rule=True)).verdict.startswith("approved")
         self._retries = {key: value for key, value in self._retries.items() if key[0] == same[0]} | {same: said}
         return said
 
@@ -159,7 +167,13 @@ class ApprovalGate:
                     return _MODES[type(decision.approved)]
                 raise ToolFailure(decision.denied if answer.reason is None else f"{decision.denied}: {answer.reason}")
 
-    async def _ask_command(self, facts: CommandFacts, ask: AskFirst, sandbox_failure: str | None = None) -> Answer:
+    async def _ask_command(
+        self, facts: CommandFacts, ask: AskFirst, sandbox_failure: str | None = None, *, may_rule: bool = False
+    ) -> Answer:
+        """Ask the user. `may_rule`: the answer may be a rule, where the command would leave the sandbox anyway."""
+        is_free = isinstance(ask.approved, Run)
+        may_rule = may_rule and is_free and classify(facts.command) != "dangerous"
+        proposed = proposed_rule(self._rules, facts.command) if may_rule else None
         command, parts = list(facts.command), summarize(facts.command)
         event = ExecApprovalRequest(
             turn_id=facts.turn_id,
@@ -180,15 +194,30 @@ class ApprovalGate:
             parts=parts,
             reason=ask.reason,
             sandbox_failure=sandbox_failure,
-            confined=not isinstance(ask.approved, Run),
+            confined=not is_free,
+            proposed_rule=None if proposed is None else list(proposed),
         )
         answer = await self._put(event, question)
         if answer.verdict == "approved_for_session":
-            if isinstance(ask.approved, Run):
+            if is_free:
                 self._approved.remember(facts.command)
             else:
                 self._approved.confirm(facts.command)
+        elif answer.verdict == "approved" and answer.rule:
+            await self._add_rule(answer.rule, proposed or ())
         return answer
+
+    async def _add_rule(self, rule: Sequence[str], proposed: Sequence[str]) -> None:
+        """Allow commands with a certain beginning from now on, as the user wants: that proposed, or a part of it."""
+        if tuple(proposed[: len(rule)]) != tuple(rule):
+            await self._emit_and_wait(WarningEvent("The rule was not made: it is not how the command begins."))
+            return
+        self._approved.allow(rule)
+        try:
+            self._keep_rule(rule)
+        except OSError as error:
+            text = f"The rule holds for this conversation only: it cannot be saved ({error.strerror or error})."
+            await self._emit_and_wait(WarningEvent(text))
 
     async def _ask_patch(self, call_id: str, turn_id: str, plan: PatchPlan, ask: AskFirst) -> Answer:
         changes = dict(plan.changes)

@@ -29,6 +29,7 @@ from greenroom.workers.tools.apply_patch import emit_diff
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import Shell, ToolContext
+from greenroom.workers.tools.rule_file import keep_rule
 from greenroom.workers.tools.types import ToolHost
 
 
@@ -84,6 +85,7 @@ class Toolbox:
             self._approved,
             lambda: not probe().missing(),
             workplace.rules,
+            lambda rule: keep_rule(surroundings.codex_home, rule),
         )
         self._read_only = ReadOnlyStarter(self._present_launcher, read_only(surroundings).resolved())
         self._cwd = surroundings.cwd
@@ -130,6 +132,12 @@ class Toolbox:
         if context.diff.follows:
             await emit_diff(context, only_news=True)  # a command may have changed, or undone, what a patch did
         return output.output
+
+    async def run_for_user(self, turn_id: TurnId, script: str, timeout_ms: int | None) -> str:
+        """Run a command of the user, and return what the model is told of it."""
+        from greenroom.workers.tools.user_command import run_user_command
+
+        return await run_user_command(f"user_{turn_id}", script, timeout_ms, self._context_of(turn_id))
 
     async def emit_diff(self, turn_id: TurnId) -> None:
         """Tell what the patches of a turn have come to, if there were any."""

@@ -46,6 +46,7 @@ def client_request(question: AnyQuestion, thread_id: ConversationId, turn_id: Tu
                 command=question.shell_text,
                 cwd=question.cwd,
                 command_actions=actions_of(msgspec.to_builtins(question.parts), question.shell_text),
+                proposed_execpolicy_amendment=question.proposed_rule,
             )
         case PatchQuestion():
             return wire.FileChangeApproval(
@@ -96,6 +97,14 @@ def decision_of(question: wire.AnyQuestion, answer: bytes | None) -> Decision:
     return NO_ANSWER if verdict is None else Decision(verdict=verdict)
 
 
+class _Amendment(msgspec.Struct, frozen=True):
+    execpolicy_amendment: tuple[str, ...]
+
+
 def _of_amendment(decision: Mapping[str, object]) -> Decision:
-    """Return what a decision with a rule for the future means for now: no rule has been proposed, so none is kept."""
-    return Decision(verdict="approved") if "acceptWithExecpolicyAmendment" in decision else NO_ANSWER
+    """Return the decision with a rule for the future; there is one kind of them."""
+    try:
+        given = msgspec.convert(decision.get("acceptWithExecpolicyAmendment"), _Amendment)
+    except msgspec.ValidationError:
+        return NO_ANSWER
+    return Decision(verdict="approved", rule=given.execpolicy_amendment)

@@ -1,6 +1,6 @@
 """A review on request: what the agent is asked for, in our own words. Free of I/O."""
 
-from greenroom.protocol.app_server.commands import ReviewTarget
+from greenroom.protocol.app_server.reviews import ReviewTarget
 from greenroom.protocol.jsonrpc import INVALID_REQUEST
 from greenroom.supervisor.frontend.request_params import RefusedError
 

@@ -10,8 +10,13 @@ from typing import Final
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.worktrees import WorktreeRelease
+from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.commands.command_methods import CommandMethods
 from greenroom.supervisor.frontend.app_server.file_search import described
+from greenroom.supervisor.frontend.app_server.files.file_methods import FileMethods
+from greenroom.supervisor.frontend.app_server.files.watch_methods import WatchMethods
+from greenroom.supervisor.frontend.app_server.mcp_servers.server_methods import McpServerMethods
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.settings_methods import SettingsMethods
@@ -32,39 +37,45 @@ class AppServerServices:
     """The services of one client. `stop` and then `close` them."""
 
     def __init__(self, channel: AppServerChannel, host: ConversationHost) -> None:
-        conversations = host.conversations
+        options, conversations = host.options, host.conversations
+        home, overrides = options.codex_home, options.config_overrides
         self._host = host
         self._live = RequestQueue(channel, WAITING, waits_for_reader=False)
+        self._long = RequestQueue(channel, WAITING, waits_for_reader=False)
+        """The requests that may take as long as a command or a tool: they hold up no others."""
         self._jobs = RequestQueue(channel, WAITING)
-        self._questions = Questions(channel, host.options.limits.approval_timeout)
-        sessions = ThreadSessions(conversations, channel)
-        saved = SavedThreads(host.options.codex_home)
-        stored = StoredMethods(
-            conversations, sessions, saved, channel, WorktreeRelease(host.options.codex_home, host.jobs)
+        self._questions = Questions(channel, options.limits.approval_timeout)
+        self._accounts = AccountMethods(
+            channel, self._live, host.tree.broker, options.preferred_auth, partial(requires_openai_auth, host)
         )
-        threads = ThreadMethods(conversations, sessions, saved, stored, self._questions, channel)
-        methods = {
-            **threads.methods,
+        host.tree.broadcasts.subscribe(self._accounts.receive)
+        limits = host.shared(AccountLimits, lambda: AccountLimits(host.tree.broadcasts))
+        sessions = ThreadSessions(conversations, channel, limits)
+        saved = SavedThreads(home)
+        stored = StoredMethods(conversations, sessions, saved, channel, WorktreeRelease(home, host.jobs))
+        commands = CommandMethods(channel, host.open_jobs, overrides)
+        self._watches = WatchMethods(channel)
+        utilities = UtilityMethods(host.jobs, host.tree.broker, overrides, channel)
+        live = {
+            **ThreadMethods(conversations, sessions, saved, stored, self._questions, channel).methods,
             **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
+            **commands.methods,
+            "account/rateLimits/read": limits.read,
         }
-        settings = SettingsMethods(host.options.codex_home, host.options.config_overrides, host.jobs, channel)
-        utilities = UtilityMethods(host.jobs, host.tree.broker, host.options.config_overrides, channel)
-        self._accounts = AccountMethods(
-            channel, self._live, host.tree.broker, host.options.preferred_auth, partial(requires_openai_auth, host)
-        )
+        jobs = {
+            **SettingsMethods(home, overrides, host.jobs, channel).methods,
+            **FileMethods(host.jobs, sessions, overrides).methods,
+            **self._watches.methods,
+            "model/list": utilities.methods["model/list"],
+            "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"]),
+        }
         self.handlers: Mapping[str, Callable[[Request], None]] = {
-            **self._live.handlers(methods),
-            **self._jobs.handlers(
-                {
-                    **settings.methods,
-                    "model/list": utilities.methods["model/list"],
-                    "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"]),
-                }
-            ),
+            **self._live.handlers(live),
+            **self._long.handlers({**commands.long, **McpServerMethods(conversations, sessions).methods}),
+            **self._jobs.handlers(jobs),
             **{name: self._accounts.handlers[name] for name in ACCOUNT},
         }
-        host.tree.broadcasts.subscribe(self._accounts.receive)
 
     def answer(self, response: Response) -> bool:
         """Handle the client's answer to a question; return whether the question exists."""
@@ -73,8 +84,9 @@ class AppServerServices:
     async def stop(self, reason: str) -> None:
         """Answer what is being worked on outside conversations."""
         self._host.tree.broadcasts.unsubscribe(self._accounts.receive)
-        for requests in (self._live, self._jobs):
+        for requests in (self._long, self._live, self._jobs):
             await requests.close(reason)
+        self._watches.close()
 
     async def close(self) -> None:
         """Settle the rest. All turns must have ended."""

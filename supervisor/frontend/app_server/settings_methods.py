@@ -3,34 +3,21 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from greenroom.protocol.app_server import settings as wire
-from greenroom.protocol.app_server.commands import CommandExecParams
 from greenroom.protocol.app_server.skills import SkillsListResponse
-from greenroom.protocol.conversation_api import ExecCommand
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES
 from greenroom.supervisor.frontend.app_server.skills import list_skills
-from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer, Method
 
 T = TypeVar("T")
-
-UNSUPPORTED: Final = (
-    *("env", "process_id", "tty", "stream_stdin", "stream_stdout_stderr", "size"),
-    *("disable_timeout", "disable_output_cap", "output_bytes_cap"),
-)
-"""Params of `command/exec` that are refused."""
-PROFILES: Final = (
-    wire.PermissionProfile(id=":read-only", allowed=True, description="Commands may write nothing."),
-    wire.PermissionProfile(id=":workspace", allowed=True, description="Commands may write in the workspace."),
-    wire.PermissionProfile(id=":danger-full-access", allowed=True, description="Commands are not confined."),
-)
 
 
 class SettingsMethods:
@@ -49,7 +36,7 @@ class SettingsMethods:
             "permissionProfile/list": self._profiles,
             "modelProvider/list": self._providers,
             "skills/list": self._skills,
-            "command/exec": self._exec,
+            "hooks/list": self._hooks,
         }
 
     async def _read(self, request: Request) -> Answer:
@@ -96,25 +83,12 @@ class SettingsMethods:
         data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd) for cwd in cwds])
         return Answer(encode(SkillsListResponse(data=data)))
 
-    async def _exec(self, request: Request) -> Answer:
-        params = decode(request, CommandExecParams)
-        if not params.command:
-            raise RefusedError(INVALID_REQUEST, "command must not be empty")
-        for name in UNSUPPORTED:
-            if getattr(params, name):
-                raise RefusedError(INVALID_REQUEST, f"`{name}` of `command/exec` is not supported")
-        sandbox = None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy)
-        command = ExecCommand(
-            command=tuple(params.command),
-            timeout_ms=params.timeout_ms,
-            cwd=self._channel.directory(params.cwd),
-            sandbox_policy=None if sandbox is None else policy_members(sandbox),
-            config_overrides=tuple(self._cli_overrides),
-        )
-        try:
-            return Answer(await self._jobs.run("run-command", encode(command)))
-        except JobFailedError as error:
-            raise RefusedError(INVALID_REQUEST, f"exec failed: {error}") from None
+    async def _hooks(self, request: Request) -> Answer:
+        params = decode(request, wire.HooksListParams, b"{}")
+        entries = [
+            wire.HooksListEntry(cwd=cwd, hooks=[], errors=[], warnings=[]) for cwd in params.cwds or [os.getcwd()]
+        ]
+        return Answer(encode(wire.HooksListResponse(data=entries)))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         try:

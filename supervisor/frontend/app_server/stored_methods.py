@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from greenroom.protocol.app_server import threads as wire
-from greenroom.protocol.app_server.commands import ThreadRevertParams
 from greenroom.protocol.app_server.notifications import (
     ThreadArchived,
     ThreadDeleted,
@@ -165,7 +164,7 @@ class StoredMethods:
         return self._then(ThreadDeleted(thread_id=conversation_id))
 
     async def _revert(self, request: Request) -> Answer:
-        params = decode(request, ThreadRevertParams)
+        params = decode(request, wire.ThreadRevertParams)
         conversation_id = read_id(params.thread_id)
         conversation = self._conversations.find(conversation_id)
         if conversation is not None and conversation.running is not None:

@@ -1,6 +1,6 @@
 """The methods by which a client begins, takes up and leaves threads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -8,10 +8,13 @@ from greenroom.protocol.app_server import threads as wire
 from greenroom.protocol.app_server.notifications import ThreadStarted
 from greenroom.protocol.app_server.thread import Thread
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.requests import InjectItems
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.client_requests import RequestFailedError
+from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin
+from greenroom.supervisor.conversations.turn import CallOrigin, Turn, UserCommand
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
@@ -50,6 +53,8 @@ class ThreadMethods:
             "thread/unsubscribe": self._unsubscribe,
             "thread/loaded/list": self._loaded,
             "thread/compact/start": self._compact,
+            "thread/inject_items": self._inject,
+            "thread/shellCommand": self._run_command,
         }
 
     async def _start(self, request: Request) -> Answer:
@@ -69,13 +74,25 @@ class ThreadMethods:
 
     async def _fork(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadForkParams)
-        if params.ephemeral:
-            raise RefusedError(INVALID_REQUEST, "`ephemeral` of `thread/fork` is not supported")
         origin = read_id(params.thread_id)
         turns = None if params.last_turn_id is None else await self._number_of(origin, params.last_turn_id)
-        session = await self._take_up(await self._saved.fork(origin, turns), self._channel.placed(params))
+        placed = self._channel.placed(params)
+        copied = await self._saved.fork(origin, turns)
+        if params.ephemeral:
+            return await self._unsaved(copied, placed)
+        session = await self._take_up(copied, placed)
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         return self._begun(session, thread)
+
+    async def _unsaved(self, copied: ConversationId, params: wire.ThreadForkParams) -> Answer:
+        """Take up a copy of a thread, and delete its file: from now on its process alone keeps it."""
+        try:
+            session = await self._take_up(copied, params, ephemeral=True)
+            thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
+        finally:
+            await self._saved.delete(copied)
+        self._sessions.live(copied).resume = "if-saved"
+        return self._begun(session, msgspec.structs.replace(thread, ephemeral=True, path=None))
 
     async def _unsubscribe(self, request: Request) -> Answer:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
@@ -98,20 +115,51 @@ class ThreadMethods:
 
     async def _compact(self, request: Request) -> Answer:
         thread_id = decode(request, wire.ThreadIdParams).thread_id
+        origin = CallOrigin(request.method, request_id=str(request.id))
+        return await self._begin(thread_id, lambda one, audience: self._conversations.compact(one, audience, origin))
+
+    async def _run_command(self, request: Request) -> Answer:
+        params = decode(request, wire.ThreadShellCommandParams)
+        if not params.command.strip():
+            raise RefusedError(INVALID_REQUEST, "command must not be empty")
+        command = UserCommand(params.command, params.timeout_ms)
+        origin = CallOrigin(request.method, request_id=str(request.id))
+        return await self._begin(
+            params.thread_id,
+            lambda one, audience: self._conversations.run_user_command(one, command, audience, origin),
+        )
+
+    async def _begin(self, thread_id: str, submit: Callable[[Conversation, AppTurn], Turn]) -> Answer:
+        """Begin a turn without input of the user."""
         conversation, session, _ = await self._sessions.require(thread_id)
         audience = AppTurn(session, self._conversations, self._questions)
-        origin = CallOrigin(request.method, request_id=str(request.id))
-        turn = self._conversations.compact(conversation, audience, origin)
+        turn = submit(conversation, audience)
         if audience.refusal is not None:
             raise RefusedError(INVALID_REQUEST, audience.refusal.message)
         audience.attach(turn)
         session.begin(turn.id, None)
         return Answer()
 
+    async def _inject(self, request: Request) -> Answer:
+        params = decode(request, wire.ThreadInjectItemsParams)
+        conversation, _, _ = await self._sessions.require(params.thread_id)
+        await self._sessions.announced(conversation)
+        try:
+            await self._conversations.requests.serve(conversation, "inject-items", encode(InjectItems(params.items)))
+        except RequestFailedError as error:
+            raise RefusedError(INVALID_REQUEST, str(error)) from None
+        return Answer()
+
     async def _take_up(
-        self, conversation_id: ConversationId, params: wire.ThreadResumeParams | wire.ThreadForkParams
+        self,
+        conversation_id: ConversationId,
+        params: wire.ThreadResumeParams | wire.ThreadForkParams,
+        *,
+        ephemeral: bool = False,
     ) -> ThreadSession:
-        conversation = self._conversations.take_up(conversation_id, None, conversation_overrides(params))
+        conversation = self._conversations.take_up(
+            conversation_id, None, conversation_overrides(params), ephemeral=ephemeral
+        )
         try:
             session = await self._sessions.open(conversation)
         except RefusedError:

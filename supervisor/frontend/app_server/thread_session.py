@@ -12,7 +12,12 @@ from greenroom.protocol.app_server.item import (
     UserInput,
     UserMessageItem,
 )
-from greenroom.protocol.app_server.notifications import ItemCompleted, ItemStarted, ThreadStatusChanged
+from greenroom.protocol.app_server.notifications import (
+    AccountRateLimitsUpdated,
+    ItemCompleted,
+    ItemStarted,
+    ThreadStatusChanged,
+)
 from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.failure import Failure
@@ -31,6 +36,7 @@ from greenroom.supervisor.frontend.thread_items.update import (
 )
 
 if TYPE_CHECKING:
+    from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
     from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
 
 GONE = Fault("The process of this conversation has died; the next turn goes on from where it was saved.", "other")
@@ -83,8 +89,12 @@ class _OwnNarrator(TurnNarrator):
 class ThreadSession:
     """Implements `greenroom.supervisor.conversations.turn.TurnObserver`."""
 
-    def __init__(self, conversation_id: ConversationId, channel: AppServerChannel) -> None:
+    def __init__(
+        self, conversation_id: ConversationId, channel: AppServerChannel, limits: "AccountLimits | None" = None
+    ) -> None:
+        """`limits` takes what is told of the account."""
         self.id = conversation_id
+        self._limits = limits
         self.client = channel
         self.settings: ThreadSettings | None = None
         """What turns go by; `None` until the conversation is open."""
@@ -180,6 +190,8 @@ class ThreadSession:
     def _send(self, notification: Notification) -> None:
         if isinstance(notification, ThreadStatusChanged):
             self.status = notification.status
+        elif isinstance(notification, AccountRateLimitsUpdated) and self._limits is not None:
+            self._limits.note(notification.rate_limits)
         if self._held is None:
             self.client.tell(notification)
         else:

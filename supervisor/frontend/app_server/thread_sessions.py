@@ -11,6 +11,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
@@ -23,8 +24,12 @@ _read_announcement = msgspec.json.Decoder(SessionConfigured).decode
 class ThreadSessions:
     """One client's subscriptions, by conversation."""
 
-    def __init__(self, conversations: Conversations, channel: AppServerChannel) -> None:
+    def __init__(
+        self, conversations: Conversations, channel: AppServerChannel, limits: AccountLimits | None = None
+    ) -> None:
+        """`limits` takes what is told of the account."""
         self._conversations = conversations
+        self._limits = limits
         self.channel = channel
         """The way to the client."""
         self._sessions: dict[ConversationId, ThreadSession] = {}
@@ -32,6 +37,10 @@ class ThreadSessions:
     def find(self, conversation_id: ConversationId) -> ThreadSession | None:
         """Return the subscription to a conversation, if there is one."""
         return self._sessions.get(conversation_id)
+
+    def settings(self) -> list[ThreadSettings]:
+        """Return the settings of the threads that the client is told of."""
+        return [session.settings for session in self._sessions.values() if session.settings is not None]
 
     def live(self, conversation_id: ConversationId) -> Conversation:
         """Return a conversation that is in use. Raises `RefusedError`."""
@@ -60,11 +69,11 @@ class ThreadSessions:
         """
         session = self._sessions.get(conversation.id)
         if session is None:
-            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self.channel)
+            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self.channel, self._limits)
         if session not in conversation.observers:
             self._conversations.observe(conversation, session)
         try:
-            event = await self._announced(conversation)
+            event = await self.announced(conversation)
         except RefusedError:
             if session.settings is None:
                 self.forget(conversation)
@@ -80,7 +89,8 @@ class ThreadSessions:
             self._conversations.unobserve(conversation, session)
         return session is not None
 
-    async def _announced(self, conversation: Conversation) -> SessionConfigured:
+    async def announced(self, conversation: Conversation) -> SessionConfigured:
+        """Start a conversation where it has no process, and return how it was announced. Raises `RefusedError`."""
         outcome: asyncio.Future[bytes | Failure] = asyncio.get_running_loop().create_future()
 
         def settle(what: bytes | Failure) -> None:

@@ -15,6 +15,7 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer
+from greenroom.supervisor.frontend.app_server.permission_profiles import profile_mode
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 _POLICIES: Final[Mapping[str, ApprovalPolicy]] = {
@@ -62,7 +63,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             "cwd": params.cwd,
             "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
             "reviewer": read_reviewer(params.approvals_reviewer),
-            "sandbox": None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy),
+            "sandbox": _wanted_sandbox(params),
             "effort": params.effort,
             "summary": params.summary,
         }
@@ -70,13 +71,14 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def overridden(self, params: Overrides) -> "ThreadSettings":
         """Return them with what a client has asked for that takes up a thread in use. Raises `RefusedError`."""
-        is_other = params.sandbox not in (None, self.sandbox.type)
+        wanted = profile_mode(params.permissions, params.sandbox) or params.sandbox
+        is_other = wanted not in (None, self.sandbox.type)
         changes: dict[str, Any] = {
             "model": params.model,
             "cwd": params.cwd,
             "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
             "reviewer": read_reviewer(params.approvals_reviewer),
-            "sandbox": TurnSandbox(type=params.sandbox) if is_other and params.sandbox is not None else None,
+            "sandbox": TurnSandbox(type=wanted) if is_other and wanted is not None else None,
         }
         return self._with(changes)
 
@@ -123,12 +125,19 @@ def conversation_overrides(params: Overrides) -> bytes:
         "model": params.model,
         "cwd": params.cwd,
         "approval_policy": None if params.approval_policy is None else read_policy(params.approval_policy),
-        "sandbox_mode": params.sandbox,
+        "sandbox_mode": profile_mode(params.permissions, params.sandbox) or params.sandbox,
         "config": {**(params.config or {}), **provider, **reviewer, **_FORM},
         "base_instructions": params.base_instructions,
         "developer_instructions": params.developer_instructions,
     }
     return encode({name: value for name, value in values.items() if value is not None})
+
+
+def _wanted_sandbox(params: TurnStartParams) -> TurnSandbox | None:
+    mode = profile_mode(params.permissions, params.sandbox_policy)
+    if mode is not None:
+        return TurnSandbox(type=mode)
+    return None if params.sandbox_policy is None else read_sandbox(params.sandbox_policy)
 
 
 def read_policy(policy: str | Mapping[str, Any]) -> ApprovalPolicy:

@@ -13,6 +13,7 @@ from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
+from greenroom.supervisor.frontend.app_server.account_limits import limits_snapshot
 from greenroom.supervisor.frontend.app_server.item_form import rendered
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Fault, Update
@@ -169,7 +170,7 @@ class TurnNarrator:
             )
             yield told.ThreadTokenUsageUpdated(thread_id=self._thread_id, turn_id=turn_id, token_usage=usage)
         if one.rate_limits is not None:
-            yield told.AccountRateLimitsUpdated(rate_limits=rate_limits(one.rate_limits))
+            yield told.AccountRateLimitsUpdated(rate_limits=limits_snapshot(one.rate_limits))
 
     def _server(self, name: str, state: str, error: str | None) -> Notification:
         status = _SERVER_STATES.get(state, "failed")
@@ -193,23 +194,6 @@ def review_members(event: GuardianAssessment) -> dict[str, Any]:
         "action": action,
         "started_at_ms": event.started_at_ms,
     }
-
-
-def rate_limits(limits: Mapping[str, object]) -> dict[str, object]:
-    """Return an account's limits in the form of this protocol."""
-    return {name: limits.get(old) for name, old in _LIMITS.items() if limits.get(old) is not None} | {
-        name: {new: window.get(old) for new, old in _WINDOW.items()}
-        for name in ("primary", "secondary")
-        if isinstance(window := limits.get(name), dict)
-    }
-
-
-_LIMITS: Final[Mapping[str, str]] = {"limitId": "limit_id", "limitName": "limit_name", "planType": "plan_type"}
-_WINDOW: Final[Mapping[str, str]] = {
-    "usedPercent": "used_percent",
-    "windowDurationMins": "window_minutes",
-    "resetsAt": "resets_at",
-}
 
 
 def _usage(usage: TokenUsage) -> told.TokenUsageBreakdown:

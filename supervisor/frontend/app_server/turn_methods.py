@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from greenroom.protocol.app_server.commands import ReviewStartParams, ReviewStartResponse
 from greenroom.protocol.app_server.item import TextInput
+from greenroom.protocol.app_server.reviews import ReviewStartParams, ReviewStartResponse
 from greenroom.protocol.app_server.turns import (
     TurnInterruptParams,
     TurnStartParams,

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -18,7 +19,7 @@ from greenroom.workers.approval.decision import (
     RunReadOnly,
     RunSandboxed,
 )
-from greenroom.workers.approval.ruling import Ruling, apply_ruling, ruling_on
+from greenroom.workers.approval.ruling import Ruling, apply_ruling, proposed_rule, ruling_on
 
 RULES = Rules(
     (
@@ -206,3 +207,38 @@ def test_prompt_refuses_where_nobody_may_be_asked(without: str) -> None:
     refused = apply_ruling(ruling("cat", "x"), WITHOUT[without], "never")
     assert isinstance(refused, Refuse)
     assert "requires approval for commands that begin with `cat`" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("argv", "proposed"),
+    [
+        (("git", "commit", "-m", "x y"), ("git", "commit", "-m", "x y")),
+        (("/usr/bin/tool", "a"), ("/usr/bin/tool", "a")),
+        (("bash", "-lc", "tool 'a b'"), ("tool", "a b")),
+        (("bash", "-lc", "git status && tool a"), ("tool", "a")),
+        (("git", "status"), None),
+        (("git", "push"), None),
+        (("cat", "x"), None),
+        (("bash", "-lc", "tool a; other b"), None),
+        (("bash", "-lc", "tool *"), None),
+        (("bash", "-lc", "tool > f"), None),
+        (("bash", "-lc", "tool $(x)"), None),
+        (("./tool", "a"), None),
+        (("/tmp/tool", "a"), None),
+        (("dir/tool",), None),
+        (("tool", "x" * 1000), None),
+        ((), None),
+    ],
+)
+def test_a_rule_is_proposed_for_one_plain_command_that_no_rule_speaks_of(
+    argv: tuple[str, ...], proposed: tuple[str, ...] | None
+) -> None:
+    assert proposed_rule(RULES, argv) == proposed
+    assert proposed_rule(replace(RULES, complete=False), argv) is None
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_a_proposed_rule_allows_its_command(argv: list[str]) -> None:
+    proposed = proposed_rule(RULES, argv)
+    if proposed is not None:
+        assert judged(*argv, rules=RULES.allowing([proposed])) == "allow"

@@ -12,6 +12,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.response_reader import ResponseReader
 from greenroom.workers.conversation.summarizer import Summarizer
 from greenroom.workers.conversation.tokens import TokenCounter
@@ -73,7 +74,7 @@ class Stage:
         reader = ResponseReader(self.source, self, transcript, self.mailbox, show_raw_reasoning=show_raw_reasoning)
         summarizer = Summarizer(self.source, RequestEncoder(_request()), transcript, "Sum up.")
         compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
-        self.loop = TurnLoop(reader, transcript, self, self, compaction, tokens)
+        self.loop = TurnLoop(reader, transcript, self, self, compaction, tokens, InjectedItems(transcript))
 
     async def run(self) -> str | None:
         return await self.loop.run(self.activity)

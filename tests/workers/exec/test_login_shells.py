@@ -127,7 +127,9 @@ def test_other_commands_are_left_as_they_are(bench: Bench, shell: str, flag: str
 
 def test_where_nothing_can_be_started_the_command_is_left_to_fail_itself(bench: Bench) -> None:
     class Broken:
-        async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+        async def start(
+            self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+        ) -> Running:
             raise OSError(24, "Too many open files")
 
     command = bench.command("true")

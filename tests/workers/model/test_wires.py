@@ -27,6 +27,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.prompt import user_message
 from greenroom.workers.conversation.response_reader import ResponseReader
 from greenroom.workers.conversation.summarizer import Summarizer
@@ -113,7 +114,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
         responses = ResponseReader(source, scene, transcript, cast("Mailbox", ears), show_raw_reasoning=True)
         summarizer = Summarizer(source, written, transcript, "Sum up.")
         compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
-        loop = TurnLoop(responses, transcript, scene, scene, compaction, tokens)
+        loop = TurnLoop(responses, transcript, scene, scene, compaction, tokens, InjectedItems(transcript))
         try:
             last = await loop.run(TurnActivity())
         finally:

@@ -27,6 +27,7 @@ from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
 from greenroom.workers.tools.context import DEFAULT_BUDGET, Shell, ToolContext, ToolOutput
 from greenroom.workers.tools.registry import call, call_custom
+from greenroom.workers.tools.rule_file import keep_rule
 from tests.support.events import members
 
 SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
@@ -46,10 +47,12 @@ class MarkingStarter:
         self._confined = confined
         self.started: list[tuple[str, ...]] = []
 
-    async def start(self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd) -> Running:
+    async def start(
+        self, command: CommandSpec, stdout: int, stderr: int, on_end: OnEnd, stdin: int | None = None
+    ) -> Running:
         self.started.append(command.argv)
         environment = {**command.environment, "CONFINED": self._confined}
-        return await self._starter.start(replace(command, environment=environment), stdout, stderr, on_end)
+        return await self._starter.start(replace(command, environment=environment), stdout, stderr, on_end, stdin)
 
 
 class Conversation:
@@ -85,7 +88,15 @@ class Conversation:
             cwd=cwd,
             environment=ENVIRONMENT,
             turn_id=TurnId("turn_1"),
-            gate=ApprovalGate(policy, mode, confinement, self.ask, self.emit, rules=rules),
+            gate=ApprovalGate(
+                policy,
+                mode,
+                confinement,
+                self.ask,
+                self.emit,
+                rules=rules,
+                keep_rule=lambda rule: keep_rule(home, rule),
+            ),
             free=self.free,
             sandboxed=self.sandboxed,
             read_only=self.read_only,

@@ -113,6 +113,7 @@ def test_the_question_and_its_event_say_what_would_run_and_where(begin: Conversa
         cwd="/",
         parts=[UnknownCommand('printf "it\'s"')],
         reason="it has to",
+        proposed_rule=["printf", "it's"],
     )
 
 

@@ -65,6 +65,23 @@ def test_consent_for_a_session_is_asked_for_once(stage: Stage, app: Serve) -> No
     assert len([message for message in client.messages if message.get("method") == COMMAND]) == 1
 
 
+def test_a_rule_for_the_future_is_kept_where_later_conversations_find_it(stage: Stage, app: Serve) -> None:
+    stage.play(TWICE)
+    client = app().app
+
+    def allow(params: Mapping[str, object]) -> Mapping[str, object]:
+        proposed = params["proposedExecpolicyAmendment"]
+        assert proposed == ["touch", "made"]
+        return {"decision": {"acceptWithExecpolicyAmendment": {"execpolicy_amendment": proposed}}}
+
+    client.answers_with[COMMAND] = allow
+    for _ in range(2):
+        assert client.completed(client.say(asking(stage, client), "twice"))["status"] == "completed"
+    assert len([message for message in client.messages if message.get("method") == COMMAND]) == 1
+    kept = (stage.home.path / "rules" / "default.rules").read_text()
+    assert kept == 'prefix_rule(pattern=["touch", "made"], decision="allow")\n'
+
+
 @pytest.mark.parametrize("decision", ["accept", "decline"])
 def test_a_patch_happens_as_the_client_decides(stage: Stage, app: Serve, decision: str) -> None:
     stage.play(ADD)

@@ -138,19 +138,6 @@ def test_schemas_are_written_for_clients_that_want_to_know(stage: Stage, tmp_pat
     assert [one["properties"]["method"]["enum"][0] for one in requests] == list(METHODS)
 
 
-def test_a_command_runs_outside_any_thread_in_the_sandbox(stage: Stage, app: Serve) -> None:
-    stage.play(HELLO)
-    client = app().app
-    ran = result(client, "command/exec", command=["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=stage.cwd)
-    assert ran == {"exitCode": 3, "stdout": "out\n", "stderr": "err\n"}
-    confined = {"type": "readOnly", "networkAccess": False}
-    _, text = client.refused("command/exec", {"command": ["touch", "x"], "cwd": stage.cwd, "sandboxPolicy": confined})
-    assert text.startswith("exec failed: sandbox error")
-    assert not (stage.workspace / "x").exists()
-    code, text = client.refused("command/exec", {"command": ["true"], "tty": True, "processId": "1"})
-    assert (code, text) == (-32600, "`process_id` of `command/exec` is not supported")
-
-
 def test_the_tables_name_every_stable_method_of_the_reference_once() -> None:
     from benchmarks.reference_program import Missing
     from tests.conformance.app_server.schemas import printed_schemas

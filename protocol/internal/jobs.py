@@ -1,0 +1,113 @@
+"""What the jobs about commands and files are given, are told while they run, and report. Bytes travel as base64."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+StreamName: TypeAlias = Literal["stdout", "stderr"]
+
+
+class Confined(Struct, frozen=True, kw_only=True):
+    """What happens in a sandbox of the user's settings."""
+
+    cwd: str | None
+    """`None`: the server's directory."""
+    sandbox_policy: dict[str, object] | None = None
+    """`None`: that of the configuration."""
+    config_overrides: tuple[str, ...] = ()
+    """The assignments of `-c` with which the server was started."""
+
+
+class TerminalSize(Struct, frozen=True):
+    """The size of a terminal in character cells."""
+
+    rows: int
+    columns: int
+
+
+class CommandExec(Confined, frozen=True, kw_only=True):
+    """Params of the job `command-exec`."""
+
+    command: tuple[str, ...]
+    timeout_ms: int | None
+    """`None` for no limit."""
+    environment: dict[str, str | None]
+    """Changes of the environment; `None` removes a variable."""
+    output_cap: int | None
+    """Bytes passed on of each stream; `None` for no limit."""
+    terminal: TerminalSize | None = None
+    """`None`: no terminal."""
+    reads_input: bool = False
+    streams_output: bool = False
+    """Whether output is reported as it comes, and is not in the result."""
+
+
+class CommandInput(Struct, frozen=True, kw_only=True):
+    """What the job `command-exec` is told: input, its end, or another size of the terminal."""
+
+    number: int
+    """Tells several apart in the reports."""
+    data: bytes = b""
+    is_last: bool = False
+    size: TerminalSize | None = None
+
+
+class CommandOutput(Struct, frozen=True, kw_only=True, tag="output"):
+    """A report of the job `command-exec`: output of a command."""
+
+    stream: StreamName
+    data: bytes
+    is_capped: bool
+    """Whether the rest of the stream is dropped."""
+
+
+class InputTaken(Struct, frozen=True, kw_only=True, tag="taken"):
+    """A report of the job `command-exec`: input was written, or the size was set."""
+
+    number: int
+    """That of the `CommandInput`."""
+
+
+CommandReport: TypeAlias = CommandOutput | InputTaken
+
+
+class CommandExecResult(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Result of the job `command-exec`."""
+
+    exit_code: int
+    """128 and the signal's number for a command that a signal has ended, 124 for one that took too long."""
+    stdout: str
+    stderr: str
+
+
+FileOperationName: TypeAlias = Literal[
+    "readFile", "writeFile", "createDirectory", "getMetadata", "readDirectory", "remove", "copy"
+]
+
+
+class FileOperation(Confined, frozen=True, kw_only=True):
+    """Params of the job `file-operation`."""
+
+    operation: FileOperationName
+    path: str
+    """Absolute; what is copied where it is `copy`."""
+    destination: str = ""
+    recursive: bool = False
+    force: bool = False
+    data: bytes = b""
+
+
+class FileFault(Struct, frozen=True, kw_only=True):
+    """Why an operation on files came to nothing."""
+
+    text: str
+    is_invalid: bool
+    """Whether it does not fit what it is asked of; else the system refused it."""
+
+
+class FileOutcome(Struct, frozen=True, kw_only=True):
+    """Result of the job `file-operation`. Exactly one of the members is set."""
+
+    result: Raw | UnsetType = UNSET
+    """What the client is answered, a JSON object."""
+    fault: FileFault | None = None

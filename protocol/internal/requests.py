@@ -1,0 +1,60 @@
+"""What clients ask of a conversation beside its turns, and what they get (`ServeRequest`, `RequestServed`)."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Raw, Struct
+
+from greenroom.protocol.items import JsonObject
+
+RemoteState: TypeAlias = Literal["starting", "ready", "failed", "cancelled", "disabled"]
+RemoteAuth: TypeAlias = Literal["unknown", "unsupported", "bearerToken"]
+
+
+class InjectItems(Struct, frozen=True):
+    """Params of `inject-items`: items of the Responses API, to be put behind the history."""
+
+    items: list[Raw]
+
+
+class McpCall(Struct, frozen=True):
+    """Params of `mcp-call`. The result is the server's `CallToolResult`."""
+
+    server: str
+    tool: str
+    arguments: JsonObject | None
+
+
+class McpResource(Struct, frozen=True):
+    """Params of `mcp-resource`. The result is the server's `ReadResourceResult`."""
+
+    server: str
+    uri: str
+
+
+class McpStatus(Struct, frozen=True):
+    """Params of `mcp-status`."""
+
+    server: str | None = None
+    """`None`: all."""
+    with_resources: bool = True
+
+
+class RemoteServer(Struct, frozen=True, kw_only=True):
+    """An MCP server of a conversation."""
+
+    name: str
+    state: RemoteState
+    error: str | None = None
+    """Why it failed."""
+    auth: RemoteAuth
+    origin: str | None = None
+    """Scheme, host and port of its URL, if it has one."""
+    tools: list[Raw]
+    resources: list[Raw]
+    templates: list[Raw]
+
+
+class McpServers(Struct, frozen=True):
+    """Result of `mcp-status`, sorted by name."""
+
+    servers: list[RemoteServer]

@@ -1,0 +1,1 @@
+"""Commands that a client runs outside any thread."""

@@ -1,0 +1,1 @@
+"""Files that a client reads, changes and watches."""

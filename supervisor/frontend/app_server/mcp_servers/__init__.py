@@ -1,0 +1,1 @@
+"""The MCP servers of threads, as a client asks for them."""
