@@ -88,6 +88,10 @@ class GreenroomTable(OwnSection, frozen=True):
     """Where metrics are served: `[HOST:]PORT` of loopback, or `unix:PATH`."""
     metrics_users: tuple[str, ...] = ()
     """Users of this machine that may read them beside the one that runs the instance; `*`: all."""
+    compress_sessions_after_days: Annotated[int, Meta(ge=0)] = 0
+    """Days without a change after which session files are compressed; 0: never."""
+    delete_sessions_after_days: Annotated[int, Meta(ge=0)] = 0
+    """Days without a change after which session files are deleted; 0: never."""
     unix_sockets: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
     """Unix sockets of programs outside the sandbox, by absolute paths, that sandboxed commands with network may use."""
     models: dict[str, dict[str, object]] = field(default_factory=dict)

@@ -4,20 +4,16 @@ Listing reads the two ends of a file, however long it is; of a packed one it kee
 """
 
 import os
-import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO, Final, Literal, TypeAlias
 
-import msgspec
-
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.items import JsonObject, as_list
-from greenroom.protocol.user_messages import is_context_message
+from greenroom.protocol.items import JsonObject
 from greenroom.sessions.chronicle import Chronicle, chronicle
 from greenroom.sessions.file import read
 from greenroom.sessions.finder import SessionName, find, list_sessions
@@ -25,7 +21,8 @@ from greenroom.sessions.fork import Fork
 from greenroom.sessions.fork import fork as copy
 from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.lock import writers
-from greenroom.sessions.restored import restore
+from greenroom.sessions.passage import Passage, passage_of
+from greenroom.sessions.restored import Restored, restore
 from greenroom.sessions.turn_log import SavedTurn, TurnLog
 
 HEAD: Final = 256 * 1024
@@ -34,7 +31,10 @@ TAIL: Final = 64 * 1024
 """Bytes at its end that are read for a list."""
 MAX_LINE: Final = 1024 * 1024
 
-Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
+Outcome: TypeAlias = Literal["completed", "failed", "aborted", "unfinished", "empty"]
+"""How the last turn ended; `unfinished`: the file does not tell, because its process died; `empty`: there was none."""
+SessionState: TypeAlias = Literal["open", "completed", "failed", "aborted", "unfinished", "empty", "unreadable"]
+"""`open`: a process has the conversation open, and may be running a turn. Else the `Outcome`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,19 @@ class SessionEntry:
     """The first words of the user."""
     tokens: int | None = None
     """Tokens of all turns."""
+    outcome: Outcome | None = None
+    """How its last turn ended."""
     writer: int | None = None
     """Pid of the process that has it open at the moment."""
     fault: str | None = None
     """Why the file cannot be read; the fields after `size` are then unknown."""
 
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A message or an action in a conversation."""
-
-    speaker: Speaker
-    text: str
+    @property
+    def state(self) -> SessionState:
+        """What is known of it at a glance."""
+        if self.writer is not None:
+            return "open"
+        return "unreadable" if self.outcome is None else self.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,13 @@ class Story:
 
 def entries(home: str, limit: int | None = None) -> Iterator[SessionEntry]:
     """Yield the conversations of a home, the newest first; at most `limit` of them."""
+    yield from entries_of(home, islice(list_sessions(home), limit))
+
+
+def entries_of(home: str, names: Iterable[SessionName]) -> Iterator[SessionEntry]:
+    """Yield the conversations of these files, in their order."""
     open_in, reader = writers(home), Reader(home)
-    for name in islice(list_sessions(home), limit):
+    for name in names:
         entry = _entry(reader, name)
         if entry is not None:
             yield replace(entry, writer=open_in.get(name.conversation_id))
@@ -121,14 +127,18 @@ def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], st
 
 def story(home: str, conversation_id: ConversationId) -> Story:
     """Return the whole of a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
-    name = _named(home, conversation_id)
+    return story_of(home, _named(home, conversation_id))
+
+
+def story_of(home: str, name: SessionName) -> Story:
+    """Return the whole of the conversation of a file, listed or archived. Raises as `story` does."""
     log = TurnLog()
     read_whole = _chronicle(Reader(home), name.path, log)
     entry = _entry(Reader(home), name)
     if entry is None:
-        raise _unknown(home, conversation_id)
-    told = [(turn, passage) for turn, item in read_whole.told if (passage := _passage(item)) is not None]
-    return Story(replace(entry, writer=writers(home).get(conversation_id)), told, len(read_whole.ends), log.turns)
+        raise _unknown(home, name.conversation_id)
+    told = [(turn, passage) for turn, item in read_whole.told if (passage := passage_of(item)) is not None]
+    return Story(replace(entry, writer=writers(home).get(name.conversation_id)), told, len(read_whole.ends), log.turns)
 
 
 def changes(home: str, conversation_id: ConversationId) -> Changes:
@@ -167,10 +177,12 @@ def passages(home: str, conversation_id: ConversationId) -> list[Passage]:
 
     Raises `SessionUnknownError` or `SessionFileError`.
     """
-    path = next((name.path for name in list_sessions(home) if name.conversation_id == conversation_id), None)
-    if path is None:
-        raise SessionUnknownError(f"There is no saved conversation {conversation_id} in {home}.")
-    return [passage for item in read(Reader(home), path).items if (passage := _passage(item)) is not None]
+    return passages_of(home, _named(home, conversation_id).path)
+
+
+def passages_of(home: str, path: str) -> list[Passage]:
+    """Return the same of a file, listed or archived. Raises `SessionFileError`."""
+    return [passage for item in read(Reader(home), path).items if (passage := passage_of(item)) is not None]
 
 
 def _named(home: str, conversation_id: ConversationId) -> SessionName:
@@ -208,14 +220,25 @@ def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
     except OSError:  # it has just been removed
         return None
     known = (name.conversation_id, name.path, name.started, facts.st_mtime, facts.st_size)
+    log = TurnLog()
     try:
-        restored = restore(_ends(reader, name.path))
+        restored = restore(log.watching(_ends(reader, name.path)))
     except SessionFileError as error:
         return SessionEntry(*known, fault=str(error))
     except OSError as error:
         return SessionEntry(*known, fault=error.strerror)
     usage = restored.usage or {}
-    return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"))
+    outcome = _outcome(log, restored)
+    return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"), outcome)
+
+
+def _outcome(log: TurnLog, restored: Restored) -> Outcome:
+    last = log.turns[-1].outcome if log.turns else None
+    if last is not None:
+        return "unfinished" if last == "open" else last
+    if not restored.items:
+        return "empty"
+    return "unfinished" if restored.interrupted else "completed"
 
 
 def _ends(reader: Reader, path: str) -> Iterator[bytes]:
@@ -225,104 +248,17 @@ def _ends(reader: Reader, path: str) -> Iterator[bytes]:
         while read_so_far < HEAD and (line := file.readline(MAX_LINE)):
             read_so_far += len(line)
             yield line
-        last = _last_bytes(file, read_so_far)
-    yield from islice(BytesIO(last), 1, None)  # the first one is not whole
+        last, is_whole = _last_bytes(file, read_so_far)
+    yield from islice(BytesIO(last), 0 if is_whole else 1, None)
 
 
-def _last_bytes(file: BinaryIO, read_so_far: int) -> bytes:
-    """Return the last `TAIL` bytes of a file; none where they would reach into its beginning."""
+def _last_bytes(file: BinaryIO, read_so_far: int) -> tuple[bytes, bool]:
+    """Return the last bytes behind those that were read, at most `TAIL`, and whether they follow on them."""
     if file.seekable():
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(end - TAIL, 0))
-        return file.read(TAIL) if end > HEAD + TAIL else b""
+        start = max(file.seek(0, os.SEEK_END) - TAIL, read_so_far)
+        file.seek(start)
+        return file.read(TAIL), start == read_so_far
     last, end = b"", read_so_far
     while block := file.read(TAIL):
         last, end = (last + block)[-TAIL:], end + len(block)
-    return last if end > HEAD + TAIL else b""
-
-
-# Showing
-
-
-def _passage(item: JsonObject) -> Passage | None:
-    teller = _TELLERS.get(str(item["type"]))
-    passage = teller(item) if teller else None
-    return passage if passage is not None and passage.text.strip() else None
-
-
-def _message(item: JsonObject) -> Passage | None:
-    if item["role"] == "assistant":
-        return Passage("agent", _texts(item["content"]))
-    if item["role"] != "user" or is_context_message(item):
-        return None
-    return Passage("user", _texts(item["content"]))
-
-
-def _reasoning(item: JsonObject) -> Passage:
-    return Passage("reasoning", _texts(item.get("summary")))
-
-
-def _function_call(item: JsonObject) -> Passage:
-    name, arguments = str(item["name"]), _json(str(item["arguments"]))
-    match arguments:
-        case {"command": list(words)} | {"cmd": list(words)}:
-            return Passage("call", _command(words))
-        case {"command": str(text)} | {"cmd": str(text)}:
-            return Passage("call", f"$ {text}")
-    return Passage("call", f"{name} {item['arguments']}")
-
-
-def _shell_call(item: JsonObject) -> Passage:
-    action = item["action"]
-    return Passage("call", _command(as_list(action.get("command"))) if isinstance(action, dict) else "")
-
-
-def _custom_call(item: JsonObject) -> Passage:
-    return Passage("call", f"{item['name']}\n{item['input']}")
-
-
-def _output(item: JsonObject) -> Passage:
-    output = item["output"]
-    if not isinstance(output, str):
-        return Passage("output", _texts(output))
-    match _json(output):
-        case {"output": str(text), "metadata": dict()}:
-            return Passage("output", text)
-    return Passage("output", output)
-
-
-_TELLERS: Final[Mapping[str, Callable[[JsonObject], Passage | None]]] = {
-    "message": _message,
-    "reasoning": _reasoning,
-    "function_call": _function_call,
-    "local_shell_call": _shell_call,
-    "custom_tool_call": _custom_call,
-    "function_call_output": _output,
-    "custom_tool_call_output": _output,
-}
-
-
-def _command(words: list[object]) -> str:
-    match words:
-        case [_, "-c" | "-lc", str(script)]:
-            return f"$ {script}"
-    return "$ " + shlex.join(map(str, words))
-
-
-def _texts(parts: object) -> str:
-    found = [_part(part) for part in as_list(parts) if isinstance(part, dict)]
-    return "\n".join(text for text in found if text)
-
-
-def _part(part: Mapping[str, object]) -> str:
-    text = part.get("text") or part.get("refusal")
-    if isinstance(text, str):
-        return text
-    return "(an image)" if part.get("type") == "input_image" else ""
-
-
-def _json(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None
+    return last, end - TAIL <= read_so_far

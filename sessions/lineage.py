@@ -20,6 +20,8 @@ MAX_ORIGINS: Final = 100
 """Forks of forks that are followed."""
 _MARK: Final = b'"history_base"'
 _BLOCK: Final = 128 * 1024
+_LARGEST_HEAD: Final = 16 * 1024 * 1024
+"""Bytes of a first line; it holds the instructions of the conversation."""
 
 
 class _Base(msgspec.Struct, frozen=True):
@@ -58,6 +60,16 @@ def open_conversation(reader: Reader, path: str) -> BinaryIO:
     except BaseException:
         file.close()
         raise
+
+
+def origin(reader: Reader, path: str) -> ConversationId | None:
+    """Return the conversation whose file holds the beginning of this one; `None` for a file that holds all of its own.
+
+    Raises `OSError` or `SessionFileError`.
+    """
+    with open_session(reader, path) as file:
+        base = _base(file.readline(_LARGEST_HEAD))
+    return None if base is None else ConversationId(base.thread_id.lower())
 
 
 def _from_start(reader: Reader, path: str, file: BinaryIO) -> BinaryIO:

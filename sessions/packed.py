@@ -9,6 +9,7 @@ far as it goes, as a plain file with a torn last line is.
 import io
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -87,7 +88,7 @@ def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
     with os.fdopen(descriptor, "rb") as packed, io.BufferedReader(source := _Unpacking(packed), _BLOCK) as content:
         facts = os.fstat(packed.fileno())
         try:
-            if not _copy(cast("BinaryIO", content), unfinished):
+            if not _write(_blocks(cast("BinaryIO", content)), unfinished):
                 raise SessionFileError("it is empty")
             os.utime(unfinished, ns=(facts.st_atime_ns, facts.st_mtime_ns))
             os.rename(unfinished, plain)
@@ -103,12 +104,71 @@ def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
     sync(directory)
 
 
-def _copy(source: BinaryIO, path: str) -> int:
+def pack_file(reader: Reader, path: str, unfinished: str) -> int:
+    """Put the packed form in the place of a plain one, and return how many bytes that saves.
+
+    The caller holds the lock of the writer. The packed file appears under its name once it is complete, durable and has
+    been read back, or not at all; only then the plain one is removed. `unfinished` is a path in the same directory that
+    nobody else uses. Raises `OSError`, or `SessionFileError` where the packed form could not be read again.
+    """
+    directory = os.path.dirname(path)
+    with suppress(FileNotFoundError):
+        os.unlink(unfinished)
+    with os.fdopen(reader.descriptor(path, follow=False), "rb") as plain:
+        facts = os.fstat(plain.fileno())
+        if not facts.st_size:
+            raise SessionFileError("it is empty")
+        try:
+            size = _write(_packed(plain), unfinished)
+            if not _reads_back(reader, unfinished, plain):
+                raise SessionFileError("its packed form does not read back")
+            if (now := os.fstat(plain.fileno())).st_size != facts.st_size or now.st_mtime_ns != facts.st_mtime_ns:
+                raise SessionFileError("a program that takes no lock has written to it meanwhile")
+            os.utime(unfinished, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+            os.rename(unfinished, path + SUFFIX)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(unfinished)
+            raise
+    sync(directory)
+    os.unlink(path)
+    sync(directory)
+    return facts.st_size - size
+
+
+def _blocks(source: BinaryIO) -> Iterator[bytes]:
+    while block := source.read(_BLOCK):
+        yield block
+
+
+def _packed(plain: BinaryIO) -> Iterator[bytes]:
+    """Yield the packed form of a file, in one frame with a checksum."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    packing = zstd.ZstdCompressor(options={zstd.CompressionParameter.checksum_flag: 1})
+    for block in _blocks(plain):
+        yield packing.compress(block)
+    yield packing.flush()
+
+
+def _reads_back(reader: Reader, path: str, plain: BinaryIO) -> bool:
+    """Tell whether a packed file has the content of a plain one, by reading it as every reader does."""
+    plain.seek(0)
+    with io.BufferedReader(source := _Unpacking(reader.open(path)), _BLOCK) as content:
+        for block in _blocks(cast("BinaryIO", content)):
+            if plain.read(len(block)) != block:
+                return False
+    return not source.cut_off and not plain.read(1)
+
+
+def _write(blocks: Iterable[bytes], path: str) -> int:
     """Write a new file durably and return its size."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as target:
-        while block := source.read(_BLOCK):
-            target.write(block)
+        target.writelines(blocks)
         target.flush()
         os.fsync(descriptor)
         return target.tell()

@@ -1,17 +1,22 @@
-"""Puts session files aside, back, or away for good, under the lock of their conversation.
+"""Puts session files aside, back, or away for good, and compresses them, under the lock of their conversation.
 
 Packed and plain forms of a file are moved together, since one that is left behind would be listed again.
 """
 
+import math
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
-from greenroom.protocol.errors import SessionFileError, SessionUnknownError
+from greenroom.config.reader import Reader
+from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.finder import ARCHIVE, FOLDER, find, find_archived
 from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.packed import forms
+from greenroom.sessions.packed import forms, pack_file, plain_path, present_path
+
+T = TypeVar("T")
 
 
 def archive(home: str, conversation_id: ConversationId) -> str:
@@ -22,7 +27,7 @@ def archive(home: str, conversation_id: ConversationId) -> str:
     path = find(home, conversation_id)
     if path is None:
         raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
-    return _change(home, conversation_id, path, lambda form: move(form, os.path.join(home, ARCHIVE)))
+    return _change(home, conversation_id, path, lambda form: move(form, os.path.join(home, ARCHIVE)))[0]
 
 
 def unarchive(home: str, conversation_id: ConversationId) -> str:
@@ -32,15 +37,29 @@ def unarchive(home: str, conversation_id: ConversationId) -> str:
         raise SessionUnknownError(f"no archived rollout found for thread id {conversation_id}")
     day = os.path.basename(path).removeprefix("rollout-")[: len("YYYY-MM-DD")].split("-")
     folder = os.path.join(home, FOLDER, *day)
-    return _change(home, conversation_id, path, lambda form: move(form, folder))
+    return _change(home, conversation_id, path, lambda form: move(form, folder))[0]
 
 
-def delete(home: str, conversation_id: ConversationId) -> None:
-    """Remove the file of a conversation, listed or archived. Raises as `archive` does."""
-    path = find(home, conversation_id) or find_archived(home, conversation_id)
-    if path is None:
-        raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
-    _change(home, conversation_id, path, _remove)
+def delete(home: str, conversation_id: ConversationId, unchanged_since: float = math.inf) -> None:
+    """Remove the file of a conversation, listed or archived. Raises as `archive` does.
+
+    One that was written to after `unchanged_since`, in seconds since the epoch, counts as busy.
+    """
+    _change(home, conversation_id, _anywhere(home, conversation_id), _remove, unchanged_since)
+
+
+def compress(home: str, conversation_id: ConversationId, unchanged_since: float = math.inf) -> int:
+    """Compress the file of a conversation, listed or archived, and return how many bytes that saves.
+
+    It is 0 where the file is compressed already. Raises as `delete` does.
+    """
+    reader = Reader(home)
+
+    def pack(form: str) -> int:
+        unfinished = os.path.join(os.path.dirname(form), f".{conversation_id}.new")
+        return pack_file(reader, form, unfinished) if plain_path(form) == form else 0
+
+    return sum(_change(home, conversation_id, _anywhere(home, conversation_id), pack, unchanged_since))
 
 
 def move(path: str, folder: str) -> str:
@@ -53,21 +72,38 @@ def move(path: str, folder: str) -> str:
     return moved
 
 
+def _anywhere(home: str, conversation_id: ConversationId) -> str:
+    path = find(home, conversation_id) or find_archived(home, conversation_id)
+    if path is None:
+        raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
+    return path
+
+
 def _remove(path: str) -> str:
     os.unlink(path)
     sync(os.path.dirname(path))
     return path
 
 
-def _change(home: str, conversation_id: ConversationId, path: str, act: Callable[[str], str]) -> str:
+def _change(
+    home: str,
+    conversation_id: ConversationId,
+    path: str,
+    act: Callable[[str], T],
+    unchanged_since: float = math.inf,
+) -> list[T]:
+    """Do something to each form of a file while nobody writes it, and return the results."""
     try:
         lock = WriterLock(home, conversation_id)
     except OSError as error:
         raise SessionFileError(f"{path}: {error.strerror}") from error
     try:
-        changed = [act(form) for form in forms(path) or [path]]
+        if os.stat(present_path(path), follow_symlinks=False).st_mtime > unchanged_since:
+            raise SessionBusyError(f"Conversation {conversation_id} has gone on meanwhile.")
+        return [act(form) for form in forms(path) or [path]]
     except OSError as error:
         raise SessionFileError(f"{path}: {error.strerror}") from error
+    except SessionFileError as error:
+        raise SessionFileError(f"{path}: {error}") from error
     finally:
         lock.release()
-    return changed[0]

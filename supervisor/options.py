@@ -57,6 +57,10 @@ class ServerOptions(NamedTuple):
     log_level: str = "warning"
     log_format: LogFormat = "text"
     limits: Limits = Limits()
+    compress_sessions_after_days: int = 0
+    """Days without a change after which session files are compressed; 0: never."""
+    delete_sessions_after_days: int = 0
+    """Days without a change after which session files are deleted; 0: never."""
     http: "HttpTable | None" = None
     """What is set about HTTP, for a host; `None`: nothing."""
     nodes: "NodesTable | None" = None

@@ -175,6 +175,7 @@ class MeasureWorker(Header):
 
 
 JobName: TypeAlias = Literal[
+    "apply-retention",
     "archive-session",
     "command-exec",
     "diff-to-remote",

@@ -100,6 +100,7 @@ class Server:
         self._telemetry: Telemetry | None = None
         self._metrics: MetricsListener | None = None
         self._is_open = False
+        self._retention: asyncio.Task[None] | None = None
 
     @property
     def connections(self) -> Sequence[Connection]:
@@ -164,6 +165,7 @@ class Server:
             await self._open_metrics(host)
             if not self._stop.is_set():
                 self._on_ready()
+                self._begin_retention(host)
             await _first(self._stop.wait(), self._replaced.wait())
             if self._replaced.is_set():
                 self._close_metrics()
@@ -252,6 +254,18 @@ class Server:
             self._metrics.close()
             self._metrics = None
 
+    def _begin_retention(self, host: "ConversationHost") -> None:
+        """Look after old session files, where that is set."""
+        options = self._options
+        if not (options.compress_sessions_after_days or options.delete_sessions_after_days):
+            return
+        from greenroom.sessions.retention import Retention
+        from greenroom.supervisor.conversations.retention_schedule import apply_retention
+
+        retention = Retention(options.compress_sessions_after_days, options.delete_sessions_after_days)
+        work = apply_retention(host.jobs, retention)
+        self._retention = asyncio.get_running_loop().create_task(work, name="retention")
+
     async def _serve(self, connection: Connection) -> None:
         """Wait for the end of a client; the server ends with the last one, as `_close` does."""
         await connection.wait_ended()
@@ -292,6 +306,9 @@ class Server:
 
     async def _close(self) -> None:
         departure = Departure(asyncio.get_running_loop().time)
+        if self._retention is not None:
+            self._retention.cancel()
+            await asyncio.wait((self._retention,))
         for listener in self._listeners:
             await listener.close()
         if self._control is not None:

@@ -106,6 +106,8 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
         log_level=level,
         log_format=form,
         limits=table.limits(),
+        compress_sessions_after_days=table.compress_sessions_after_days,
+        delete_sessions_after_days=table.delete_sessions_after_days,
         http=table.http,
         nodes=_nodes(table),
         metrics_listen=table.metrics_listen,

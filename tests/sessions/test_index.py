@@ -11,7 +11,8 @@ from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index as session_index
 from greenroom.sessions.finder import list_sessions
-from greenroom.sessions.index import HEAD, Passage, SessionEntry, entries, passages, search
+from greenroom.sessions.index import HEAD, TAIL, SessionEntry, entries, passages, search
+from greenroom.sessions.passage import Passage
 from greenroom.sessions.restored import TITLE, restore
 from greenroom.workers.patch.stored import as_diff
 
@@ -82,6 +83,7 @@ def test_an_entry_tells_what_a_conversation_is_about(tmp_path: Path) -> None:
         model="gpt-5",
         title="Mend the build",
         tokens=30,
+        outcome="unfinished",
     )
 
 
@@ -100,6 +102,16 @@ def test_a_long_file_is_known_by_its_two_ends(tmp_path: Path, monkeypatch: pytes
     entry = only(tmp_path)
     assert entry.size > 2 * HEAD
     assert (entry.title, entry.model, entry.cwd, entry.tokens) == ("Begin", "gpt-6", "/srv", 99)
+
+
+@pytest.mark.parametrize("extra", [0, 1000, TAIL, TAIL + 1000])
+def test_the_end_of_a_file_is_seen_however_little_it_has_beyond_its_beginning(tmp_path: Path, extra: int) -> None:
+    path = save(tmp_path, meta(), said("user", "Begin"))
+    with path.open("a") as file:
+        filler = said("assistant", "x" * (HEAD - path.stat().st_size + extra))
+        file.write(f"{filler}\n{used(99)}\n{context('gpt-6')}\n")
+    entry = only(tmp_path)
+    assert (entry.title, entry.tokens, entry.model) == ("Begin", 99, "gpt-6")
 
 
 def test_the_latest_come_first_and_only_as_many_as_wanted(tmp_path: Path) -> None:

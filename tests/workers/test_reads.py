@@ -125,6 +125,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
     "sessions/packed.py": {
         "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "a new file beside the packed one",
         "os.fdopen(descriptor, 'rb')": "what the reader has judged",
+        "os.fdopen(reader.descriptor(path, follow=False), 'rb')": "the same",
         "open(descriptor, 'wb')": "the new file",
     },
     "workers/jobs/file_listing.py": {
@@ -156,6 +157,11 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 384)": "our own directory",
         "open(descriptor, 'wb')": "the same",
         "open(os.path.join(directory, FACTS), 'rb')": "the runtime directory, which is its user's alone",
+    },
+    "supervisor/cli/status/session_export.py": {
+        "os.open(os.devnull, os.O_WRONLY)": "nothing",
+        "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "a new file, which the user names",
+        "open(descriptor, 'w', encoding='utf-8')": "the same",
     },
     "supervisor/cli/status/sessions.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},
     "supervisor/cli/status/status.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},

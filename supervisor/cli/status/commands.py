@@ -5,7 +5,7 @@ Every start of a server reads this, so it imports nothing of what the commands d
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
 EVERY = 2.0
@@ -84,15 +84,66 @@ _CHOICES = {"--for-session": "approve-for-session", "--deny": "deny", "--stop": 
 
 
 def _add_sessions(commands: Commands) -> None:
-    sessions = _command(commands, "sessions", "list saved conversations, or show one", _list_sessions)
-    sessions.set_defaults(limit=LISTED, json=False)
+    sessions = _command(
+        commands, "sessions", "list, show, export, compress or delete saved conversations", _list_sessions
+    )
+    sessions.set_defaults(limit=LISTED, json=False, **_NO_FILTER)
     actions = sessions.add_subparsers(metavar="ACTION")
     listing = _command(actions, "list", "list the latest conversations (the default)", _list_sessions)
     listing.add_argument(
         "-n", "--limit", type=_count, default=LISTED, metavar="COUNT", help=f"how many (default: {LISTED}; 0: all)"
     )
     listing.add_argument("--json", action="store_true", help="print them for programs, one a line")
-    _add_conversation(_command(actions, "show", "print a conversation", _show_session))
+    _add_filter(listing)
+    show = _command(actions, "show", "print a conversation", _show_session)
+    _add_conversation(show)
+    show.add_argument("--markdown", action="store_true", help="all of it, also what the model no longer sees")
+    export = _command(actions, "export", "write a conversation to a file", _export_session)
+    _add_conversation(export)
+    export.add_argument("--format", choices=EXPORTS, default=EXPORTS[0], help=f"default: {EXPORTS[0]}")
+    export.add_argument("-o", "--output", metavar="FILE", help="a new file (default: standard output)")
+    for name, text, run in (
+        ("compress", "compress the files of conversations, which can be read and continued all the same", _compress),
+        ("delete", "delete the files of conversations, which cannot be undone", _delete),
+    ):
+        change = _command(actions, name, text, run)
+        which = f"their ids, or {LEAST_ID} characters or more of their beginnings or ends"
+        change.add_argument("conversations", type=_part_of_id, nargs="*", metavar="ID", help=which)
+        _add_filter(change)
+        _add_dry_run(change)
+    change.add_argument("-y", "--yes", action="store_true", help="without a question")
+    prune = _command(actions, "prune", "compress and delete what the configuration says, now", _prune)
+    _add_dry_run(prune)
+
+
+EXPORTS = ("markdown", "json")
+"""Formats of an exported conversation."""
+STATES = ("open", "completed", "failed", "aborted", "unfinished", "empty", "unreadable")
+"""States of saved conversations (`greenroom.sessions.index.SessionState`)."""
+_NO_FILTER: Mapping[str, Any] = {
+    "text": "",
+    "directory": "",
+    "since": None,
+    "before": None,
+    "state": None,
+    "archived": False,
+}
+
+
+def _add_filter(parser: argparse.ArgumentParser) -> None:
+    wanted = parser.add_argument_group(
+        "which ones", "WHEN is a local time, as 2026-11-29T14:00, or an age, as 90d or 12h."
+    )
+    wanted.add_argument("--text", default="", help="that say this anywhere, or are named so; in any case of letters")
+    wanted.add_argument("--directory", default="", metavar="DIR", help="of this directory, or below it")
+    wanted.add_argument("--since", type=_time, metavar="WHEN", help="that have changed since then")
+    wanted.add_argument("--before", type=_time, metavar="WHEN", help="that have not changed since then")
+    wanted.add_argument("--state", choices=STATES, action="append", help="in this state; may be repeated")
+    wanted.add_argument("--archived", action="store_true", help="that were archived, and not the others")
+
+
+def _add_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
 def _command(
@@ -131,6 +182,22 @@ def _part_of_id(text: str) -> str:
     if len(text) < LEAST_ID:
         raise argparse.ArgumentTypeError(f"{text!r} is too short; give {LEAST_ID} characters or more")
     return text.lower()
+
+
+def _time(text: str) -> float:
+    """Return a time in seconds since the epoch."""
+    import time
+    from datetime import datetime
+
+    if text[:-1].isdecimal() and text[-1:] in _SECONDS:
+        return time.time() - int(text[:-1]) * _SECONDS[text[-1]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time, such as 2026-11-29T14:00, and no age, as 90d") from None
+
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def _count(text: str) -> int:
@@ -197,3 +264,27 @@ def _show_session(arguments: argparse.Namespace) -> int:
     from greenroom.supervisor.cli.status.sessions import run_show
 
     return run_show(arguments)
+
+
+def _export_session(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.session_export import run_export
+
+    return run_export(arguments)
+
+
+def _compress(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.session_cleanup import run_compress
+
+    return run_compress(arguments)
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.session_cleanup import run_delete
+
+    return run_delete(arguments)
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.status.session_cleanup import run_prune
+
+    return run_prune(arguments)

@@ -7,6 +7,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -17,10 +18,13 @@ from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
 from greenroom.runtime import identity
 from greenroom.sessions import index as session_index
-from greenroom.sessions.index import Passage, SessionEntry, Speaker
-from greenroom.supervisor.cli.status.actions import matches
+from greenroom.sessions.index import SessionEntry, SessionState
+from greenroom.sessions.passage import Passage, Speaker
+from greenroom.sessions.selection import select
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import age, amount
+from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, selection
+from greenroom.supervisor.cli.status.session_export import as_markdown, whole, write_out
 from greenroom.supervisor.cli.status.status import find
 from greenroom.supervisor.cli.status.table import Column, lay_out
 from greenroom.supervisor.cli.status.terminal import Printer
@@ -29,11 +33,14 @@ _COLUMNS: Final = (
     Column("ID", 0),
     Column("CHANGED", 1, right=True),
     Column("OPEN IN", 1),
+    Column("STATE", 6),
     Column("TOKENS", 4, right=True),
     Column("MODEL", 5, least=8),
     Column("DIRECTORY", 3, least=12),
     Column("TITLE", 2, least=16),
 )
+_SAID: Final[Mapping[SessionState, str]] = {"failed": "failed", "aborted": "aborted", "unfinished": "unfinished"}
+"""The states that the table has; the others can be seen, or are what is expected."""
 _FORMS: Final[Mapping[Speaker, tuple[str, str]]] = {
     "user": ("you    ", "bold"),
     "agent": ("agent  ", ""),
@@ -49,7 +56,7 @@ def run_list(arguments: Namespace) -> int:
     home = _home()
     if home is None:
         return NOTHING
-    found = session_index.entries(home, arguments.limit or None)
+    found = islice(select(home, selection(arguments)), arguments.limit or None)
     try:
         return _print_json(found) if arguments.json else _print_table(list(found), home)
     except BrokenPipeError:  # the reader of the pipe has closed it
@@ -62,12 +69,13 @@ def run_show(arguments: Namespace) -> int:
     home = _home()
     if home is None:
         return NOTHING
-    ids = session_index.search(home, lambda conversation_id: matches(conversation_id, arguments.conversation))
-    if len(ids) != 1:
-        text = f"several are meant: {', '.join(ids)}" if ids else f"there is none in {home}"
-        return _refuse(NOTHING, f"no conversation {arguments.conversation}; {text}")
     try:
-        told = session_index.passages(home, ids[0])
+        name = chosen(home, arguments.conversation)
+        if arguments.markdown:
+            return write_out(as_markdown(whole(home, name)))
+        told = session_index.passages_of(home, name.path)
+    except ChoiceError as error:
+        return _refuse(NOTHING, str(error))
     except (SessionFileError, SessionUnknownError) as error:
         return _refuse(DEGRADED, str(error))
     try:
@@ -100,7 +108,8 @@ def _print_json(found: Iterator[SessionEntry]) -> int:
     holders = _Holders()
     for entry in found:
         path = entry.path.encode("utf-8", "replace").decode()
-        told = {"version": 1, **asdict(entry), "path": path, "instance": holders.instance(entry)}
+        told = {"version": 1, **asdict(entry), "path": path, "state": entry.state, "instance": holders.instance(entry)}
+        del told["outcome"]
         sys.stdout.write(json.dumps(msgspec.to_builtins(told)) + "\n")
     sys.stdout.flush()
     return WELL
@@ -120,6 +129,7 @@ def _row(entry: SessionEntry, now: float, holders: _Holders) -> list[str]:
         entry.id,
         f"{age(now - entry.changed_at)} ago",
         clean(holders.text(entry)),
+        _SAID.get(entry.state, ""),
         "" if entry.tokens is None else amount(entry.tokens),
         clean(entry.model or ""),
         clean(entry.cwd or ""),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from greenroom.sessions.index import Passage, SessionEntry, Story
+    from greenroom.sessions.index import SessionEntry, Story
+    from greenroom.sessions.passage import Passage
 
 MAX_TEXT: Final = 1024 * 1024
 """Characters of a transcript; a longer one is cut at its beginning."""
@@ -13,13 +14,13 @@ _HEADINGS: Final = {"user": "User", "agent": "Agent", "reasoning": "Reasoning", 
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 
 
-def markdown(story: "Story") -> str:
-    """Return a whole conversation."""
+def markdown(story: "Story", most: int = MAX_TEXT) -> str:
+    """Return a whole conversation, but for its beginning where it has more than `most` characters."""
     kept, size = len(story.told), 0
-    while kept and size < MAX_TEXT:
+    while kept and size < most:
         kept -= 1
         size += len(story.told[kept][1].text)
-    return _head(story.entry) + body(story.told[kept:], left_out=kept)
+    return _head(story.entry) + body(story.told[kept:], kept, most)
 
 
 def body(told: "Iterable[tuple[int, Passage]]", left_out: int, most: int = MAX_TEXT) -> str:

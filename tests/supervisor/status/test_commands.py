@@ -8,6 +8,7 @@ import pytest
 
 from greenroom.supervisor.cli.status.commands import add_commands
 
+FULL_ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 HEAVY = ("asyncio", "msgspec", "psutil", "pydantic", "socket", "greenroom.workers", "zmq")
 
 
@@ -49,6 +50,9 @@ def test_what_is_left_out_has_its_default() -> None:
         ("sessions", "list", "-n", "-1"),
         ("sessions", "show"),
         ("sessions", "dance"),
+        ("sessions", "list", "--state", "odd"),
+        ("sessions", "export", FULL_ID, "--format", "pdf"),
+        ("sessions", "delete", "abc"),
     ],
 )
 def test_wrong_usage_is_code_1(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,7 @@ def test_sessions_are_listed(home: House) -> None:
     assert " 12k  gpt-5 " in first
     assert first.endswith("Mend [31mthe 漢字 build")
     assert "(unreadable: it does not begin with the metadata of a session)" in broken
+    assert "  unfinished  " in home.run("sessions", COLUMNS="200").stdout
     listed = home.run("sessions", "list", COLUMNS="140").stdout.splitlines()
     assert [line.split()[0] for line in listed] == [line.split()[0] for line in told.stdout.splitlines()]
 
@@ -61,6 +62,7 @@ def test_sessions_are_listed_for_programs(home: House) -> None:
     assert lines[1]["tokens"] == 12_345
     assert lines[2]["fault"]
     assert [line["writer"] for line in lines] == [None] * 3
+    assert [line["state"] for line in lines] == ["completed", "unfinished", "unreadable"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/locks")
@@ -98,6 +100,24 @@ def test_what_cannot_be_shown_is_said(home: House) -> None:
     told = home.run("sessions", "show", "bbf80000")
     assert told.returncode == 3
     assert "cannot be read" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--text", "SECOND"), [SECOND]),
+        (("--directory", "/home/ada"), [SECOND, FIRST]),
+        (("--directory", "/home/ad"), []),
+        (("--state", "completed", "--state", "unreadable", "-n", "1"), [SECOND]),
+        (("--since", "1d", "--state", "unfinished"), [FIRST]),
+        (("--before", "1d"), []),
+        (("--archived",), []),
+    ],
+)
+def test_sessions_are_found_by_what_they_have_in_common(home: House, words: tuple[str, ...], found: list[str]) -> None:
+    told = home.run("sessions", "list", "--json", *words)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert [json.loads(line)["id"] for line in told.stdout.splitlines()] == found
 
 
 def test_a_home_without_sessions_is_no_fault(house: House) -> None:

@@ -1,0 +1,159 @@
+"""How long session files are kept as they are: compressed after a time without a change, and deleted after another.
+
+Neither happens unless it is set. A file that a process has open is left for the next time, and so is one that holds the
+beginning of a fork.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from greenroom.config.reader import Reader
+from greenroom.protocol.errors import GreenroomError, SessionFileError
+from greenroom.protocol.ids import ConversationId
+from greenroom.runtime import filelock
+from greenroom.sessions import lineage, shelf
+from greenroom.sessions.finder import SessionName, list_archived, list_sessions
+from greenroom.sessions.packed import SUFFIX
+
+log = logging.getLogger(__name__)
+
+DAY: Final = 86_400.0
+LOCK: Final = ".greenroom-retention.lock"
+"""The file of the home whose time tells when all of this was last done, and whose lock who does it."""
+PAUSE: Final = 20 * 3600.0
+"""Seconds after which it is done again; instances look once a day."""
+
+Act: TypeAlias = Literal["compress", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days since the last change, after which a file is compressed or deleted; 0: never."""
+
+    compress_after_days: int = 0
+    delete_after_days: int = 0
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.compress_after_days or self.delete_after_days)
+
+
+class AgedFile(NamedTuple):
+    """A session file, and the time of its last change in seconds since the epoch."""
+
+    name: SessionName
+    changed_at: float
+
+
+class Step(NamedTuple):
+    """What is to be done to a file."""
+
+    act: Act
+    file: AgedFile
+
+
+@dataclass(slots=True)
+class RetentionResult:
+    """What was done."""
+
+    compressed: int = 0
+    deleted: int = 0
+    saved: int = 0
+    """Bytes that compressing has saved."""
+    left: int = 0
+    """Files that were in use, or could not be changed."""
+
+
+def plan(
+    files: Iterable[AgedFile], retention: Retention, now: float, origins: Collection[ConversationId] = ()
+) -> Iterator[Step]:
+    """Yield what is to be done at a time. `origins` hold the beginnings of other conversations, and are kept."""
+    for file in files:
+        age = now - file.changed_at
+        if _is_over(age, retention.delete_after_days) and file.name.conversation_id not in origins:
+            yield Step("delete", file)
+        elif _is_over(age, retention.compress_after_days) and not file.name.path.endswith(SUFFIX):
+            yield Step("compress", file)
+
+
+def due(home: str, retention: Retention, now: float) -> list[Step]:
+    """Return what is to be done to the files of a home."""
+    if not retention.is_set:
+        return []
+    kept = origins(home) if retention.delete_after_days else ()
+    return list(plan(_aged(home), retention, now, kept))
+
+
+def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
+    """Return the conversations that hold the beginnings of others, with these."""
+    reader = Reader(home)
+    found: dict[ConversationId, set[ConversationId]] = {}
+    for name in _names(home):
+        try:
+            origin = lineage.origin(reader, name.path)
+        except (OSError, SessionFileError):
+            continue
+        if origin is not None:
+            found.setdefault(origin, set()).add(name.conversation_id)
+    return found
+
+
+def apply(home: str, steps: Iterable[Step], is_stopped: Callable[[], bool] = lambda: False) -> RetentionResult:
+    """Do what is to be done, unless a file is in use or has changed since. What fails is logged and left."""
+    result = RetentionResult()
+    for step in steps:
+        if is_stopped():
+            break
+        try:
+            _take(home, step, result)
+        except GreenroomError as error:
+            log.info("%s was left as it is: %s", step.file.name.path, error)
+            result.left += 1
+    return result
+
+
+def apply_daily(home: str, retention: Retention, is_stopped: Callable[[], bool]) -> RetentionResult | None:
+    """Do all that is due, unless it was done less than `PAUSE` ago or is being done. Raises `OSError`."""
+    with filelock.opened(os.path.join(home, LOCK)) as lock:
+        if not filelock.try_lock(lock):
+            return None
+        now = time.time()
+        facts = os.fstat(lock)
+        if facts.st_size and 0 <= now - facts.st_mtime < PAUSE:
+            return None
+        result = apply(home, due(home, retention, now), is_stopped)
+        os.pwrite(lock, b"\n", 0)  # an empty file is one that was just made
+        os.utime(lock)
+        return result
+
+
+def _take(home: str, step: Step, result: RetentionResult) -> None:
+    conversation_id, changed_at = step.file.name.conversation_id, step.file.changed_at
+    if step.act == "delete":
+        shelf.delete(home, conversation_id, changed_at)
+        result.deleted += 1
+    else:
+        result.saved += shelf.compress(home, conversation_id, changed_at)
+        result.compressed += 1
+
+
+def _is_over(age: float, days: int) -> bool:
+    return days > 0 and age >= days * DAY
+
+
+def _names(home: str) -> Iterator[SessionName]:
+    return chain(list_sessions(home), list_archived(home))
+
+
+def _aged(home: str) -> Iterator[AgedFile]:
+    for name in _names(home):
+        try:
+            yield AgedFile(name, os.stat(name.path, follow_symlinks=False).st_mtime)
+        except OSError:  # it has just been moved or removed
+            continue
