@@ -16,7 +16,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos chaos-nodes docs lock clean
+.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos chaos-nodes docs site lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
@@ -80,6 +80,13 @@ docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/wire.py
 	@$(BIN)/python tools/docs/app_server.py
 	@$(BIN)/python tools/docs/doctor.py
+	@$(BIN)/python tools/docs/life.py
+	@$(BIN)/python tools/docs/man.py
+	@$(BIN)/python tools/docs/reference.py
+	@$(BIN)/python tools/docs/status_screen.py
+
+site: setup ## Build the documentation as a site, in build/site, offline. Needs the group `docs` of pyproject.toml.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lock: ## Regenerate requirements-dev.txt from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \

@@ -76,9 +76,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_conversations_forgotten": _counter("Conversations at rest that were dropped from memory."),
     "greenroom_clients": _gauge("Clients that are connected."),
     "greenroom_calls_open": _gauge("Calls of all clients that wait for their answer."),
-    "greenroom_calls": _counter(
-        "Turns, inputs for running turns, compactions and commands that clients have asked for.", "kind"
-    ),
+    "greenroom_calls": _counter("Turns, further inputs, compactions and commands that clients have asked for.", "kind"),
     "greenroom_calls_refused": _counter("Those of them that were refused because too many waited.", "kind"),
     "greenroom_turns": _counter("Turns that have ended; `kind` is that of the error, or empty.", "outcome", "kind"),
     "greenroom_turns_running": _gauge("Turns that run."),

@@ -25,6 +25,11 @@ from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, enviro
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
+    from greenroom.supervisor.cli.reference.command_table import Command
+
+VERSION, JSON = "--version", "--json"
+SHELLS = ("bash", "fish", "zsh")
+"""Shells for which there is a completion."""
 
 
 def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
@@ -32,6 +37,8 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
 
     `prelaunch` is what was started in advance. Raises `SystemExit` for invalid arguments.
     """
+    if {*words} == {VERSION, JSON}:
+        return _version()
     settings, rest = command_of(words)
     try:
         if rest[:1] == [EXEC]:
@@ -45,9 +52,20 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     return status
 
 
+def command_table() -> "Command":
+    """Return the commands as a table, for completions and manual pages."""
+    from greenroom.supervisor.cli.exec import arguments
+    from greenroom.supervisor.cli.reference import command_table
+
+    return command_table.command_table(_parser(), {EXEC: arguments.make_parser()})
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
-    parser.add_argument("--version", action="version", version=f"greenroom {__version__}")
+    parser.add_argument(
+        VERSION, action="version", version=f"greenroom {__version__}", help="print the version, and end"
+    )
+    parser.add_argument(JSON, action="store_true", dest="version_json", help="with --version: what it speaks, too")
     parser.add_argument(*CONFIG_FLAGS, action="append", default=[], dest="early_config", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
@@ -69,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
     schema.set_defaults(run=_schema)
     _add_node(commands)
+    completion = commands.add_parser("completion", help="print a completion of these commands for a shell")
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, fish or zsh")
+    completion.set_defaults(run=_completion)
     _add_login(commands)
     _add_doctor(commands)
     _add_mcp(commands)
@@ -303,6 +324,18 @@ def _serve_app(arguments: argparse.Namespace) -> int:
 
     arguments.config = [*arguments.early_config, *arguments.config]
     return _ended(serve(arguments, arguments.prelaunch))
+
+
+def _version() -> int:
+    from greenroom.supervisor.cli.reference import version
+
+    return version.run()
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.reference.completion import run
+
+    return run(arguments.shell, command_table())
 
 
 def _serve_stdio(arguments: argparse.Namespace) -> int:

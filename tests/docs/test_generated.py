@@ -19,9 +19,12 @@ _LINK: Final = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 _TEST: Final = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
-@pytest.mark.parametrize(
-    "maker", ["app_server.py", "approvals.py", "doctor.py", "lifecycle.py", "metrics.py", "wire.py"]
+MAKERS: Final = sorted(
+    path.name for path in (ROOT / "tools" / "docs").iterdir() if "__main__" in path.read_text("utf-8")
 )
+
+
+@pytest.mark.parametrize("maker", MAKERS)
 def test_what_is_made_from_the_code_is_as_it_would_be_made_now(maker: str) -> None:
     """`make docs` brings the pages up to date."""
     command = (sys.executable, ROOT / "tools" / "docs" / maker, "--check")

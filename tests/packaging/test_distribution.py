@@ -10,10 +10,15 @@ import tomllib
 import venv
 import zipfile
 from collections.abc import Mapping
+from email import message_from_string, policy
+from email.message import Message
 from pathlib import Path
 from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from trove_classifiers import classifiers
 
 from greenroom.protocol.version import __version__
 from tests.conformance.packages import Packages, UnavailableError
@@ -23,6 +28,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 PACKAGE: Final = REPOSITORY / "src" / "greenroom"
 DIRECTORIES: Final = sorted(path.name for path in PACKAGE.iterdir() if path.is_symlink())
 """The packages below `greenroom`, which are at the top of the repository too."""
+DATA: Final = f"greenroom-{__version__}.data"
 REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
 _PIP: Final = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--retries=0", "--timeout=10")
 _ANY_WHEEL: Final = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--dest=wheels")
@@ -89,11 +95,15 @@ def source_files(package: Path) -> set[str]:
 
 class TestWheel:
     def test_it_has_every_file_of_the_package_and_nothing_beside_its_metadata(self, wheel: Path) -> None:
-        files = {name for name in contents(wheel) if not name.startswith(f"greenroom-{__version__}.dist-info/")}
-        assert files == source_files(PACKAGE)
+        files = {name for name in contents(wheel) if name.startswith("greenroom/")}
+        assert files - {"greenroom/commit"} == source_files(PACKAGE)
 
-    def test_nothing_lies_outside_of_the_package_and_its_metadata(self, wheel: Path) -> None:
-        assert {name.split("/")[0] for name in contents(wheel)} == {"greenroom", f"greenroom-{__version__}.dist-info"}
+    def test_nothing_lies_outside_of_the_package_its_metadata_and_its_manual(self, wheel: Path) -> None:
+        folders = {name.split("/")[0] for name in contents(wheel)}
+        assert folders == {"greenroom", f"greenroom-{__version__}.dist-info", DATA}
+        data = {name for name in contents(wheel) if name.startswith(DATA)}
+        pages = {path.name for path in (REPOSITORY / "packaging" / "man" / "man1").iterdir()}
+        assert data == {f"{DATA}/data/share/man/man1/{name}" for name in pages}
 
     @pytest.mark.parametrize(
         "file", ["py.typed", "config/models.toml", "config/texts/base_instructions.md", "config/texts/compaction.md"]
@@ -104,6 +114,41 @@ class TestWheel:
     def test_it_installs_one_command(self, wheel: Path) -> None:
         text = contents(wheel)[f"greenroom-{__version__}.dist-info/entry_points.txt"].decode()
         assert text.split() == ["[console_scripts]", "greenroom", "=", "greenroom.supervisor.main:main"]
+
+
+class TestMetadata:
+    """What an index shows and an installer goes by."""
+
+    def test_the_wheel_says_what_the_project_says(self, wheel: Path) -> None:
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+        written = contents(wheel)[f"greenroom-{__version__}.dist-info/METADATA"]
+        told, description = metadata(written), written.decode().partition("\n\n")[2]
+        assert (told["Name"], told["Version"]) == ("greenroom", __version__)
+        assert told["Summary"] == project["description"]
+        assert told["Requires-Python"] == project["requires-python"]
+        assert told["License-Expression"] == project["license"]
+        assert told["Description-Content-Type"] == "text/markdown"
+        assert description == (REPOSITORY / "README.md").read_text("utf-8")
+        wanted = [Requirement(text) for text in project["dependencies"]]
+        plain = [one for text in told.get_all("Requires-Dist", []) if "extra ==" not in str(one := Requirement(text))]
+        assert {*map(facts, plain)} == {*map(facts, wanted)}
+        assert {*told.get_all("Provides-Extra", [])} == {*project["optional-dependencies"]}
+
+    def test_its_classifiers_are_known_to_indexes(self, wheel: Path) -> None:
+        told = metadata(contents(wheel)[f"greenroom-{__version__}.dist-info/METADATA"])
+        assert [name for name in told.get_all("Classifier", []) if name not in classifiers] == []
+
+    def test_the_sdist_says_the_same(self, wheel: Path, unpacked: Path) -> None:
+        told = contents(wheel)[f"greenroom-{__version__}.dist-info/METADATA"]
+        assert (unpacked / "PKG-INFO").read_bytes() == told
+
+
+def facts(one: Requirement) -> tuple[str, str, str]:
+    return canonicalize_name(one.name), str(one.specifier), str(one.marker)
+
+
+def metadata(text: bytes) -> Message:
+    return message_from_string(text.decode(), policy=policy.default)
 
 
 class TestSdist:

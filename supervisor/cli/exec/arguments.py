@@ -64,7 +64,7 @@ class ExecArguments:
 
 def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile) -> ExecArguments:
     """Read the words after `exec`. Raises `SystemExit` (2) where they are invalid, or (0) where they ask for help."""
-    parser = _parser()
+    parser = make_parser()
     found = parser.parse_intermixed_args(list(_one_image_each(words, is_file)))
     positional: list[str] = found.words
     resumes = positional[:1] == [RESUME]
@@ -87,7 +87,8 @@ def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile)
     return ExecArguments(**{**known, "prompt": positional[0] if positional else None, "resumes": resumes})
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of these arguments. What it accepts is not all that `parse` does."""
     parser = argparse.ArgumentParser(
         prog="greenroom exec",
         description="Run one turn, and end.",
@@ -107,7 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=ENGINES, help="how processes are started (default: fork on Linux)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="what is logged on standard error")
     parser.add_argument(
-        ATTACH, choices=("auto", "off", "require"), metavar="MODE", help="let the running host of the home run the turn"
+        ATTACH,
+        nargs="?",
+        const="require",
+        choices=("auto", "off", "require"),
+        metavar="MODE",
+        help="let the running host of the home run the turn",
     )
     parser.set_defaults(features=[], session=None)
     for flag in UNSUPPORTED:
