@@ -26,6 +26,8 @@ MCP_TIMEOUT: Final = 4.0
 """Seconds that an MCP server has to start and list its tools."""
 SANDBOX_TIMEOUT: Final = 5.0
 """Seconds that a confined command of a check may take."""
+INDEX_TIMEOUT: Final = 6.0
+"""Seconds that pip and the package index have to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Patience:
     provider: float = PROVIDER_TIMEOUT
     mcp: float = MCP_TIMEOUT
     sandbox: float = SANDBOX_TIMEOUT
+    index: float = INDEX_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,6 @@ from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets
 NAME: Final = "greenroom"
 KEYRING: Final = frozenset({"keyring", "auto"})
 """Values of `cli_auth_credentials_store` for which the extra `keyring` is needed."""
-INDEX_SECONDS: Final = 6.0
-"""Seconds that the package index has to answer."""
 _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OFFERED: Final = re.compile(rf"^{NAME} \(([^)\s]+)\)", re.MULTILINE)
 
@@ -132,7 +130,7 @@ def _pip(surroundings: Surroundings) -> tuple[str, ...] | None:
 
 def _ask_index(surroundings: Surroundings) -> tuple[str, str]:
     """Return what pip says of the versions that its index has, and why it says nothing."""
-    pip = _pip(surroundings)
+    pip, seconds = _pip(surroundings), surroundings.patience.index
     if pip is None:
         return "", "there is no pip, neither in this installation nor on PATH"
     command = (*pip, "--no-input", "--disable-pip-version-check", "index", "versions", NAME)
@@ -148,9 +146,9 @@ def _ask_index(surroundings: Surroundings) -> tuple[str, str]:
         errors="replace",
     )
     try:
-        said, complaint = process.communicate(timeout=INDEX_SECONDS)
+        said, complaint = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return "", f"no answer within {INDEX_SECONDS:g} s"
+        return "", f"no answer within {seconds:g} s"
     finally:
         if process.poll() is None:
             with suppress(ProcessLookupError):

@@ -92,3 +92,30 @@ def listing_server(*, tls: bool = False) -> Iterator[ListingServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def package_index(version: str) -> Iterator[tuple[str, list[str]]]:
+    """Serve an index with one version, and list what it is asked for."""
+    asked: list[str] = []
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            name = f"greenroom-{version}-py3-none-any.whl"
+            body = f'<a href="{name}">{name}</a>'.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as index:
+        thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{index.server_address[1]}/simple", asked
+        index.shutdown()
+        thread.join()

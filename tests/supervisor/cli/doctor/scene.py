@@ -79,7 +79,7 @@ MACHINE = Machine(
 )
 """A machine with plenty of everything and without a sandbox, which takes a process to be tried."""
 
-PATIENCE = Patience(provider=2.0, mcp=3.0, sandbox=3.0)
+PATIENCE = Patience(provider=20.0, mcp=20.0, sandbox=20.0)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Scene:
     overrides: tuple[str, ...] = ()
     machine: Machine = MACHINE
     patience: Patience = PATIENCE
-    seconds: float = 8.0
+    seconds: float = 45.0
 
     def __post_init__(self) -> None:
         self.home, self.cwd = self.root / "home", self.root / "work"

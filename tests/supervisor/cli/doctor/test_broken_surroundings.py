@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from greenroom.workers.sandbox.features import probe
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.starter import LaunchedStarter
 from tests.supervisor.cli.doctor.broken_scenes import FAULTY, SCENES, Stagehand
-from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server
+from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server, package_index
 from tests.supervisor.cli.doctor.scene import SECRETS, Scene, everything_said
 from tests.support import processes
 
@@ -119,6 +121,18 @@ def test_every_value_is_told_with_its_layer(scene: Scene) -> None:
         "model_providers.mock.query_params.code = <hidden> (config.toml)",
     } <= set(values)
     assert not any("other" in value for value in values)
+
+
+@pytest.mark.skipif(find_spec("pip") is None and shutil.which("pip") is None, reason="there is no pip")
+def test_the_index_of_pip_is_asked_where_that_is_wanted(scene: Scene) -> None:
+    scene.patience = replace(scene.patience, index=50.0)
+    with package_index("9.9.9") as (url, asked):
+        scene.environment |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
+        surroundings = scene.surroundings()
+        assert (asyncio.run(installation.updates(surroundings)).status, asked) == ("ok", [])
+        found = asyncio.run(installation.updates(replace(surroundings, online=True)))
+    assert (found.status, found.details.get("offered")) == ("warning", "9.9.9"), found
+    assert set(asked) == {"/simple/greenroom/"}
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +143,6 @@ def test_a_home_that_does_not_answer_is_reported_in_time(place: Place) -> None:
     assert report["durationMs"] < LIMIT
     assert (done.returncode, checks["config.load"]["status"]) == (2, "fail")
     assert "hangs" in checks["config.load"]["summary"]
-    assert checks["system.disk"]["status"] != "fail"
     assert list(processes.marked(place.run_id)) == []
 
 
@@ -155,41 +151,3 @@ def test_a_home_that_is_none_is_a_finding_and_no_crash(place: Place) -> None:
     checks = json.loads(done.stdout)["checks"]
     assert (done.returncode, checks["state.paths"]["status"]) == (2, "fail")
     assert "Set CODEX_HOME" in checks["state.paths"]["remediation"]
-
-
-def test_the_index_of_pip_is_asked_where_that_is_wanted(place: Place) -> None:
-    place.configure()
-    with package_index("9.9.9") as (url, asked):
-        variables = {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
-        silent = json.loads(place.run("--json", **variables).stdout)["checks"]["updates.status"]
-        assert (silent["status"], asked) == ("ok", [])
-        found = json.loads(place.run("--json", "--online", **variables).stdout)["checks"]["updates.status"]
-    assert (found["status"], found["details"]["offered"]) == ("warning", "9.9.9"), found
-    assert set(asked) == {"/simple/greenroom/"}
-
-
-@contextmanager
-def package_index(version: str) -> Iterator[tuple[str, list[str]]]:
-    """Serve an index with one version, and list what it is asked for."""
-    asked: list[str] = []
-
-    class Index(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            name = f"greenroom-{version}-py3-none-any.whl"
-            body = f'<a href="{name}">{name}</a>'.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as index:
-        thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{index.server_address[1]}/simple", asked
-        index.shutdown()
-        thread.join()
