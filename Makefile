@@ -85,14 +85,14 @@ docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/reference.py
 	@$(BIN)/python tools/docs/status_screen.py
 
-site: setup ## Build the documentation as a site, in build/site, offline. Needs the group `docs` of pyproject.toml.
+site: setup ## Build the documentation as a site, in build/site, offline.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lock: ## Regenerate requirements-dev.txt from pyproject.toml. Needs uv.
 	@command -v $(UV) >/dev/null || { \
 	  echo 'Locking needs uv. Install it, or name it: make lock UV=…' >&2; exit 1; }
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-	  --group dev pyproject.toml --output-file requirements-dev.txt
+	  --group dev --group docs pyproject.toml --output-file requirements-dev.txt
 
 clean: ## Remove .venv and every cache.
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache build dist

@@ -1,6 +1,5 @@
 """The documentation builds as a site without a warning, and a page of it asks nothing of another host."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -26,8 +25,6 @@ def test_every_page_of_the_navigation_is_there_once() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("material") is None:
-        pytest.skip("mkdocs-material is not there; it is in the dependency group `docs`")
     target = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         (sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)),

@@ -8,10 +8,10 @@ import pytest
 
 from greenroom.demo.script import Text, rule
 from tests.packaging.installers import Installer, Pipx, Uv, Venv
-from tests.support import processes
 from tests.support.client import text
 from tests.support.deadline import until
 from tests.support.stage import Stage
+from tests.support.template import MARKER
 
 CONNECTED = {"mcpServers": {"codex": {"type": "stdio", "command": "greenroom", "args": ["mcp-server"], "env": {}}}}
 """What `claude mcp add --scope project codex -- greenroom mcp-server` writes into `.mcp.json`."""
@@ -46,7 +46,7 @@ def test_the_path_of_a_stranger(tmp_path: Path, wheels: Path, stage: Stage) -> N
     home = tmp_path / "stranger"
     home.mkdir()
     installer = preferred(home, wheels)
-    installer.variables = {"XDG_RUNTIME_DIR": str(stage.runtime), processes.MARKER: stage.run, "TERM": "dumb"}
+    installer.variables = {"XDG_RUNTIME_DIR": str(stage.runtime), MARKER: stage.run, "TERM": "dumb"}
     installer.install()
     assert "mcp-server" in installer.run("greenroom", "--help")
 
