@@ -1,7 +1,7 @@
 """A command reads what is written to its input, waits for none that has not come, and never holds up its writer."""
 
 import asyncio
-import os
+import random
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -12,7 +12,7 @@ from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-LARGE = os.urandom(1 << 20)
+LARGE = random.Random(1).randbytes(1 << 20)
 
 
 async def output(
