@@ -15,7 +15,7 @@ from greenroom.supervisor.cli.doctor.table import Check
 
 log = logging.getLogger(__name__)
 
-SECONDS: Final = 7.5
+SECONDS: Final = 7.0
 """Seconds that a check may take."""
 GRACE: Final = 1.0
 """Further seconds for what a check has started to end. The rest of ten is for the start and the end of the program."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.supervisor.cli.doctor import command, examination
 from greenroom.supervisor.cli.doctor.table import CHECKS
 from tests.broker.homes import tokens
 from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server
@@ -19,8 +20,9 @@ from tests.support import processes
 from tests.support.template import MARKER
 
 PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "doctor")
-LIMIT = 10_000
-"""Milliseconds that a run may take by its own account, without the start of the interpreter."""
+LIMIT = 60_000
+"""Milliseconds after which a run counts as one that hangs. It waits for less than ten seconds, but a machine that is
+busy with other tests may let it wait for its turn."""
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -144,6 +146,10 @@ def test_a_home_that_does_not_answer_is_reported_in_time(place: Place) -> None:
     assert (done.returncode, checks["config.load"]["status"]) == (2, "fail")
     assert "hangs" in checks["config.load"]["summary"]
     assert list(processes.marked(place.run_id)) == []
+
+
+def test_all_waits_together_leave_half_a_second_of_ten_for_work() -> None:
+    assert command.LOOK_SECONDS + examination.SECONDS + examination.GRACE + command.END_SECONDS <= 9.5
 
 
 def test_a_home_that_is_none_is_a_finding_and_no_crash(place: Place) -> None:
