@@ -24,7 +24,7 @@ WAYS: Final[Mapping[str, tuple[Way, ...]]] = {
     "Codex TypeScript SDK": ("own server", "attached"),
 }
 """Which clients there are, and how each can reach Greenroom."""
-TIMEOUT: Final = 100.0
+TIMEOUT: Final = 240.0
 """Seconds that a client may take over all situations."""
 
 _NOTHING: Final = r"(?!)"
