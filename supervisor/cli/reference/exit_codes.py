@@ -49,13 +49,21 @@ EXIT_CODES: Final = (
         },
     ),
     ExitCodes(
-        ("stop", "interrupt", "kill", "approvals", "approve"),
+        ("stop", "interrupt", "kill", "drain", "approvals", "approve"),
         {
             0: "Done",
             1: f"{USAGE}, or no such instance or conversation is there, or several are meant",
             2: "An instance does not answer, or has not ended within 10 s",
             3: "The instance refused, and says why",
         },
+    ),
+    ExitCodes(
+        ("doctor",),
+        {0: "All is well", 1: "There are warnings", 2: f"Something fails; or {USAGE[0].lower()}{USAGE[1:]}"},
+    ),
+    ExitCodes(
+        ("node",),
+        {0: "It has left, or a signal has ended it", 1: "It could not start, or the host has refused it", 2: USAGE},
     ),
     ExitCodes(
         ("sessions",),
