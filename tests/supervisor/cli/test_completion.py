@@ -21,7 +21,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("sessions export --format j", {"json"}),
     ("sessions list --state un", {"unfinished", "unreadable"}),
     ("mcp-server --engine ", {"fork", "spawn"}),
-    ("mcp-server --engine fork --lo", {"--log-level"}),
+    ("mcp-server --engine fork --log-l", {"--log-level"}),
     ("-c model=x mcp-server --engine s", {"spawn"}),
     ("mcp lo", {"login", "logout"}),
     ("completion ", {"bash", "fish", "zsh", "--help"}),
