@@ -19,7 +19,7 @@ from tests.support.openmetrics import Samples, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
 
-STEPS = 24
+STEPS = 12
 LIMITED = FailStep(429, {"error": {"message": "slow down"}}, {"Retry-After": "0"})
 RULES = (
     rule(
