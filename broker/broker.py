@@ -26,7 +26,7 @@ from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.store import Store, open_store
 from greenroom.broker.token_commands import TokenCommands
 from greenroom.broker.token_issuer.client import Issuer
-from greenroom.broker.token_issuer.endpoints import VARIABLES, Endpoints
+from greenroom.broker.token_issuer.endpoints import VARIABLES, IssuerEndpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import (
@@ -143,7 +143,7 @@ class Broker:
             self._rules,
             environment_key_first=spec.environment_key_first,
         )
-        endpoints = Endpoints.of(spec.issuer, spec.refresh_url, spec.revoke_url, spec.client_id)
+        endpoints = IssuerEndpoints.of(spec.issuer, spec.refresh_url, spec.revoke_url, spec.client_id)
         self._issuer = Issuer(endpoints, self._clock)
         self._refresher = Refresher(self._manager, self._performer(store, endpoints, lifeline))
         self._bearers = TokenService(self._manager, self._refresher)
@@ -190,7 +190,7 @@ class Broker:
         self._broadcasts.close(linger_ms=LINGER)
         self._admission.close()
 
-    def _performer(self, store: Store, endpoints: Endpoints, lifeline: int) -> RefreshExecutor:
+    def _performer(self, store: Store, endpoints: IssuerEndpoints, lifeline: int) -> RefreshExecutor:
         if store.kind == "ephemeral":
             return InProcessExecutor(store, self._issuer, self._clock)
         spec = self._spec

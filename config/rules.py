@@ -37,7 +37,7 @@ class PrefixRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RuleMatch:
     """A rule that a command is subject to, and the words by which."""
 
     rule: PrefixRule
@@ -49,7 +49,7 @@ class Match:
         return STRICTNESS[self.rule.decision]
 
 
-def strictest(matches: Iterable[Match]) -> Match | None:
+def strictest(matches: Iterable[RuleMatch]) -> RuleMatch | None:
     """Return the match that decides: of several with the same decision the longest."""
     return max(matches, key=lambda match: (match.strictness, len(match.prefix)), default=None)
 
@@ -72,11 +72,11 @@ class Rules:
         added = tuple(PrefixRule(tuple((word,) for word in words)) for words in prefixes)
         return replace(self, prefixes=self.prefixes + added) if added else self
 
-    def judge(self, words: Sequence[str]) -> Match | None:
+    def judge(self, words: Sequence[str]) -> RuleMatch | None:
         """Return the rule that decides about one command, read as its words; `None` if none speaks of it."""
         return strictest(self._matches(words))
 
-    def restrict(self, words: Sequence[str]) -> Match | None:
+    def restrict(self, words: Sequence[str]) -> RuleMatch | None:
         """Return the rule that restricts a command of which only the first words may be known."""
         return strictest(match for match in self._matches(words) if match.rule.decision != "allow")
 
@@ -86,7 +86,7 @@ class Rules:
         allowed = (rule for rule in self.prefixes if rule.decision == "allow") if self.complete else ()
         return tuple(tuple("|".join(words) for words in rule.pattern) for rule in allowed)
 
-    def _matches(self, words: Sequence[str]) -> Iterator[Match]:
+    def _matches(self, words: Sequence[str]) -> Iterator[RuleMatch]:
         if not words:
             return
         name = os.path.basename(words[0])
@@ -96,7 +96,7 @@ class Rules:
             if prefix is None and name != words[0] and (certain or rule.decision != "allow"):
                 prefix = rule.matched((name, *words[1:]))
             if prefix is not None and (self.complete or rule.decision != "allow"):
-                yield Match(rule, prefix)
+                yield RuleMatch(rule, prefix)
 
     def _is_certain(self, path: str, name: str) -> bool:
         paths = self.executables.get(name)

@@ -51,7 +51,7 @@ class AgedFile(NamedTuple):
     changed_at: float
 
 
-class Step(NamedTuple):
+class RetentionStep(NamedTuple):
     """What is to be done to a file."""
 
     act: Act
@@ -72,17 +72,17 @@ class RetentionResult:
 
 def plan(
     files: Iterable[AgedFile], retention: Retention, now: float, origins: Collection[ConversationId] = ()
-) -> Iterator[Step]:
+) -> Iterator[RetentionStep]:
     """Yield what is to be done at a time. `origins` hold the beginnings of other conversations, and are kept."""
     for file in files:
         age = now - file.changed_at
         if _is_over(age, retention.delete_after_days) and file.name.conversation_id not in origins:
-            yield Step("delete", file)
+            yield RetentionStep("delete", file)
         elif _is_over(age, retention.compress_after_days) and not file.name.path.endswith(SUFFIX):
-            yield Step("compress", file)
+            yield RetentionStep("compress", file)
 
 
-def due(home: str, retention: Retention, now: float) -> list[Step]:
+def due(home: str, retention: Retention, now: float) -> list[RetentionStep]:
     """Return what is to be done to the files of a home."""
     if not retention.is_set:
         return []
@@ -104,7 +104,7 @@ def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
     return found
 
 
-def apply(home: str, steps: Iterable[Step], is_stopped: Callable[[], bool] = lambda: False) -> RetentionResult:
+def apply(home: str, steps: Iterable[RetentionStep], is_stopped: Callable[[], bool] = lambda: False) -> RetentionResult:
     """Do what is to be done, unless a file is in use or has changed since. What fails is logged and left."""
     result = RetentionResult()
     for step in steps:
@@ -133,7 +133,7 @@ def apply_daily(home: str, retention: Retention, is_stopped: Callable[[], bool])
         return result
 
 
-def _take(home: str, step: Step, result: RetentionResult) -> None:
+def _take(home: str, step: RetentionStep, result: RetentionResult) -> None:
     conversation_id, changed_at = step.file.name.conversation_id, step.file.changed_at
     if step.act == "delete":
         shelf.delete(home, conversation_id, changed_at)

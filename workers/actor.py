@@ -41,7 +41,7 @@ from greenroom.protocol.internal.worker import (
     WorkerMeasured,
 )
 from greenroom.runtime import footprint, logfile, orphans
-from greenroom.workers.conversation.client_requests import ClientRequests
+from greenroom.workers.conversation.client_requests import ServedRequests
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome
@@ -77,7 +77,7 @@ class Actor:
         self._records: RecordsChannel | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._job: JobRun | None = None
-        self._requests: ClientRequests | None = None
+        self._requests: ServedRequests | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
@@ -299,7 +299,7 @@ class Actor:
         if self._conversation is None:
             return  # it came behind an `Open` that failed
         if self._requests is None:
-            self._requests = ClientRequests(self._conversation, self._turn_runs, self._mailbox.notify)
+            self._requests = ServedRequests(self._conversation, self._turn_runs, self._mailbox.notify)
         if isinstance(operation, ServeRequest):
             self._requests.start(operation, payload)
         else:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 from greenroom.broker.credential.claims import Claims
-from greenroom.broker.token_issuer.endpoints import DEFAULT_ISSUER, Endpoints
+from greenroom.broker.token_issuer.endpoints import DEFAULT_ISSUER, IssuerEndpoints
 from greenroom.broker.token_issuer.pkce import Verifier, base64url
 from greenroom.protocol.secrecy import Secret
 
@@ -87,7 +87,7 @@ class LoginPage:
     """The pages of one login."""
 
     def __init__(
-        self, endpoints: Endpoints, port: int, state: str, verifier: Verifier, workspaces: Sequence[str] = ()
+        self, endpoints: IssuerEndpoints, port: int, state: str, verifier: Verifier, workspaces: Sequence[str] = ()
     ) -> None:
         """`workspaces`: the accounts that the issuer is asked to admit; empty for all."""
         self._endpoints = endpoints

@@ -11,7 +11,7 @@ from greenroom.broker.login.server import LoginServer
 from greenroom.broker.mcp_login.issuer import LoginError, exchange, find_issuer, register
 from greenroom.broker.mcp_login.metadata import AuthorizationServer, Challenge, Resource
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
-from greenroom.broker.mcp_login.record import Client, TokenGrant
+from greenroom.broker.mcp_login.record import RegisteredClient, TokenGrant
 from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.config.servers import McpServer
 
@@ -21,7 +21,9 @@ OFFLINE: Final = "offline_access"
 class McpLoginFlow:
     """`open` it, show its `url`, and `run` it."""
 
-    def __init__(self, server: LoginServer, page: CallbackPage, client: Client, found: AuthorizationServer) -> None:
+    def __init__(
+        self, server: LoginServer, page: CallbackPage, client: RegisteredClient, found: AuthorizationServer
+    ) -> None:
         self._server = server
         self._page = page
         self._client = client
@@ -55,7 +57,7 @@ class McpLoginFlow:
             )
             audience = configured.oauth_resource or resource.resource
             if configured.oauth.client_id is not None:
-                client = Client(
+                client = RegisteredClient(
                     found.token_endpoint,
                     found.issuer,
                     configured.oauth.client_id,
@@ -73,7 +75,7 @@ class McpLoginFlow:
             raise
         return flow
 
-    async def run(self) -> tuple[Client, TokenGrant]:
+    async def run(self) -> tuple[RegisteredClient, TokenGrant]:
         """Wait for the browser and exchange its code. Raises `LoginError`."""
         returned = await self._returned
         if returned.code is None:

@@ -20,7 +20,7 @@ from greenroom.broker.mcp_login.metadata import (
     read_resource,
     resource_places,
 )
-from greenroom.broker.mcp_login.record import Client, TokenGrant
+from greenroom.broker.mcp_login.record import RegisteredClient, TokenGrant
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secrecy import Secret
 from greenroom.protocol.version import __version__
@@ -93,7 +93,9 @@ async def find_issuer(url: str) -> tuple[Resource, AuthorizationServer, Challeng
     raise LoginError("neither the server nor an authorization server says how to log in")
 
 
-async def register(server: AuthorizationServer, redirect_uri: str, scopes: tuple[str, ...], resource: str) -> Client:
+async def register(
+    server: AuthorizationServer, redirect_uri: str, scopes: tuple[str, ...], resource: str
+) -> RegisteredClient:
     """Register this client with an issuer (RFC 7591). Raises `LoginError`."""
     if server.registration_endpoint is None:
         raise LoginError("the authorization server registers no clients; set `oauth.client_id` in the server's table")
@@ -113,7 +115,7 @@ async def register(server: AuthorizationServer, redirect_uri: str, scopes: tuple
     method = reply.members.get("token_endpoint_auth_method")
     if not isinstance(method, str):
         method = server.methods[0] if isinstance(secret, str) else "none"
-    return Client(
+    return RegisteredClient(
         server.token_endpoint,
         server.issuer,
         client_id,
@@ -124,7 +126,7 @@ async def register(server: AuthorizationServer, redirect_uri: str, scopes: tuple
     )
 
 
-async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Secret) -> TokenGrant:
+async def exchange(client: RegisteredClient, code: Secret, redirect_uri: str, verifier: Secret) -> TokenGrant:
     """Exchange the code of a login. Raises `LoginError`."""
     fields = {
         "grant_type": "authorization_code",
@@ -135,13 +137,13 @@ async def exchange(client: Client, code: Secret, redirect_uri: str, verifier: Se
     return _granted(await _token_request(client, fields))
 
 
-async def refresh(client: Client, refresh_token: Secret) -> TokenGrant:
+async def refresh(client: RegisteredClient, refresh_token: Secret) -> TokenGrant:
     """Exchange a refresh token. Raises `DeadLoginError`, or `LoginError` where it may work later."""
     fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
     return _granted(await _token_request(client, fields))
 
 
-async def revoke(client: Client, token: Secret, hint: str) -> bool:
+async def revoke(client: RegisteredClient, token: Secret, hint: str) -> bool:
     """Revoke a token (RFC 7009); return whether the issuer confirmed it."""
     if client.revocation_endpoint is None or not token:
         return False
@@ -153,12 +155,12 @@ async def revoke(client: Client, token: Secret, hint: str) -> bool:
     return 200 <= reply.status < 300
 
 
-async def _token_request(client: Client, fields: Mapping[str, str]) -> Reply:
+async def _token_request(client: RegisteredClient, fields: Mapping[str, str]) -> Reply:
     resource = {"resource": client.resource} if client.resource else {}
     return await _post_as(client, client.token_endpoint, {**fields, **resource})
 
 
-async def _post_as(client: Client, url: str, fields: Mapping[str, str]) -> Reply:
+async def _post_as(client: RegisteredClient, url: str, fields: Mapping[str, str]) -> Reply:
     sent, headers = {**fields, "client_id": client.client_id}, {}
     if client.client_secret is not None and client.method == "client_secret_basic":
         pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret.reveal(), safe='')}"

@@ -14,7 +14,7 @@ from typing import Final
 from greenroom.broker.clock import Clock
 from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, refresh
 from greenroom.broker.mcp_login.metadata import is_safe
-from greenroom.broker.mcp_login.record import Client, Login, credential_key
+from greenroom.broker.mcp_login.record import Login, RegisteredClient, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.broker.storage.locks import locked
 from greenroom.config.mcp_logins import McpLogins, mcp_logins
@@ -150,10 +150,10 @@ class McpKeeper:
         return None
 
 
-async def _found(login: Login, url: str) -> Client:
+async def _found(login: Login, url: str) -> RegisteredClient:
     """Find the issuer of a login that Codex has made."""
     resource, server, _ = await find_issuer(url)
-    return Client(server.token_endpoint, server.issuer, login.client_id, resource=resource.resource)
+    return RegisteredClient(server.token_endpoint, server.issuer, login.client_id, resource=resource.resource)
 
 
 def _told(login: Login) -> McpBearer:

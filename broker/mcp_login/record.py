@@ -37,7 +37,7 @@ class TokenGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class RegisteredClient:
     """A registered client and its issuer."""
 
     token_endpoint: str
@@ -58,7 +58,9 @@ class Login:
     members: Mapping[str, object] = field(repr=False)
 
     @classmethod
-    def new(cls, name: str, url: str, client: Client, grant: TokenGrant, scopes: tuple[str, ...], now: float) -> Self:
+    def new(
+        cls, name: str, url: str, client: RegisteredClient, grant: TokenGrant, scopes: tuple[str, ...], now: float
+    ) -> Self:
         """Return the record of a new login. `now` is in seconds since the epoch."""
         own = {
             "token_endpoint": client.token_endpoint,
@@ -106,14 +108,14 @@ class Login:
         return tuple(scope for scope in given if isinstance(scope, str)) if isinstance(given, list) else ()
 
     @property
-    def client(self) -> Client | None:
+    def client(self) -> RegisteredClient | None:
         """The client and issuer of renewals; `None` where Codex wrote the record and they have to be discovered."""
         given = self.members.get(OURS)
         own = given if isinstance(given, dict) else {}
         endpoint, secret = _text(own, "token_endpoint"), _text(own, "client_secret")
         if not endpoint:
             return None
-        return Client(
+        return RegisteredClient(
             endpoint,
             _text(own, "issuer"),
             self.client_id,

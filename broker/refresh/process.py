@@ -23,7 +23,7 @@ from greenroom.broker.storage.locks import STORE_TIMEOUT
 from greenroom.broker.storage.store import reopen
 from greenroom.broker.token_issuer.classify import RefreshAnswered, RefreshRefused, Unanswered, Unreached
 from greenroom.broker.token_issuer.client import TOTAL, Issuer
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime import hardening, logfile
@@ -54,7 +54,7 @@ class RefreshTask(msgspec.Struct, frozen=True):
     """Its task."""
 
     order: RefreshRequest
-    endpoints: Endpoints
+    endpoints: IssuerEndpoints
     home: str
     store: CredentialsStore
     has_lock: bool

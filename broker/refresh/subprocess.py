@@ -25,7 +25,7 @@ from greenroom.broker.refresh.process import (
 )
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.classify import Unanswered, Unreached, token_fingerprint
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.runtime import child
 from greenroom.runtime.launch import CONTROL, LIFELINE
 from greenroom.runtime.orphans import terminate
@@ -42,7 +42,7 @@ class SubprocessExecutor:
     """Starts the processes of one broker (`greenroom.broker.refresh.exchange.RefreshExecutor`)."""
 
     def __init__(
-        self, store: Store, endpoints: Endpoints, clock: Clock, lifeline: int, instance: int, log_level: str
+        self, store: Store, endpoints: IssuerEndpoints, clock: Clock, lifeline: int, instance: int, log_level: str
     ) -> None:
         """`lifeline`: the descriptor whose end of file means that the supervisor is gone; `instance`: its pid."""
         self._store = store

@@ -14,7 +14,7 @@ import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.token_issuer.classify import RefreshAnswer, Unanswered, Unreached
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.broker.token_issuer.token_responses import (
     TokenReply,
@@ -100,7 +100,7 @@ class _DeviceGrant(msgspec.Struct):
 class Issuer:
     """One issuer."""
 
-    def __init__(self, endpoints: Endpoints, clock: Clock) -> None:
+    def __init__(self, endpoints: IssuerEndpoints, clock: Clock) -> None:
         self.endpoints = endpoints
         self._clock = clock
 

@@ -18,7 +18,7 @@ VARIABLES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class IssuerEndpoints:
     """Addresses of one issuer, and this client's id."""
 
     issuer: str

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 
-class Method(NamedTuple):
+class AppServerMethod(NamedTuple):
     """A method that the server implements."""
 
     meaning: str
@@ -21,151 +21,159 @@ class Method(NamedTuple):
     """The same for its result."""
 
 
-METHODS: Final[Mapping[str, Method]] = {
-    "initialize": Method(
+METHODS: Final[Mapping[str, AppServerMethod]] = {
+    "initialize": AppServerMethod(
         "Starts a connection; the notification `initialized` follows.",
         *("connection.InitializeParams", "connection.InitializeResponse"),
     ),
-    "thread/start": Method(
+    "thread/start": AppServerMethod(
         "Starts a thread, and tells the client of all that happens in it.",
         *("threads.ThreadStartParams", "thread.ThreadSettings"),
     ),
-    "thread/resume": Method(
+    "thread/resume": AppServerMethod(
         "Takes up a saved thread, or one that another client uses.",
         *("threads.ThreadResumeParams", "thread.ThreadSettings"),
     ),
-    "thread/fork": Method(
+    "thread/fork": AppServerMethod(
         "Starts a thread with a copy of the turns of another.", "threads.ThreadForkParams", "thread.ThreadSettings"
     ),
-    "thread/list": Method("The saved threads, page by page.", "threads.ThreadListParams", "threads.ThreadListResponse"),
-    "thread/loaded/list": Method(
+    "thread/list": AppServerMethod(
+        "The saved threads, page by page.", "threads.ThreadListParams", "threads.ThreadListResponse"
+    ),
+    "thread/loaded/list": AppServerMethod(
         "The ids of the threads that are in use.",
         *("threads.ThreadLoadedListParams", "threads.ThreadLoadedListResponse"),
     ),
-    "thread/read": Method(
+    "thread/read": AppServerMethod(
         "A thread, with its turns where they are wanted.", "threads.ThreadReadParams", "threads.ThreadResponse"
     ),
-    "thread/turns/list": Method(
+    "thread/turns/list": AppServerMethod(
         "The turns of a thread, page by page.", "threads.ThreadTurnsListParams", "threads.ThreadTurnsListResponse"
     ),
-    "thread/items/list": Method(
+    "thread/items/list": AppServerMethod(
         "The items of a thread, page by page.", "threads.ThreadItemsListParams", "threads.ThreadItemsListResponse"
     ),
-    "thread/name/set": Method("Names a thread.", "threads.ThreadSetNameParams", "connection.Empty"),
-    "thread/archive": Method("Puts a thread aside.", "threads.ThreadIdParams", "connection.Empty"),
-    "thread/unarchive": Method("Lists a thread again.", "threads.ThreadIdParams", "threads.ThreadResponse"),
-    "thread/delete": Method("Deletes a thread and its file.", "threads.ThreadIdParams", "connection.Empty"),
-    "thread/unsubscribe": Method(
+    "thread/name/set": AppServerMethod("Names a thread.", "threads.ThreadSetNameParams", "connection.Empty"),
+    "thread/archive": AppServerMethod("Puts a thread aside.", "threads.ThreadIdParams", "connection.Empty"),
+    "thread/unarchive": AppServerMethod("Lists a thread again.", "threads.ThreadIdParams", "threads.ThreadResponse"),
+    "thread/delete": AppServerMethod("Deletes a thread and its file.", "threads.ThreadIdParams", "connection.Empty"),
+    "thread/unsubscribe": AppServerMethod(
         "Tells the client no more of a thread.", "threads.ThreadIdParams", "threads.ThreadUnsubscribeResponse"
     ),
-    "thread/compact/start": Method(
+    "thread/compact/start": AppServerMethod(
         "Replaces the history of a thread by a summary, in a turn.", "threads.ThreadIdParams", "connection.Empty"
     ),
-    "thread/inject_items": Method(
+    "thread/inject_items": AppServerMethod(
         "Puts items behind the history of a thread.", "threads.ThreadInjectItemsParams", "connection.Empty"
     ),
-    "thread/shellCommand": Method(
+    "thread/shellCommand": AppServerMethod(
         "Runs a command of the user in a turn of its own, outside the sandbox; the model reads of it later.",
         *("threads.ThreadShellCommandParams", "connection.Empty"),
     ),
-    "turn/start": Method(
+    "turn/start": AppServerMethod(
         "Starts a turn; where one runs already it follows that.",
         *("turns.TurnStartParams", "turns.TurnStartResponse"),
     ),
-    "turn/steer": Method("Says more in the running turn.", "turns.TurnSteerParams", "turns.TurnSteerResponse"),
-    "turn/interrupt": Method("Stops a turn that runs or waits.", "turns.TurnInterruptParams", "connection.Empty"),
-    "thread/revert": Method(
+    "turn/steer": AppServerMethod("Says more in the running turn.", "turns.TurnSteerParams", "turns.TurnSteerResponse"),
+    "turn/interrupt": AppServerMethod(
+        "Stops a turn that runs or waits.", "turns.TurnInterruptParams", "connection.Empty"
+    ),
+    "thread/revert": AppServerMethod(
         "Takes back a turn and those that follow it.", "threads.ThreadRevertParams", "threads.ThreadResponse"
     ),
-    "review/start": Method(
+    "review/start": AppServerMethod(
         "Starts a turn that reviews changes.", "reviews.ReviewStartParams", "reviews.ReviewStartResponse"
     ),
-    "command/exec": Method(
+    "command/exec": AppServerMethod(
         "Runs a command outside any thread, in the sandbox; answered when it has ended.",
         *("commands.CommandExecParams", "commands.CommandExecResponse"),
     ),
-    "command/exec/write": Method(
+    "command/exec/write": AppServerMethod(
         "Writes to the input of a command, or ends it; answered when the command has taken it.",
         *("commands.CommandExecWriteParams", "connection.Empty"),
     ),
-    "command/exec/resize": Method(
+    "command/exec/resize": AppServerMethod(
         "Sets the size of a command's terminal.", "commands.CommandExecResizeParams", "connection.Empty"
     ),
-    "command/exec/terminate": Method(
+    "command/exec/terminate": AppServerMethod(
         "Kills a command, and all that it has started.", "commands.CommandExecTerminateParams", "connection.Empty"
     ),
-    "fs/readFile": Method("Reads a file.", "files.FsPathParams", "files.FsReadFileResponse"),
-    "fs/writeFile": Method("Writes a whole file.", "files.FsWriteFileParams", "connection.Empty"),
-    "fs/createDirectory": Method("Creates a directory.", "files.FsCreateDirectoryParams", "connection.Empty"),
-    "fs/getMetadata": Method(
+    "fs/readFile": AppServerMethod("Reads a file.", "files.FsPathParams", "files.FsReadFileResponse"),
+    "fs/writeFile": AppServerMethod("Writes a whole file.", "files.FsWriteFileParams", "connection.Empty"),
+    "fs/createDirectory": AppServerMethod("Creates a directory.", "files.FsCreateDirectoryParams", "connection.Empty"),
+    "fs/getMetadata": AppServerMethod(
         "What kind of thing a path is, and when it was changed.", "files.FsPathParams", "files.FsGetMetadataResponse"
     ),
-    "fs/readDirectory": Method("The entries of a directory.", "files.FsPathParams", "files.FsReadDirectoryResponse"),
-    "fs/remove": Method("Removes a file or a directory.", "files.FsRemoveParams", "connection.Empty"),
-    "fs/copy": Method("Copies a file or a directory.", "files.FsCopyParams", "connection.Empty"),
-    "fs/watch": Method(
+    "fs/readDirectory": AppServerMethod(
+        "The entries of a directory.", "files.FsPathParams", "files.FsReadDirectoryResponse"
+    ),
+    "fs/remove": AppServerMethod("Removes a file or a directory.", "files.FsRemoveParams", "connection.Empty"),
+    "fs/copy": AppServerMethod("Copies a file or a directory.", "files.FsCopyParams", "connection.Empty"),
+    "fs/watch": AppServerMethod(
         "Tells the client of changes of a file, or of the entries of a directory.",
         *("files.FsWatchParams", "files.FsWatchResponse"),
     ),
-    "fs/unwatch": Method("Ends a watch.", "files.FsUnwatchParams", "connection.Empty"),
-    "model/list": Method(
+    "fs/unwatch": AppServerMethod("Ends a watch.", "files.FsUnwatchParams", "connection.Empty"),
+    "model/list": AppServerMethod(
         "The models that are known, and the one that a thread gets that names none.",
         *("account.ListModels", "account.ModelList"),
     ),
-    "modelProvider/list": Method(
+    "modelProvider/list": AppServerMethod(
         "The model providers of the configuration.", "connection.Nothing", "settings.ModelProviderListResponse"
     ),
-    "account/read": Method("The credential in force.", "account.StatusParams", "account.GetAccountResponse"),
-    "account/rateLimits/read": Method(
+    "account/read": AppServerMethod("The credential in force.", "account.StatusParams", "account.GetAccountResponse"),
+    "account/rateLimits/read": AppServerMethod(
         "What the model's server has told last of the account's limits.",
         *("connection.Nothing", "account.GetAccountRateLimitsResponse"),
     ),
-    "account/login/start": Method(
+    "account/login/start": AppServerMethod(
         "Begins a login, or saves an API key.", "account.LoginParams", "account.LoginAccountResponse"
     ),
-    "account/login/cancel": Method("Cancels a login.", "account.LoginIdParams", "account.CancelLoginAccountResponse"),
-    "account/logout": Method("Deletes the login.", "connection.Nothing", "connection.Empty"),
-    "config/read": Method(
+    "account/login/cancel": AppServerMethod(
+        "Cancels a login.", "account.LoginIdParams", "account.CancelLoginAccountResponse"
+    ),
+    "account/logout": AppServerMethod("Deletes the login.", "connection.Nothing", "connection.Empty"),
+    "config/read": AppServerMethod(
         "The configuration, without what may be secret.", "settings.ConfigReadParams", "settings.ConfigReadResponse"
     ),
-    "config/value/write": Method(
+    "config/value/write": AppServerMethod(
         "Changes one setting of config.toml.", "settings.ConfigValueWriteParams", "settings.ConfigWriteResponse"
     ),
-    "config/batchWrite": Method(
+    "config/batchWrite": AppServerMethod(
         "Changes several settings, all or none.", "settings.ConfigBatchWriteParams", "settings.ConfigWriteResponse"
     ),
-    "configRequirements/read": Method(
+    "configRequirements/read": AppServerMethod(
         "What an administrator prescribes: nothing.",
         *("connection.Nothing", "settings.ConfigRequirementsReadResponse"),
     ),
-    "permissionProfile/list": Method(
+    "permissionProfile/list": AppServerMethod(
         "The sandbox modes, as profiles.",
         *("settings.PermissionProfileListParams", "settings.PermissionProfileListResponse"),
     ),
-    "hooks/list": Method(
+    "hooks/list": AppServerMethod(
         "The hooks that run in a directory: none, as this program has none.",
         *("settings.HooksListParams", "settings.HooksListResponse"),
     ),
-    "mcpServerStatus/list": Method(
+    "mcpServerStatus/list": AppServerMethod(
         "The MCP servers of a thread, or of the configuration, and what they offer.",
         *("mcp_servers.ListMcpServerStatusParams", "mcp_servers.ListMcpServerStatusResponse"),
     ),
-    "mcpServer/tool/call": Method(
+    "mcpServer/tool/call": AppServerMethod(
         "Calls a tool of an MCP server of a thread, as the user's own call: without a question.",
         *("mcp_servers.McpServerToolCallParams", "mcp_servers.McpServerToolCallResponse"),
     ),
-    "mcpServer/resource/read": Method(
+    "mcpServer/resource/read": AppServerMethod(
         "Reads a resource of an MCP server.",
         *("mcp_servers.McpResourceReadParams", "mcp_servers.McpResourceReadResponse"),
     ),
-    "config/mcpServer/reload": Method(
+    "config/mcpServer/reload": AppServerMethod(
         "Lets all threads take over the settings as they are now, each when it is idle.",
         *("connection.Nothing", "connection.Empty"),
     ),
-    "skills/list": Method(
+    "skills/list": AppServerMethod(
         "The skills that threads are offered.", "settings.SkillsListParams", "skills.SkillsListResponse"
     ),
-    "fuzzyFileSearch": Method(
+    "fuzzyFileSearch": AppServerMethod(
         "Fuzzy search for file names.", "account.FuzzyFileSearch", "account.FuzzyFileSearchResponse"
     ),
 }

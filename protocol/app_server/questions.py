@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Final, Literal, get_args
 from msgspec import field
 
 from greenroom.protocol.app_server.item import CommandAction
-from greenroom.protocol.app_server.wire import Params, Question
+from greenroom.protocol.app_server.wire import Params, ServerRequest
 
 
-class ApprovalQuestion(Question, frozen=True):
+class ApprovalQuestion(ServerRequest, frozen=True):
     """Base of questions about an item."""
 
     thread_id: str
@@ -36,7 +36,7 @@ class FileChangeApproval(ApprovalQuestion, frozen=True):
     method: ClassVar[str] = "item/fileChange/requestApproval"
 
 
-class ServerElicitation(Question, frozen=True):
+class ServerElicitation(ServerRequest, frozen=True):
     """An MCP server, or a call of one of its tools, needs an answer of the user."""
 
     method: ClassVar[str] = "mcpServer/elicitation/request"
@@ -54,7 +54,7 @@ class ServerElicitation(Question, frozen=True):
 
 AnyQuestion = CommandApproval | FileChangeApproval | ServerElicitation
 
-QUESTIONS: Final[dict[str, type[Question]]] = {kind.method: kind for kind in get_args(AnyQuestion)}
+QUESTIONS: Final[dict[str, type[ServerRequest]]] = {kind.method: kind for kind in get_args(AnyQuestion)}
 """By method."""
 
 

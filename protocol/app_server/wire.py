@@ -32,7 +32,7 @@ class Notification(Result, frozen=True, kw_only=True):
     method: ClassVar[str]
 
 
-class Question(Result, frozen=True, kw_only=True):
+class ServerRequest(Result, frozen=True, kw_only=True):
     """Base of requests to the client. The first line of a docstring says when they are sent."""
 
     method: ClassVar[str]

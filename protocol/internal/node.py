@@ -110,7 +110,7 @@ class NodeReady(Message):
     wire: ClassVar[bytes] = b"node-ready"
 
 
-class Kill(Message):
+class KillWorker(Message):
     """Host to node: kill a worker and what it started; `why` is told with its end, unless it is empty."""
 
     wire: ClassVar[bytes] = b"kill"
@@ -134,7 +134,7 @@ class Leave(Message):
 
 
 FromNode: TypeAlias = Enrol | Join | Beat | NodeReady | Spawned | Exited
-ToNode: TypeAlias = Enrolled | Joined | Refused | Rejoin | Beaten | Spawn | Kill | Confirm | Leave
+ToNode: TypeAlias = Enrolled | Joined | Refused | Rejoin | Beaten | Spawn | KillWorker | Confirm | Leave
 
 _FROM_NODE: Final[Mapping[bytes, type[FromNode]]] = {kind.wire: kind for kind in get_args(FromNode)}
 _TO_NODE: Final[Mapping[bytes, type[ToNode]]] = {kind.wire: kind for kind in get_args(ToNode)}

@@ -209,7 +209,7 @@ def failure_result(
     return _encode(result)
 
 
-class EventFrame:
+class EventNotification:
     """Builds `codex/event` lines from a worker's events without parsing them."""
 
     __slots__ = ("_between", "_head", "_tail")

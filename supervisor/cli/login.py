@@ -21,7 +21,7 @@ from greenroom.broker.login.server import PORTS
 from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.client import Issuer
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker import AuthMode
@@ -110,7 +110,7 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
         async with locked(store.home, STORE, STORE_TIMEOUT):
             removed = store.remove()
         if removed and with_revocation:
-            await revoke(Issuer(Endpoints.from_environment(environment), Clock()), held)
+            await revoke(Issuer(IssuerEndpoints.from_environment(environment), Clock()), held)
         _print("Successfully logged out" if removed else "Not logged in")
         return 0
 
@@ -133,7 +133,7 @@ async def _login(
     store: Store, environment: Mapping[str, str], begin: Callable[[Issuer], Awaitable[Flow]], timeout_s: float
 ) -> int:
     clock = Clock()
-    flow = await begin(Issuer(Endpoints.from_environment(environment), clock))
+    flow = await begin(Issuer(IssuerEndpoints.from_environment(environment), clock))
 
     async def save(logged_in: LoggedIn) -> None:
         await _write(store, lambda found: record_of(logged_in, clock.wall(), found))

@@ -21,7 +21,7 @@ from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.metrics import Family
 from greenroom.runtime.tcp_owner import owner_of_peer
 from greenroom.supervisor.control import peer
-from greenroom.supervisor.frontend.http.address import Address, Names, parse_address
+from greenroom.supervisor.frontend.http.address import ListenAddress, Names, parse_address
 from greenroom.supervisor.frontend.http.listener import HttpServer, bound_socket
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.request_head import RequestHead
@@ -62,7 +62,7 @@ class MetricsListener:
             self._server = await loop.create_unix_server(web_server, sock=listening)
             return f"{UNIX}{self._path}"
         listening = bound_socket(self._address)
-        address = Address(self._address.host, listening.getsockname()[1])
+        address = ListenAddress(self._address.host, listening.getsockname()[1])
         self._names = Names(address)
         self._server = await loop.create_server(web_server, sock=listening)
         return f"http://{address.text}{PATH}"
@@ -112,7 +112,7 @@ class MetricsListener:
             return None
 
 
-def _loopback(listen: str) -> Address:
+def _loopback(listen: str) -> ListenAddress:
     address = parse_address(listen)
     if not address.is_loopback:
         raise ConfigError(f"`greenroom.metrics_listen` is `{listen}`, and metrics are served on loopback alone")

@@ -17,17 +17,17 @@ from typing import Protocol
 from greenroom.protocol.ids import ConversationId
 
 
-class Claims(Protocol):
+class ConversationClaims(Protocol):
     """The claims of this host."""
 
     def may_start(self, conversation_id: ConversationId) -> bool:
-        """Tell whether a process may be started; where not, the conversation is resumed when it may (`Holder`)."""
+        """Tell whether a process may be started; where not, the conversation is resumed when it may (`ClaimHolder`)."""
 
     def ended(self, conversation_id: ConversationId) -> None:
         """Note that a conversation has no process, and none is about to be started for it."""
 
 
-class Holder(Protocol):
+class ClaimHolder(Protocol):
     """The conversations of this host (`greenroom.supervisor.conversations.registry.Conversations`)."""
 
     def resume_waiting(self, conversation_id: ConversationId) -> bool:
@@ -61,7 +61,7 @@ class Unshared:
 class DecidingClaims:
     """The claims of the new host."""
 
-    def __init__(self, elsewhere: Iterable[ConversationId], sender: ClaimSender, holder: Holder) -> None:
+    def __init__(self, elsewhere: Iterable[ConversationId], sender: ClaimSender, holder: ClaimHolder) -> None:
         """`elsewhere` are the conversations that the old host has."""
         self._elsewhere = set(elsewhere)
         self._sender, self._holder = sender, holder
@@ -112,7 +112,7 @@ class DecidingClaims:
 class AskingClaims:
     """The claims of the old host."""
 
-    def __init__(self, here: Iterable[ConversationId], sender: ClaimSender, holder: Holder) -> None:
+    def __init__(self, here: Iterable[ConversationId], sender: ClaimSender, holder: ClaimHolder) -> None:
         """`here` are the conversations that have a process in this host, or are about to get one."""
         self._here = set(here)
         self._sender, self._holder = sender, holder

@@ -11,7 +11,7 @@ from greenroom.protocol.internal.worker import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
-from greenroom.supervisor.conversations.claims import Claims, Unshared
+from greenroom.supervisor.conversations.claims import ConversationClaims, Unshared
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.crash_policy import LACKS_DIRECTORY, CrashHandler, StateAtExit
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
@@ -43,7 +43,7 @@ class ConversationScheduler:
         self.turns = Turns(self.hosts, on_turn_end, self._go_on)
         self.places = Slots(self.hosts, workers, limits, self._begin, self._waited_too_long)
         self._crash_handler = CrashHandler(exit_history, on_turn_end)
-        self.claims: Claims = Unshared()
+        self.claims: ConversationClaims = Unshared()
         """Which conversations may have a process here, while another host replaces this one or is replaced by it."""
         self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()

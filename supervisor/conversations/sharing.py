@@ -2,20 +2,20 @@
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.claims import Claims
+from greenroom.supervisor.conversations.claims import ConversationClaims
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.remembered import Remembered
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
 
 
 class SharedConversations:
-    """Implements `greenroom.supervisor.conversations.claims.Holder`."""
+    """Implements `greenroom.supervisor.conversations.claims.ClaimHolder`."""
 
     def __init__(self, scheduler: ConversationScheduler) -> None:
         self._scheduler = scheduler
         self._table, self._assignments, self._slots = scheduler.table, scheduler.hosts, scheduler.places
 
-    def share(self, claims: Claims) -> None:
+    def share(self, claims: ConversationClaims) -> None:
         """Start processes from now on only for conversations to which this host has the claim."""
         self._scheduler.claims = claims
 

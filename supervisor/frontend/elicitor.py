@@ -25,7 +25,7 @@ def too_late(timeout_s: float) -> Decision:
 
 
 @dataclass(slots=True, eq=False)
-class Question:
+class Elicitation:
     """One open question."""
 
     id: RequestId
@@ -66,7 +66,7 @@ class Elicitor:
         self._others_decide = others_decide
         self.timeout = timeout_s
         """Seconds that the user has for an answer."""
-        self._open: dict[RequestId, Question] = {}
+        self._open: dict[RequestId, Elicitation] = {}
 
     @property
     def open_questions(self) -> int:
@@ -77,17 +77,17 @@ class Elicitor:
         """Tell whether a question that cannot be put to this client waits for a decision from elsewhere."""
         return self._others_decide and can_be_approved(question)
 
-    def ask(self, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Question | None:
+    def ask(self, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Elicitation | None:
         """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked.
 
         `about` is the open request of the client that the question belongs to, if any.
         """
         return self.put(METHOD, params, on_decision, about) if self._can_ask(mode_of(params)) else None
 
-    def put(self, method: str, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Question:
+    def put(self, method: str, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Elicitation:
         """Ask with a request that the client is known to accept, and report the outcome to `on_decision`."""
         request_id, line = self.channel.peer.request(method, params)
-        question = Question(request_id, on_decision, self, about)
+        question = Elicitation(request_id, on_decision, self, about)
         self._open[request_id] = question
         question.deadline = asyncio.get_running_loop().call_later(self.timeout, self._expire, question)
         self.channel.writer_for(about)(line)
@@ -100,7 +100,7 @@ class Elicitor:
             question.on_decision(read_answer(None if response.error is not None else response.result))
         return question is not None
 
-    def withdraw(self, question: Question, reason: str) -> bool:
+    def withdraw(self, question: Elicitation, reason: str) -> bool:
         """Withdraw a question; return whether it was open."""
         if self._close(question.id) is None:
             return False
@@ -108,12 +108,12 @@ class Elicitor:
         self.channel.notify_about(question.about, "notifications/cancelled", params)
         return True
 
-    def _expire(self, question: Question) -> None:
+    def _expire(self, question: Elicitation) -> None:
         if question.id in self._open:
             self.withdraw(question, "no answer in time")
             question.on_decision(too_late(self.timeout))
 
-    def _close(self, request_id: RequestId) -> Question | None:
+    def _close(self, request_id: RequestId) -> Elicitation | None:
         question = self._open.pop(request_id, None)
         if question is not None and question.deadline is not None:
             question.deadline.cancel()

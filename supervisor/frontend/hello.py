@@ -1,7 +1,7 @@
 """The first line of a client on the host's socket, by which it names its protocol; and the answer to it.
 
-A client may begin with a hello, one JSON object on a line (`Hello`); the host answers it with one line (`accepted` or
-`refused`) before any other traffic. A client that begins with anything else speaks MCP from its first byte on, as at
+A client may begin with a hello, one JSON object on a line (`ClientHello`); the host answers it with one line (`accepted`
+or `refused`) before any other traffic. A client that begins with anything else speaks MCP from its first byte on, as at
 standard input. What decides is how a line begins, so a hello has `protocol` as its first member and no white space
 before its value.
 """
@@ -21,7 +21,7 @@ LONGEST: Final = 16 * 1024
 MCP: Final = "mcp"
 
 
-class Hello(msgspec.Struct, frozen=True):
+class ClientHello(msgspec.Struct, frozen=True):
     """A hello. Members that this version does not know are ignored."""
 
     protocol: str = MCP
@@ -50,10 +50,10 @@ def may_be_hello(data: bytes) -> bool:
     return data.startswith(BEGINNING) or BEGINNING.startswith(data)
 
 
-def read_hello(line: bytes) -> Hello:
+def read_hello(line: bytes) -> ClientHello:
     """Return the hello of a complete line. Raises `HelloError`."""
     try:
-        hello = msgspec.json.decode(line, type=Hello)
+        hello = msgspec.json.decode(line, type=ClientHello)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HelloError("malformed", f"the first line is no hello: {error}") from None
     if hello.version != HELLO_VERSION:

@@ -6,7 +6,7 @@ from greenroom.supervisor.frontend.mcp.front_state import FrontState
 
 
 class EventState(msgspec.Struct, frozen=True, array_like=True):
-    """An event that is kept (`greenroom.supervisor.frontend.http.event_log.Event`)."""
+    """An event that is kept (`greenroom.supervisor.frontend.http.event_log.LoggedEvent`)."""
 
     number: int
     data: bytes

@@ -14,7 +14,7 @@ from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
 from greenroom.supervisor.frontend.hello import (
     LONGEST,
-    Hello,
+    ClientHello,
     HelloError,
     accepted,
     may_be_hello,
@@ -32,7 +32,7 @@ BACKLOG: Final = 512
 MOST_ARRIVING: Final = 512
 """Clients that may be about to say their first line at a time; further ones wait in the kernel."""
 
-MakeFrontEnd: TypeAlias = Callable[[Write, Hello], FrontEnd]
+MakeFrontEnd: TypeAlias = Callable[[Write, ClientHello], FrontEnd]
 """Makes a front end that answers through the first argument until it has a transport."""
 CheckPeer: TypeAlias = Callable[[socket.socket], int]
 """Returns the pid of the process that has connected, 0 where it is unknown. Raises `HelloError`, `OSError`."""
@@ -41,7 +41,7 @@ CheckPeer: TypeAlias = Callable[[socket.socket], int]
 class _Opening(NamedTuple):
     """What a client has sent before it was known what it speaks."""
 
-    hello: Hello
+    hello: ClientHello
     is_explicit: bool
     """Whether it has sent a hello, which is answered."""
     rest: bytes
@@ -168,7 +168,7 @@ class UnixListener:
             else:
                 self._attach(connected, pid, opening)
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, hello: ClientHello) -> None:
         """Raise `HelloError` where a client cannot be served."""
         if hello.protocol not in self._protocols:
             known = ", ".join(sorted(self._protocols))
@@ -203,7 +203,7 @@ async def _opening(connected: socket.socket) -> _Opening:
         if not data:
             raise ConnectionResetError("it closed the connection")
         received += data
-    return _Opening(Hello(), False, received)
+    return _Opening(ClientHello(), False, received)
 
 
 def _send_last(connected: socket.socket, line: bytes) -> None:

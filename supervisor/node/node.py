@@ -18,7 +18,7 @@ from greenroom.protocol.internal.node import (
     Enrolled,
     Join,
     Joined,
-    Kill,
+    KillWorker,
     Leave,
     NodeLoad,
     NodeReady,
@@ -125,7 +125,7 @@ class Node:
                 self._beaten(message)
             case Spawn():
                 self._spawn(message)
-            case Kill():
+            case KillWorker():
                 self._kill(message.id, message.why)
             case Confirm():
                 self._ledger.confirm(message.id)

@@ -14,7 +14,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.departure import Departure
-from greenroom.supervisor.processes.endpoints import Endpoints
+from greenroom.supervisor.processes.endpoints import SocketPaths
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.restart import BROKER
@@ -42,7 +42,7 @@ class BrokerProcess:
         self,
         options: ServerOptions,
         engine: Engine,
-        endpoints: Endpoints,
+        endpoints: SocketPaths,
         client: BrokerClient,
         exit_history: ExitHistory,
         environment: Mapping[str, str],

@@ -12,7 +12,7 @@ from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_process import BrokerProcess
-from greenroom.supervisor.processes.endpoints import Endpoints, key_pair
+from greenroom.supervisor.processes.endpoints import SocketPaths, key_pair
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import ExitCauses
@@ -44,7 +44,7 @@ class WorkerSupply:
         self,
         options: ServerOptions,
         engine: Engine,
-        endpoints: Endpoints,
+        endpoints: SocketPaths,
         router: WorkerRouter,
         event_streams: EventStreams,
         broker: BrokerProcess,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.exec.front import SERVICES, ExecFront
-from greenroom.supervisor.frontend.exec.handover import Ending, Handover
+from greenroom.supervisor.frontend.exec.handover import Handover, RunOutcome
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.prelaunch import Prelaunch
@@ -42,12 +42,12 @@ def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told
     front = _front(request, told, provisions.environment)
 
     from greenroom.supervisor.frontend.connection import Connection
-    from greenroom.supervisor.frontend.exec.output import Output
+    from greenroom.supervisor.frontend.exec.output import OutputPipe
     from greenroom.supervisor.startup.server import Server, open_logs
 
     def open_output(_: object, on_end: Callable[[], None], on_pressure: Callable[[bool], None]) -> "Transport":
         front.on_finished = on_end
-        return Output(stdout if told.as_lines else 2, on_end, on_pressure)
+        return OutputPipe(stdout if told.as_lines else 2, on_end, on_pressure)
 
     async def serve() -> signal.Signals | None:
         open_logs(options)
@@ -60,7 +60,7 @@ def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told
     outcome = front.outcome
     answer = outcome if isinstance(outcome, str) else None
     error = outcome.message if isinstance(outcome, Failure) and not front.is_told else None
-    return _finish(told, stdout, Ending(answer, error), ended_by, shows_answer=shows_answer)
+    return _finish(told, stdout, RunOutcome(answer, error), ended_by, shows_answer=shows_answer)
 
 
 def hand_over(home: str, mode: str, request: ExecRequest, told: Presentation, originator: str | None) -> int | None:
@@ -91,7 +91,7 @@ def hand_over(home: str, mode: str, request: ExecRequest, told: Presentation, or
 
 
 def _finish(
-    told: Presentation, stdout: int, ending: Ending, ended_by: signal.Signals | None, *, shows_answer: bool
+    told: Presentation, stdout: int, ending: RunOutcome, ended_by: signal.Signals | None, *, shows_answer: bool
 ) -> int:
     answer = ending.answer or ""
     if told.last_message is not None:

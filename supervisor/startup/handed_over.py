@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from greenroom.supervisor.frontend.exec.handover import MARK, PROTOCOL, Ending, Handover
+from greenroom.supervisor.frontend.exec.handover import MARK, PROTOCOL, Handover, RunOutcome
 from greenroom.supervisor.startup.attach import CANNOT, find_host
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 READ_SIZE: Final = 256 * 1024
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_HOST_ENDED: Final = Ending(error="the host has ended; the conversation can be resumed")
+_HOST_ENDED: Final = RunOutcome(error="the host has ended; the conversation can be resumed")
 
 
 def join(home: str, mode: str) -> "tuple[socket, bytes] | int | None":
@@ -43,7 +43,7 @@ class HandedOver:
         self.ended_by: signal.Signals | None = None
         """The first signal that told the run to end."""
 
-    def run(self, handover: Handover) -> Ending:
+    def run(self, handover: Handover) -> RunOutcome:
         """Have the turn run, and return how it has ended. A signal, or the end of the reader, interrupts it."""
         self._host.setblocking(True)
         for number in SIGNALS:
@@ -56,7 +56,7 @@ class HandedOver:
         finally:
             self._host.close()
 
-    def _pass_on(self) -> Ending:
+    def _pass_on(self) -> RunOutcome:
         poll = select.poll()
         poll.register(self._host.fileno(), select.POLLIN)
         poll.register(self._output, 0)  # an error there means that its reader is gone
@@ -65,7 +65,7 @@ class HandedOver:
             self._write(text)
             self._received = mark + rest
             if b"\n" in rest:
-                return msgspec.json.decode(rest.partition(b"\n")[0], type=Ending)
+                return msgspec.json.decode(rest.partition(b"\n")[0], type=RunOutcome)
             if any(descriptor == self._output for descriptor, _ in poll.poll()):
                 poll.unregister(self._output)
                 self._leave()

@@ -14,7 +14,7 @@ from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.exec.handover import PROTOCOL as EXEC
 from greenroom.supervisor.frontend.exec.hosted_front import HostedExecFront
-from greenroom.supervisor.frontend.hello import MCP, Hello, HelloError
+from greenroom.supervisor.frontend.hello import MCP, ClientHello, HelloError
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.slow_reader import Patience
 from greenroom.supervisor.frontend.stdio import StdioTransport
@@ -44,13 +44,13 @@ def unix_listener(
 def protocols(options: ServerOptions, environment: Mapping[str, str]) -> Mapping[str, MakeFrontEnd]:
     """Return the protocols that clients may name in their first line. Another protocol is another entry."""
 
-    def mcp(write: Write, hello: Hello) -> FrontEnd:
+    def mcp(write: Write, hello: ClientHello) -> FrontEnd:
         return Front(write, environment, options.session_tools, options.approval_tools, hello.cwd)
 
-    def app_server(write: Write, hello: Hello) -> FrontEnd:
+    def app_server(write: Write, hello: ClientHello) -> FrontEnd:
         return AppServerFront(write, environment, options.codex_home, hello.cwd)
 
-    def one_turn(write: Write, _: Hello) -> FrontEnd:
+    def one_turn(write: Write, _: ClientHello) -> FrontEnd:
         return HostedExecFront(write, environment)
 
     return {MCP: mcp, APP_SERVER: app_server, EXEC: one_turn}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from greenroom.config.http import HttpTable
-from greenroom.supervisor.frontend.http.address import Address, parse_address
+from greenroom.supervisor.frontend.http.address import ListenAddress, parse_address
 from greenroom.supervisor.frontend.http.listener import HttpListener, url_of
 from greenroom.supervisor.frontend.http.token_file import http_token, token_path
 from greenroom.supervisor.frontend.mcp.front import Front
@@ -49,7 +49,7 @@ def inherited(
     return http_listener(options, listen, environment)
 
 
-def _print(path: str, address: Address) -> None:
+def _print(path: str, address: ListenAddress) -> None:
     """Tell the user where it listens, and what of that is dangerous."""
     sys.stderr.write(f"greenroom: MCP over HTTP at {url_of(address)}, with the bearer token in {path}\n")
     if not address.is_loopback:

@@ -179,9 +179,9 @@ class _Start:
             self._on_ready()
 
     def _gives_way(self, server: Server) -> GivesWay:
-        from greenroom.supervisor.startup.replacement.handover import Handover
+        from greenroom.supervisor.startup.replacement.handover import HostHandover
 
-        return Handover(self._holdings, server)
+        return HostHandover(self._holdings, server)
 
 
 def _old_host(home: str, environment: Mapping[str, str]) -> _OldHost | None:

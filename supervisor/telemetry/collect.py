@@ -55,7 +55,7 @@ class Sources:
         return self.host.conversations.counters
 
 
-class Client(Protocol):
+class ObservedClient(Protocol):
     """A client that is connected (`greenroom.supervisor.frontend.connection.Connection`)."""
 
     def statistics(self) -> StdioStatistics:
@@ -66,7 +66,7 @@ class Client(Protocol):
 class MetricsReader:
     """Reads the metrics of one instance."""
 
-    def __init__(self, host: ConversationHost, clients: Sequence[Client]) -> None:
+    def __init__(self, host: ConversationHost, clients: Sequence[ObservedClient]) -> None:
         """`clients` are those that are connected at the moment."""
         self._host, self._clients = host, clients
 

@@ -21,7 +21,7 @@ _decode_items: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-class EventLog(Protocol):
+class TelemetryEvents(Protocol):
     """Where events are sent."""
 
     def emit(

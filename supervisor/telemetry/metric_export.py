@@ -36,7 +36,7 @@ EVERY_MS: Final = 60_000.0
 _UNITS: Final = {"seconds": "s", "bytes": "By", "": "1"}
 
 
-class Reader(Protocol):
+class SnapshotReader(Protocol):
     """Where the values come from (`greenroom.supervisor.telemetry.collect.MetricsReader`)."""
 
     async def read(self) -> list[Family]:
@@ -51,7 +51,7 @@ class Reader(Protocol):
 class MetricExport:
     """Belongs to one instance. `start` it on the running loop, and `stop` it."""
 
-    def __init__(self, exporter: MetricExporter, resource: Resource, reader: Reader, started_at: float) -> None:
+    def __init__(self, exporter: MetricExporter, resource: Resource, reader: SnapshotReader, started_at: float) -> None:
         """`started_at` is when counting began, in seconds since the epoch."""
         self._exporter, self._resource, self._reader = exporter, resource, reader
         self._started_ns = round(started_at * 1e9)

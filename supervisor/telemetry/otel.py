@@ -24,10 +24,10 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.background import in_background
-from greenroom.supervisor.telemetry.events import EventLog, LoggedEvents, NoEventLog
+from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, TelemetryEvents
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
-from greenroom.supervisor.telemetry.metric_export import MetricExport, Reader
+from greenroom.supervisor.telemetry.metric_export import MetricExport, SnapshotReader
 from greenroom.supervisor.telemetry.planned_ids import PlannedIds
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 
@@ -41,7 +41,7 @@ LAST_EXPORT: Final = 1.0
 class Telemetry:
     """What one instance sends. `close` it when all turns have ended."""
 
-    def __init__(self, settings: OtelTable, host: ConversationHost, reader: Reader) -> None:
+    def __init__(self, settings: OtelTable, host: ConversationHost, reader: SnapshotReader) -> None:
         """Begin to follow the turns of `host`; `reader` knows the metrics. Raises `ConfigError`."""
         exporters = Exporters(host.environment)
         spans, logs = exporters.for_spans(settings.trace_exporter), exporters.for_logs(settings.exporter)
@@ -60,7 +60,7 @@ class Telemetry:
             self._traces.add_span_processor(BatchSpanProcessor(spans))
         if logs is not None:
             self._logs.add_log_record_processor(BatchLogRecordProcessor(logs))
-        self._events: EventLog = (
+        self._events: TelemetryEvents = (
             NoEventLog() if logs is None else LoggedEvents(self._logs.get_logger(SERVICE, __version__))
         )
         if spans is not None or logs is not None:
@@ -103,7 +103,7 @@ class Telemetry:
             yield partial(self._metrics.send_last, self._metrics.present())
 
 
-def start_telemetry(settings: OtelTable, host: ConversationHost, reader: Reader) -> Telemetry | None:
+def start_telemetry(settings: OtelTable, host: ConversationHost, reader: SnapshotReader) -> Telemetry | None:
     """Return what sends telemetry, `None` where the settings cannot be followed, which is logged."""
     try:
         return Telemetry(settings, host, reader)

@@ -30,7 +30,7 @@ from greenroom.protocol.timings import DecisionTiming, RequestTiming, Timing, To
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import Moment, Turn
 from greenroom.supervisor.telemetry import events
-from greenroom.supervisor.telemetry.events import Attributes, EventLog
+from greenroom.supervisor.telemetry.events import Attributes, TelemetryEvents
 from greenroom.supervisor.telemetry.planned_ids import PlannedIds
 
 AGENT: Final = "codex"
@@ -64,7 +64,7 @@ class TurnTracing:
         self,
         tracer: Tracer,
         ids: PlannedIds,
-        log: EventLog,
+        log: TelemetryEvents,
         *,
         log_user_prompt: bool = False,
         propagates: bool = True,

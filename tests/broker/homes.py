@@ -15,7 +15,7 @@ from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.file import FileStore
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.client import Issuer
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, BearerSnapshot, GetAuth, ReportUnauthorized
@@ -111,10 +111,10 @@ class Parts:
         )
         self.standing = self.manager.standing
         url = self.issuer_url if self.issuer is None else self.issuer.url
-        self.refresher = Refresher(self.manager, self._performer(Endpoints.of(url)))
+        self.refresher = Refresher(self.manager, self._performer(IssuerEndpoints.of(url)))
         self.bearers = TokenService(self.manager, self.refresher)
 
-    def _performer(self, endpoints: Endpoints) -> RefreshExecutor:
+    def _performer(self, endpoints: IssuerEndpoints) -> RefreshExecutor:
         store, clock = self.manager.store, self.clock
         if self.lifeline is None:
             return InProcessExecutor(store, Issuer(endpoints, clock), clock)

@@ -21,7 +21,7 @@ from greenroom.broker.refresh.journal import JournalEntry
 from greenroom.broker.refresh.process import RefreshReport, RefreshTask, packed, unpacked
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.token_issuer.classify import RefreshAnswered
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.secrecy import Secret
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import Deed, MockIssuer
@@ -60,7 +60,7 @@ def test_they_go_to_the_process_of_a_refresh_and_come_back(top: dict[str, Any], 
     record = AuthRecord.read(json.dumps(extended("r", top, within)).encode())
     task = RefreshTask(
         RefreshRequest(record, Secret("r")),
-        Endpoints.of("http://x"),
+        IssuerEndpoints.of("http://x"),
         "/h",
         "file",
         True,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.supervisor.cli.command_line import command_table
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 from greenroom.supervisor.cli.reference.man_page import pages
 
 FOLDER = Path(__file__).parents[2] / "packaging" / "man" / "man1"
@@ -61,6 +61,6 @@ HOSTILE = ".so /etc/passwd", "'br", "a\\fBbold", "--copy-this", "`code` and 'quo
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_means_itself(text: str) -> None:
-    command = Command((), text, text, (Option(("--flag",), text),), ((Argument("WORD"), text),), ())
+    command = Command((), text, text, (CommandOption(("--flag",), text),), ((CommandArgument("WORD"), text),), ())
     shown = rendered(pages("prog", "1", command)["prog.1"])
     assert shown.count(text) >= 2

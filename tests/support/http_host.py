@@ -19,7 +19,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
-from greenroom.supervisor.frontend.http.address import Address
+from greenroom.supervisor.frontend.http.address import ListenAddress
 from greenroom.supervisor.frontend.http.listener import HttpListener, url_of
 from greenroom.supervisor.frontend.http.session import Session
 from greenroom.supervisor.frontend.mcp.front import Front
@@ -68,7 +68,7 @@ class Host:
     server: Server
     listener: HttpListener
     intake: Intake
-    address: Address
+    address: ListenAddress
     clients: list["HttpClient"] = field(default_factory=list)
 
     @property
@@ -114,9 +114,9 @@ async def host(settings: HttpTable | None = None, limits: Limits | None = None) 
     """Serve over HTTP at any port, within `tests.support.played.played`."""
     provisions = Provisions({}, {}, None, _nothing, _nothing)
     server = Server(ServerOptions(os.environ["CODEX_HOME"], "spawn", limits=limits or Limits()), provisions)
-    keep_alive, bound = KeepAlive(server), list[Address]()
+    keep_alive, bound = KeepAlive(server), list[ListenAddress]()
     listener = HttpListener(
-        settings or HttpTable(), Address("127.0.0.1", 0), TOKEN, lambda: Front(lambda _: None, {}), bound.append
+        settings or HttpTable(), ListenAddress("127.0.0.1", 0), TOKEN, lambda: Front(lambda _: None, {}), bound.append
     )
     intake = Intake(server)
     await listener.start(intake)

@@ -18,7 +18,7 @@ from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.sandbox.launcher import Loss
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
-from greenroom.workers.tools.toolbox import Toolbox, Workplace
+from greenroom.workers.tools.toolbox import Toolbox, TurnRules
 from tests.support import processes
 from tests.support.events import members
 
@@ -69,7 +69,7 @@ class Place:
         surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root), "CODEX_HOME": str(self.home)}
         shell = Shell("bash", environment)
-        workplace = Workplace(
+        workplace = TurnRules(
             approval_policy=policy,
             sandbox_policy=sandbox,
             surroundings=surroundings,

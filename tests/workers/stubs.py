@@ -12,10 +12,12 @@ from greenroom.protocol.internal.worker import Notice
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.model.client import Model, OnRetry
-from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
+from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage, TextDelta
 from greenroom.workers.model.retry import Retry
 
-USAGE = Usage(input_tokens=10, cached_input_tokens=4, output_tokens=5, reasoning_output_tokens=2, total_tokens=15)
+USAGE = ResponseUsage(
+    input_tokens=10, cached_input_tokens=4, output_tokens=5, reasoning_output_tokens=2, total_tokens=15
+)
 
 
 class StubMailbox:
@@ -136,5 +138,5 @@ def delta(text: str) -> TextDelta:
     return TextDelta(json.dumps(text).encode())
 
 
-def done(usage: Usage | None = USAGE, end_turn: bool = True) -> Completed:
+def done(usage: ResponseUsage | None = USAGE, end_turn: bool = True) -> Completed:
     return Completed("resp_1", usage, end_turn)

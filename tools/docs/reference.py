@@ -17,7 +17,7 @@ from greenroom.config import greenroom, http
 from greenroom.config.greenroom import GreenroomTable
 from greenroom.config.http import HttpTable
 from greenroom.supervisor.cli.command_line import command_table
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 from greenroom.supervisor.cli.reference.exit_codes import EXIT_CODES
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
@@ -43,7 +43,7 @@ def commands() -> str:
         name = " ".join(("greenroom", *command.words))
         parts.append(f"\n{'#' * min(4, len(command.words) + 2)} `{name}`\n\n{_escaped(command.description)}\n")
         if rows := list(_words(command)):
-            parts.append("\n" + _table(("Argument", "Meaning"), rows))
+            parts.append("\n" + _table(("CommandArgument", "Meaning"), rows))
     return "".join(parts)
 
 
@@ -133,12 +133,12 @@ def _words(command: Command) -> Iterator[tuple[str, str]]:
         yield ", ".join(f"`{_flag(option, flag)}`" for flag in option.flags), _meaning(option.help, option.argument)
 
 
-def _flag(option: Option, flag: str) -> str:
+def _flag(option: CommandOption, flag: str) -> str:
     name = option.argument.name
     return {"none": flag, "optional": f"{flag}[={name}]", "required": f"{flag} {name}"}[option.value]
 
 
-def _meaning(text: str, argument: Argument) -> str:
+def _meaning(text: str, argument: CommandArgument) -> str:
     choices = f" ({', '.join(f'`{choice}`' for choice in argument.choices)})" if argument.choices else ""
     return _escaped(text) + choices
 

@@ -219,7 +219,7 @@ _WORDS_WITHOUT_NETWORK: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class SandboxedEnd:
     """How a command ended in the sandbox."""
 
     exit_code: int | None
@@ -232,7 +232,7 @@ class Ending:
     """Whether it had network access."""
 
 
-def sandbox_failure(ending: Ending) -> CommandFailure | None:
+def sandbox_failure(ending: SandboxedEnd) -> CommandFailure | None:
     """Tell whether the sandbox may be why a command failed; `None` if it is not, or if nothing failed.
 
     An ordinary exit code (a search without a match, a failing test) is not a denial. The kernel keeps no record of what
@@ -243,7 +243,7 @@ def sandbox_failure(ending: Ending) -> CommandFailure | None:
     return "denied" if looks_denied(ending) else None
 
 
-def looks_denied(ending: Ending) -> bool:
+def looks_denied(ending: SandboxedEnd) -> bool:
     """Tell whether the output and exit status of a command suggest that the sandbox denied it something."""
     if ending.signal == _BAD_CALL or ending.exit_code == 128 + _BAD_CALL:
         return True

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.config.rules import SYSTEM_DIRECTORIES, Match, Rules, strictest
+from greenroom.config.rules import SYSTEM_DIRECTORIES, RuleMatch, Rules, strictest
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.protocol.quoting import join
 from greenroom.workers.approval.decision import (
@@ -35,7 +35,7 @@ NEEDS_APPROVAL: Final = "a rule requires approval for commands that begin with `
 class Ruling:
     """What rules say of a whole command."""
 
-    match: Match
+    match: RuleMatch
     """The rule that decides."""
 
     def text(self, form: str) -> str:

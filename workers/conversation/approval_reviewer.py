@@ -25,7 +25,7 @@ from greenroom.workers.conversation.prompt import user_message
 from greenroom.workers.conversation.request_builder import RequestBuilder
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.transcript import Transcript
-from greenroom.workers.model.responses import Completed, ItemDone, Usage
+from greenroom.workers.model.responses import Completed, ItemDone, ResponseUsage
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ SCHEMA: Final[JsonObject] = {
 }
 
 
-class Review(msgspec.Struct, frozen=True):
+class ReviewAnswer(msgspec.Struct, frozen=True):
     """The answer of the model."""
 
     verdict: Literal["allow", "deny"]
@@ -138,7 +138,7 @@ class ApprovalReviewer:
         body = encoder.body(request.encoded_input(with_members=encoder.takes_members))
         client = await self._model.client()
         texts: list[str] = []
-        usage: Usage | None = None
+        usage: ResponseUsage | None = None
         async with aclosing(client.stream(body, lambda _: texts.clear())) as batches:
             async for events in batches:
                 for event in events:
@@ -153,11 +153,11 @@ class ApprovalReviewer:
         return texts[-1]
 
 
-def read_review(text: str) -> Review:
+def read_review(text: str) -> ReviewAnswer:
     """Read the answer of the model, also where it is fenced as code. Raises `ReviewFailedError`."""
     bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
-        return msgspec.json.decode(bare, type=Review)
+        return msgspec.json.decode(bare, type=ReviewAnswer)
     except (msgspec.MsgspecError, UnicodeError):
         raise ReviewFailedError("the model's answer is no review") from None
 

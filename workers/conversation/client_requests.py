@@ -26,7 +26,7 @@ class RemoteError(GreenroomError):
     """An MCP server is not there, or has refused something."""
 
 
-class ClientRequests:
+class ServedRequests:
     """Belongs to one conversation. `close` it."""
 
     def __init__(self, conversation: Conversation, turn_runs: Callable[[], bool], on_served: OnServed) -> None:

@@ -19,7 +19,7 @@ from greenroom.workers.conversation.message_limit import BYTES_PER_TOKEN
 from greenroom.workers.conversation.summarizer import Summarizer, lacks_room
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.transcript import Transcript
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 USER_BUDGET: Final = 20_000
 """Tokens of user messages that stay at most."""
@@ -82,7 +82,7 @@ class Compaction:
         self._is_futile = False
         self._rescued = False
 
-    def note(self, usage: Usage | None) -> None:
+    def note(self, usage: ResponseUsage | None) -> None:
         """Measure a response whose items are in the history, before the outputs of its calls are."""
         self._rescued = False
         self._measured = None if usage is None or not usage.total_tokens else (usage.total_tokens, self._history.size)

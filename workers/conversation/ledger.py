@@ -8,26 +8,26 @@ from msgspec import structs
 from greenroom.config.prices import PriceRow, price_of
 from greenroom.protocol.spending import Money, Spending
 from greenroom.workers.conversation.billing import BilledTokens, add, cost, plain
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 
 class Ledger:
     """Belongs to one conversation, and is made where its settings have prices."""
 
-    def __init__(self, prices: Mapping[str, PriceRow], before: Mapping[str, Usage]) -> None:
+    def __init__(self, prices: Mapping[str, PriceRow], before: Mapping[str, ResponseUsage]) -> None:
         """`before` is the usage of the conversation's earlier processes, by model."""
         self._prices = prices
         self._all = dict(before)
-        self._turn: dict[str, Usage] = {}
+        self._turn: dict[str, ResponseUsage] = {}
 
     def begin_turn(self) -> None:
         """Count for another turn from now on."""
         self._turn = {}
 
-    def add(self, model: str, usage: Usage) -> None:
+    def add(self, model: str, usage: ResponseUsage) -> None:
         """Count a response."""
         for used in (self._all, self._turn):
-            used[model] = total((used.get(model, Usage()), usage))
+            used[model] = total((used.get(model, ResponseUsage()), usage))
 
     @property
     def turn(self) -> Spending:
@@ -39,7 +39,7 @@ class Ledger:
         """What all turns have used."""
         return self._spending(self._all)
 
-    def _spending(self, used: Mapping[str, Usage]) -> Spending:
+    def _spending(self, used: Mapping[str, ResponseUsage]) -> Spending:
         amounts: dict[str, Decimal] = {}
         unpriced = 0
         for model, usage in used.items():
@@ -63,6 +63,6 @@ class Ledger:
         )
 
 
-def total(usages: tuple[Usage, ...]) -> Usage:
+def total(usages: tuple[ResponseUsage, ...]) -> ResponseUsage:
     """Return the sum."""
-    return Usage(*(sum(counts) for counts in zip(*(structs.astuple(usage) for usage in usages), strict=True)))
+    return ResponseUsage(*(sum(counts) for counts in zip(*(structs.astuple(usage) for usage in usages), strict=True)))

@@ -21,10 +21,10 @@ from greenroom.workers.model.responses import (
     ModelEvent,
     ReasoningDelta,
     ReasoningSummaryDelta,
+    ResponseUsage,
     SearchBegun,
     SectionBreak,
     TextDelta,
-    Usage,
 )
 from greenroom.workers.model.retry import Retry
 
@@ -49,7 +49,7 @@ class ModelResponse:
     completed: Completed | None = None
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ResponseUsage | None:
         """The token counts of the response, if the server reported any."""
         return None if self.completed is None else self.completed.usage
 

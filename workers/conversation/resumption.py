@@ -17,7 +17,7 @@ from greenroom.sessions.finder import find
 from greenroom.sessions.restored import Restored
 from greenroom.workers.conversation import prompt
 from greenroom.workers.conversation.transcript import Transcript
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 UNKNOWN_EFFECT: Final = "interrupted; it is not known whether this took effect"
 """The output of a call during which its process died, as the model reads it."""
@@ -33,13 +33,13 @@ class ResumedSession:
     """What the conversation has used itself, by model (`greenroom.sessions.consumption`)."""
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> ResponseUsage | None:
         """Tokens that the conversation has used; `None` where the file does not say."""
         totals = self.restored.usage
         return None if totals is None else _usage(totals)
 
     @property
-    def usage_by_model(self) -> Mapping[str, Usage]:
+    def usage_by_model(self) -> Mapping[str, ResponseUsage]:
         """Tokens that it has used itself, by model: without what a fork has copied."""
         return {model: _usage(counts) for model, counts in self.used_tokens.items()}
 
@@ -69,8 +69,8 @@ class ResumedSession:
         transcript.add(prompt.turn_aborted_message())
 
 
-def _usage(counts: Mapping[str, int]) -> Usage:
-    return Usage(**{name: int(counts.get(name, 0)) for name in Usage.__struct_fields__})
+def _usage(counts: Mapping[str, int]) -> ResponseUsage:
+    return ResponseUsage(**{name: int(counts.get(name, 0)) for name in ResponseUsage.__struct_fields__})
 
 
 def resumed_session(operation: Open, home: str, reader: Reader) -> ResumedSession | None:

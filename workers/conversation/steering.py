@@ -6,7 +6,7 @@ from greenroom.protocol.errors import PromptTooLongError
 from greenroom.protocol.internal.worker import Steer
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.notices import ConversationNotices
-from greenroom.workers.conversation.user_input import UserInput, UserMessage
+from greenroom.workers.conversation.user_input import ReceivedMessage, UserInput
 
 
 class SteeringQueue:
@@ -16,7 +16,7 @@ class SteeringQueue:
         self._turn = turn
         self._input = user_input
         self._notices = notices
-        self._waiting: deque[tuple[Steer, UserMessage]] = deque()
+        self._waiting: deque[tuple[Steer, ReceivedMessage]] = deque()
 
     def put(self, operation: Steer, items: bytes) -> None:
         """Queue a message: a JSON array of input items. One that would not fit into any turn is refused at once."""

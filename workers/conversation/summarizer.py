@@ -14,7 +14,7 @@ from greenroom.workers.conversation.prompt import user_message
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.codec import Encoder
 from greenroom.workers.model.outcome import ModelRequestError, error_info
-from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, Usage
+from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage
 from greenroom.workers.model.retry import Retry
 
 DROPPED_SHARE: Final = 8
@@ -39,7 +39,7 @@ class Summarizer:
         """Bytes of a request without a history."""
         return len(self._encoder.body(b"[]"))
 
-    async def summary(self) -> tuple[str, Usage | None]:
+    async def summary(self) -> tuple[str, ResponseUsage | None]:
         """Return a summary of the history up to the last answer, and its cost. Raises `ModelError` or `StartError`."""
         history = self._transcript.history
         answered, _ = split(history)
@@ -51,11 +51,11 @@ class Summarizer:
                 if not (lacks_room(error) and _drop_oldest_part(draft)):
                     raise
 
-    async def _ask(self, draft: History) -> tuple[str, Usage | None]:
+    async def _ask(self, draft: History) -> tuple[str, ResponseUsage | None]:
         request = draft.copy()
         request.append(user_message([{"type": "text", "text": self._prompt}]))
         texts: list[str] = []
-        usage: Usage | None = None
+        usage: ResponseUsage | None = None
         body = self._encoder.body(request.encoded_input(with_members=self._encoder.takes_members))
         async for model_event in self._events(body, texts.clear):
             match model_event:

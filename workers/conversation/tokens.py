@@ -6,17 +6,17 @@ from msgspec import structs
 
 from greenroom.protocol.events.turn import TokenCount, TokenInfo, TokenUsage
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 
 class TokenCounter:
-    """Usage of the last response and of all responses so far."""
+    """ResponseUsage of the last response and of all responses so far."""
 
-    def __init__(self, context_window: int | None, total: Usage | None = None) -> None:
+    def __init__(self, context_window: int | None, total: ResponseUsage | None = None) -> None:
         """`context_window` is the effective one, in tokens; `total` the usage of its earlier processes."""
         self._context_window = context_window
-        self.total = total or Usage()
-        self.on_usage: Callable[[Usage], None] | None = None
+        self.total = total or ResponseUsage()
+        self.on_usage: Callable[[ResponseUsage], None] | None = None
         """Called with each response that is counted."""
         self.account_limits: Callable[[], JsonObject | None] = lambda: None
         """Returns what the model's server has told last of the account's limits."""
@@ -27,7 +27,7 @@ class TokenCounter:
         """Tokens of all responses so far."""
         return self.total.total_tokens
 
-    def add(self, usage: Usage) -> TokenCount:
+    def add(self, usage: ResponseUsage) -> TokenCount:
         """Count a response, and return the event with its usage: the last response flat, and all in `info`."""
         self.total = _sum(self.total, usage)
         if self.on_usage is not None:
@@ -36,14 +36,14 @@ class TokenCounter:
 
     def estimated(self, tokens: int) -> TokenCount:
         """Return the event with an estimate of the tokens in the context. Nothing is counted."""
-        return self._event(Usage(total_tokens=tokens))
+        return self._event(ResponseUsage(total_tokens=tokens))
 
     def news(self) -> TokenCount | None:
         """Return an event with the account's limits, if they are other than told last; nothing is counted."""
         limits = self.account_limits()
-        return None if limits in (None, self._told_limits) else self._event(Usage())
+        return None if limits in (None, self._told_limits) else self._event(ResponseUsage())
 
-    def _event(self, last: Usage) -> TokenCount:
+    def _event(self, last: ResponseUsage) -> TokenCount:
         limits = self._told_limits = self.account_limits()
         return TokenCount(
             input_tokens=last.input_tokens,
@@ -57,10 +57,12 @@ class TokenCounter:
         )
 
 
-def token_usage(usage: Usage) -> TokenUsage:
+def token_usage(usage: ResponseUsage) -> TokenUsage:
     """Return the counts in the form of events."""
     return TokenUsage(**structs.asdict(usage))
 
 
-def _sum(first: Usage, second: Usage) -> Usage:
-    return Usage(**{name: getattr(first, name) + getattr(second, name) for name in Usage.__struct_fields__})
+def _sum(first: ResponseUsage, second: ResponseUsage) -> ResponseUsage:
+    return ResponseUsage(
+        **{name: getattr(first, name) + getattr(second, name) for name in ResponseUsage.__struct_fields__}
+    )

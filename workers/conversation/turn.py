@@ -11,7 +11,7 @@ from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.conversation.turn_activity import COMPACTING, TurnActivity
 from greenroom.workers.model.outcome import MalformedRequestError, SealedHistoryError
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 from greenroom.workers.tools.types import ToolResult
 
 
@@ -64,8 +64,8 @@ class TurnLoop:
         self._injected = injected
         self._activity = TurnActivity()
         self._open_calls = OpenCalls()
-        self._uncounted: Usage | None = None
-        """Usage of the present response, as long as clients have not been told of it."""
+        self._uncounted: ResponseUsage | None = None
+        """ResponseUsage of the present response, as long as clients have not been told of it."""
 
     async def run(self, activity: TurnActivity) -> str | None:
         """Run one turn, and return the agent's last message. Raises `ModelError` or `StartError`.

@@ -27,7 +27,7 @@ _decode_items = msgspec.json.Decoder(list[JsonObject]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class UserMessage:
+class ReceivedMessage:
     """One message of the user."""
 
     item: JsonObject
@@ -64,18 +64,18 @@ class UserInput:
         self._context.add_once()
         self.texts = []
 
-    def read(self, items: bytes) -> UserMessage:
+    def read(self, items: bytes) -> ReceivedMessage:
         """Return the message of a JSON array of input items. Images are read from the directory of the turn."""
         decoded = _decode_items(items)
         texts = [str(item["text"]) for item in decoded if item.get("type") == "text" and "text" in item]
         message = prompt.user_message(decoded, self._read_image)
-        return UserMessage(message, "\n".join(texts), self._skills(decoded) if may_mention(decoded) else ())
+        return ReceivedMessage(message, "\n".join(texts), self._skills(decoded) if may_mention(decoded) else ())
 
-    def check(self, message: UserMessage) -> None:
+    def check(self, message: ReceivedMessage) -> None:
         """Raise `PromptTooLongError` if a message cannot fit into any turn of this conversation."""
         self._check_length(message, ())
 
-    def fits(self, message: UserMessage) -> bool:
+    def fits(self, message: ReceivedMessage) -> bool:
         """Return whether a message fits beside the earlier ones of the running turn."""
         try:
             self._check_length(message, self._transcript.history.inputs)
@@ -83,7 +83,7 @@ class UserInput:
             return False
         return True
 
-    async def accept(self, message: UserMessage) -> None:
+    async def accept(self, message: ReceivedMessage) -> None:
         """Append a message to the running turn, after the skills that it names."""
         for skill in message.skills:
             self._transcript.add(skill)
@@ -99,7 +99,7 @@ class UserInput:
         if item is not None:
             self._transcript.add(item)
 
-    def _check_length(self, message: UserMessage, inputs: Sequence[HistoryEntry]) -> None:
+    def _check_length(self, message: ReceivedMessage, inputs: Sequence[HistoryEntry]) -> None:
         history = self._transcript.history
         running = {id(entry) for entry in history.inputs}
         context = {entry.encoded for entry in history if is_context(entry) and id(entry) not in running}

@@ -12,7 +12,7 @@ from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, OnOutput, Recording
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 
 UNREAD_SIZE: Final = 1024 * 1024
 """Maximum bytes kept of unread output."""
@@ -29,7 +29,7 @@ class BackgroundCommand:
         self._unread = HeadTail(UNREAD_SIZE)
         self._reading: asyncio.Task[None]
 
-    async def start(self, starter: Starter) -> None:
+    async def start(self, starter: CommandStarter) -> None:
         """Start it. Raises what `starter` raises."""
         await self._attempt.start(starter)
         self._reading = asyncio.get_running_loop().create_task(self._read(), name="open command")

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from greenroom.runtime.child import ChildExit
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import Pipes, StreamName
-from greenroom.workers.exec.starter import Running, Starter
+from greenroom.workers.exec.starter import CommandStarter, Running
 
 Take: TypeAlias = Callable[[StreamName, bytes], Awaitable[None]]
 """Handles one read of output; until it returns, nothing more is read."""
@@ -46,7 +46,7 @@ class CommandRun:
         own at the command's end."""
         self._writable = asyncio.Event()
 
-    async def start(self, starter: Starter) -> None:
+    async def start(self, starter: CommandStarter) -> None:
         """Start it. Raises `OSError` or `ValueError` where that cannot be done. Its time runs from here."""
         begun_at = self._loop.time()
         with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:

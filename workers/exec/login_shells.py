@@ -16,7 +16,7 @@ from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process import Finished, run
 from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PLAIN_SCRIPT, ProfileEffect, effect
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 
 TIMEOUT: Final = 10.0
 """Seconds that a profile may take."""
@@ -46,7 +46,7 @@ class LoginShells:
         self._fixed = frozenset(fixed)
         self._known: OrderedDict[object, _Known] = OrderedDict()
 
-    async def spare(self, command: CommandSpec, starter: Starter, fixed: Collection[str] = ()) -> CommandSpec:
+    async def spare(self, command: CommandSpec, starter: CommandStarter, fixed: Collection[str] = ()) -> CommandSpec:
         """Return an equivalent command without a login shell, or the command itself. Variables in `fixed` stay too.
 
         The starter is that of the command: in a sandbox a profile is read in the sandbox.
@@ -68,7 +68,7 @@ class LoginShells:
         )
         return replace(command, argv=(command.argv[0], "-c", command.argv[2]), environment=environment)
 
-    async def _look(self, command: CommandSpec, starter: Starter) -> ProfileEffect | None:
+    async def _look(self, command: CommandSpec, starter: CommandStarter) -> ProfileEffect | None:
         plain = await _printed(command, "-c", PLAIN_SCRIPT, starter)
         login = None if plain is None else await _printed(command, "-lc", LOGIN_SCRIPT, starter)
         if plain is None or login is None:
@@ -85,7 +85,7 @@ def _is_login(command: CommandSpec) -> bool:
             return False
 
 
-async def _printed(command: CommandSpec, flag: str, script: str, starter: Starter) -> bytes | None:
+async def _printed(command: CommandSpec, flag: str, script: str, starter: CommandStarter) -> bytes | None:
     """Return the output of a script in the directory and environment of a command; `None` where it fails."""
     asked = replace(
         command,

@@ -19,7 +19,7 @@ from greenroom.workers.exec.capture import Captured, HeadTail
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 
 OnOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None] | None]
 
@@ -43,7 +43,7 @@ class Finished:
     """Why it was not started."""
 
 
-async def run(command: CommandSpec, on_output: OnOutput, starter: Starter) -> Finished:
+async def run(command: CommandSpec, on_output: OnOutput, starter: CommandStarter) -> Finished:
     """Run a command and report each read of its output once, in the order read.
 
     An `on_output` that returns an awaitable delays the reading until that is done, and so the command. When this call

@@ -22,7 +22,7 @@ class Running(Protocol):
         """Kill it and all its descendants. Does not wait; harmless when it has ended."""
 
 
-class Starter(Protocol):
+class CommandStarter(Protocol):
     """A starter of commands."""
 
     async def start(

@@ -12,7 +12,7 @@ from greenroom.config.paths import require_directory
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import Setting
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher
@@ -50,7 +50,7 @@ def client_confinement(settings: Settings, setting: Setting, tmpdir: str) -> Con
 
 
 @asynccontextmanager
-async def client_starter(confinement: Confinement | None) -> AsyncIterator[Starter]:
+async def client_starter(confinement: Confinement | None) -> AsyncIterator[CommandStarter]:
     """Start commands under a confinement, or without one. At the end of the block all of them are killed."""
     attached: list[Launcher] = []
 

@@ -12,7 +12,7 @@ from greenroom.workers.exec.command import TERMINAL_SIZE, CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.environment import command_environment
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import JobChannel, JobError, Setting
 from greenroom.workers.jobs.client_sandbox import client_confinement, client_settings, client_starter
 
@@ -61,7 +61,7 @@ class _Session:
         self._run = CommandRun(command)
         self._output = _Output(request, channel)
 
-    async def run(self, starter: Starter, stopped: asyncio.Event) -> CommandExecResult:
+    async def run(self, starter: CommandStarter, stopped: asyncio.Event) -> CommandExecResult:
         """Run it to its end; it is killed when `stopped` is set."""
         try:
             await self._run.start(starter)

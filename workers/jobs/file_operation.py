@@ -14,7 +14,7 @@ import msgspec
 from greenroom.protocol.internal.jobs import FileFault, FileOperation, FileOutcome, StreamName
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.files import operation
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.client_sandbox import client_confinement, client_settings, client_starter
@@ -59,7 +59,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     return _encode(FileOutcome(result=msgspec.Raw(result)))
 
 
-async def _exchange(command: CommandSpec, data: bytes, starter: Starter) -> bytes:
+async def _exchange(command: CommandSpec, data: bytes, starter: CommandStarter) -> bytes:
     """Return what a program writes that is given this input. Raises `JobError`."""
     written = bytearray()
     complaint = bytearray()

@@ -27,7 +27,7 @@ Step: TypeAlias = tuple[int, int, int, "Step | None"]
 step."""
 
 
-class Match(NamedTuple):
+class FuzzyMatch(NamedTuple):
     """The score of a path."""
 
     score: int
@@ -56,7 +56,7 @@ class _Bonus(dict[str, int]):
 _BONUS: Final = _Bonus()
 
 
-def match(words: list[str], path: str) -> Match | None:
+def match(words: list[str], path: str) -> FuzzyMatch | None:
     """Return the score of a path for lower-case words; `None` if one of them does not match."""
     lowered = path.lower()
     if len(lowered) != len(path):  # for the few letters whose lower-case form is longer
@@ -68,7 +68,7 @@ def match(words: list[str], path: str) -> Match | None:
             return None
         score += way[0]
         ways.append(way)
-    return Match(score, tuple(ways))
+    return FuzzyMatch(score, tuple(ways))
 
 
 def promising(word: str) -> list[tuple[re.Pattern[str], int]]:

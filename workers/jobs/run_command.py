@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.conversation_api import ExecCommand
-from greenroom.workers.approval.decision import Ending, looks_denied
+from greenroom.workers.approval.decision import SandboxedEnd, looks_denied
 from greenroom.workers.exec.capture import Captured, OutputBudget
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.environment import command_environment
@@ -46,7 +46,7 @@ def _result(finished: Finished, *, confined: bool) -> bytes:
     if finished.signal is not None:
         raise JobError(f"sandbox error: command was killed by {signal_name(finished.signal)}")
     code = finished.exit_code or 0
-    if confined and looks_denied(Ending(code, output=stderr)):
+    if confined and looks_denied(SandboxedEnd(code, output=stderr)):
         raise JobError(f"sandbox error: command was denied, exit code {code}, stdout: {stdout}, stderr: {stderr}")
     return msgspec.json.encode({"exitCode": code, "stdout": stdout, "stderr": stderr})
 

@@ -16,7 +16,7 @@ from greenroom.protocol.conversation_api import FuzzyFileSearch
 from greenroom.workers.git import Git, leads_through_links
 from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs.file_listing import list_files
-from greenroom.workers.jobs.fuzzy import Match, match, promising
+from greenroom.workers.jobs.fuzzy import FuzzyMatch, match, promising
 
 MOST: Final = 50
 """Maximum results for one root."""
@@ -32,7 +32,7 @@ class FileMatch:
     """A matching path."""
 
     path: str
-    match: Match
+    match: FuzzyMatch
 
     def rank(self) -> tuple[int, str]:
         """Sort the best first."""
@@ -79,7 +79,7 @@ async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> li
 
 
 async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[FileMatch]:
-    """Match paths, which are sorted, until enough of them have the maximum possible score."""
+    """FuzzyMatch paths, which are sorted, until enough of them have the maximum possible score."""
     found: list[FileMatch] = []
     unsurpassed = 0
     for start in range(0, len(paths), AT_ONCE):

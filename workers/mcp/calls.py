@@ -10,7 +10,7 @@ from greenroom.protocol.events.event import Duration, Event
 from greenroom.protocol.events.mcp import Invocation, McpToolCallBegin, McpToolCallEnd
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.mcp.result import Output, read_result, text_output
+from greenroom.workers.mcp.result import CallOutput, read_result, text_output
 from greenroom.workers.mcp.tool import RemoteTool
 from greenroom.workers.tools.types import Emit
 
@@ -43,7 +43,7 @@ class Remote(Protocol):
 
 async def call_tool(
     tool: RemoteTool, turn_id: TurnId, call_id: str, arguments: str, admit: Approval, remote: Remote, emit: Emit
-) -> Output:
+) -> CallOutput:
     """Run one call. Raises only on cancellation."""
     try:
         given = _read(arguments)

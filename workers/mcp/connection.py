@@ -24,7 +24,7 @@ from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
 from greenroom.workers.mcp.resource_tools import ResourceMethod
 from greenroom.workers.mcp.tool import RemoteTool, read_tools
-from greenroom.workers.mcp.transport import Transport
+from greenroom.workers.mcp.transport import McpTransport
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ _OLD_ONLY: Final = frozenset({types.METHOD_NOT_FOUND, types.UNSUPPORTED_PROTOCOL
 """Answers to `initialize` of servers that know only the later way, without a handshake."""
 
 
-class Connection:
+class McpConnection:
     """`run` it in a task of its own; everything else may be called from any task meanwhile."""
 
-    def __init__(self, name: str, server: McpServer, transport: Transport, elicit: Elicit) -> None:
+    def __init__(self, name: str, server: McpServer, transport: McpTransport, elicit: Elicit) -> None:
         self._name = name
         self._server = server
         self._transport = transport

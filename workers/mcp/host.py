@@ -17,7 +17,7 @@ from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.resource_tools import ResourceMethod
 
 if TYPE_CHECKING:
-    from greenroom.workers.mcp.connection import Connection
+    from greenroom.workers.mcp.connection import McpConnection
     from greenroom.workers.mcp.tool import RemoteTool
 
 log = logging.getLogger(__name__)
@@ -30,14 +30,14 @@ class ServerHost:
     """`run` it in a task of its own; everything else may be called from any task meanwhile."""
 
     def __init__(
-        self, name: str, connect: Callable[[], Awaitable["Connection"]], on_tools: Callable[[], Awaitable[None]]
+        self, name: str, connect: Callable[[], Awaitable["McpConnection"]], on_tools: Callable[[], Awaitable[None]]
     ) -> None:
         """`connect` makes the connection of one life; `on_tools` is called whenever the tools may have changed."""
         self._name = name
         self._connect = connect
         self._on_tools = on_tools
         self._policy = RestartPolicy(SERVER)
-        self._connection: Connection | None = None
+        self._connection: McpConnection | None = None
         self._wanted = asyncio.Event()
         self._life: asyncio.Future[str | None] | None = None
         """Done once the life that begins has a connection; else it tells why there is none."""
@@ -86,7 +86,7 @@ class ServerHost:
         """Return the result of a method about resources. Raises `RemoteCallError`."""
         return await self._ask(lambda connection: connection.resources(method, params))
 
-    async def _ask(self, request: Callable[["Connection"], Awaitable[JsonObject]]) -> JsonObject:
+    async def _ask(self, request: Callable[["McpConnection"], Awaitable[JsonObject]]) -> JsonObject:
         """Make a request, and make it again where the server is known not to have received it."""
         try:
             return await request(await self._present())
@@ -119,7 +119,7 @@ class ServerHost:
         if life is not None and not life.done():
             life.set_result(fault)
 
-    async def _present(self) -> "Connection":
+    async def _present(self) -> "McpConnection":
         """Return a connection to a server that is there, as far as is known."""
         if self._connection is not None and self._connection.is_up:
             return self._connection

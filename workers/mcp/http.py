@@ -12,7 +12,7 @@ from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from greenroom.runtime.http import tls_context
 from greenroom.workers.mcp.bearer import AskBearer, BearerAuth
 from greenroom.workers.mcp.http_repair import repair
-from greenroom.workers.mcp.launch import Address
+from greenroom.workers.mcp.launch import ServerUrl
 from greenroom.workers.mcp.transport import MESSAGE_LIMIT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class HttpTransport:
 
     pauses: tuple[float, ...] = (0.25, 1.0)
 
-    def __init__(self, address: Address, name: str = "", ask_bearer: AskBearer | None = None) -> None:
+    def __init__(self, address: ServerUrl, name: str = "", ask_bearer: AskBearer | None = None) -> None:
         """`ask_bearer` returns the token of a login to the server, if there is one."""
         self._address = address
         self._auth = None if ask_bearer is None else BearerAuth(name, ask_bearer, self._note_refusal)

@@ -44,7 +44,7 @@ class Offering(Protocol):
         ...
 
 
-class Started(Protocol):
+class StartedServer(Protocol):
     """The servers of a conversation (`greenroom.workers.mcp.servers.McpServers`)."""
 
     @property
@@ -64,7 +64,7 @@ class Started(Protocol):
 class ServerInventory:
     """Belongs to one conversation."""
 
-    def __init__(self, configured: Mapping[str, McpServer], faulty: Mapping[str, str], started: Started) -> None:
+    def __init__(self, configured: Mapping[str, McpServer], faulty: Mapping[str, str], started: StartedServer) -> None:
         """`faulty`: servers that cannot be started as they are configured, and why."""
         self._configured = configured
         self._faulty = faulty

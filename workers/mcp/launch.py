@@ -31,7 +31,7 @@ class ServerProgram(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
 
 
-class Address(msgspec.Struct, frozen=True):
+class ServerUrl(msgspec.Struct, frozen=True):
     """A URL to ask."""
 
     url: str
@@ -55,7 +55,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
     return ServerProgram((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
 
 
-def server_address(server: McpServer, values: Mapping[str, str]) -> Address:
+def server_address(server: McpServer, values: Mapping[str, str]) -> ServerUrl:
     """Return how a server with a `url` is asked. Raises `StartupError` where its token is missing."""
     assert server.url is not None, "the server has a URL"
     headers = {"User-Agent": USER_AGENT, **server.http_headers}
@@ -66,4 +66,4 @@ def server_address(server: McpServer, values: Mapping[str, str]) -> Address:
         if not values.get(variable, "").strip():
             raise StartupError(f"the variable `{variable}`, which should hold its token, is not set")
         headers["Authorization"] = f"Bearer {values[variable].strip()}"
-    return Address(server.url, headers, server.can_log_in)
+    return ServerUrl(server.url, headers, server.can_log_in)

@@ -19,7 +19,7 @@ _BINARY: Final = frozenset({"data", "blob"})
 _BASE64: Final = re.compile(r"[a-zA-Z0-9+/]+={0,2}")
 
 
-class Output(msgspec.Struct, frozen=True):
+class CallOutput(msgspec.Struct, frozen=True):
     """The output of one call."""
 
     parts: tuple[JsonObject, ...]
@@ -36,7 +36,7 @@ class Output(msgspec.Struct, frozen=True):
         """All that is text."""
         return "\n".join(str(part["text"]) for part in self.parts if part["type"] == "input_text")
 
-    def within(self, budget: OutputBudget) -> "Output":
+    def within(self, budget: OutputBudget) -> "CallOutput":
         """Return what fits: texts use the budget up in order; the first that does not fit is cut, later ones go."""
         kept: list[JsonObject] = []
         room, omitted = budget.size, 0
@@ -51,29 +51,29 @@ class Output(msgspec.Struct, frozen=True):
                 room -= len(text.encode(errors="replace"))
         if omitted:
             kept.append(_text(f"[omitted {omitted} text items ...]"))
-        return Output(tuple(kept), self.success)
+        return CallOutput(tuple(kept), self.success)
 
 
-def noted(output: Output, notes: Sequence[str]) -> Output:
+def noted(output: CallOutput, notes: Sequence[str]) -> CallOutput:
     """Return an output with something that the model should know before it reads the rest."""
-    return Output((*map(_text, notes), *output.parts), output.success) if notes else output
+    return CallOutput((*map(_text, notes), *output.parts), output.success) if notes else output
 
 
-def text_output(text: str, *, success: bool) -> Output:
+def text_output(text: str, *, success: bool) -> CallOutput:
     """Return an output of one text."""
-    return Output((_text(text),), success)
+    return CallOutput((_text(text),), success)
 
 
-def read_result(result: JsonObject, seconds: float) -> Output:
+def read_result(result: JsonObject, seconds: float) -> CallOutput:
     """Return the output for a `CallToolResult` that took so long: every block, and what it has of structure."""
     failed = result.get("isError") is True
-    header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'Output'}:\n"
+    header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'CallOutput'}:\n"
     structured = result.get("structuredContent")
     content = _beside(as_list(result.get("content")), structured)
     data = [] if structured is None else [_json(brief(structured))]
     parts = [_part(block) for block in content]
     if any(part["type"] == "input_image" for part in parts):
-        return Output((_text(header), *parts, *map(_text, data)), not failed)
+        return CallOutput((_text(header), *parts, *map(_text, data)), not failed)
     blocks = [_json([brief(block) for block in content])] if content or not data else []
     return text_output(header + f"\n{STRUCTURED}\n".join(blocks + data), success=not failed)
 

@@ -36,14 +36,14 @@ from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, program, server_address, variables_of
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.resource_tools import ResourceTools
-from greenroom.workers.mcp.result import Output, noted, text_output
+from greenroom.workers.mcp.result import CallOutput, noted, text_output
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
 from greenroom.workers.tools.types import Emit
 
 if TYPE_CHECKING:
-    from greenroom.workers.mcp.connection import Connection
+    from greenroom.workers.mcp.connection import McpConnection
     from greenroom.workers.mcp.tool import RemoteTool
-    from greenroom.workers.mcp.transport import Transport
+    from greenroom.workers.mcp.transport import McpTransport
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class McpServers:
 
     async def call(
         self, turn_id: TurnId, name: str, call_id: str, arguments: str, emit: Emit, namespace: str | None = None
-    ) -> Output:
+    ) -> CallOutput:
         """Call a tool and return what the model is told, uncut. Only cancellation is raised."""
         remote: Remote
         if name in resource_tools.NAMES:
@@ -216,17 +216,17 @@ class McpServers:
         finally:
             self._assignments.pop(name, None)
 
-    async def _connection(self, name: str, server: McpServer) -> "Connection":
+    async def _connection(self, name: str, server: McpServer) -> "McpConnection":
         if not is_server_name(name):
             raise StartupError(f"invalid server name '{name}': must match pattern ^[a-zA-Z0-9_-]+$")
         names = variables_of(server)
         values = await self._setting.variables(names) if names else {}
         await load_client()
-        from greenroom.workers.mcp.connection import Connection
+        from greenroom.workers.mcp.connection import McpConnection
 
-        return Connection(name, server, self._transport(name, server, values), self._elicit)
+        return McpConnection(name, server, self._transport(name, server, values), self._elicit)
 
-    def _transport(self, name: str, server: McpServer, values: Mapping[str, str]) -> "Transport":
+    def _transport(self, name: str, server: McpServer, values: Mapping[str, str]) -> "McpTransport":
         if server.command is not None:
             from greenroom.workers.mcp.stdio import ServerProcessTransport
 

@@ -9,7 +9,7 @@ MESSAGE_LIMIT = 8 * 1024 * 1024
 """Maximum bytes of one message from a server; a longer one ends the connection or the request."""
 
 
-class Transport(Protocol):
+class McpTransport(Protocol):
     """One transport to one server."""
 
     pauses: tuple[float, ...]

@@ -9,7 +9,7 @@ from greenroom.runtime.user_agent import originator
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient, SessionFactory
 from greenroom.workers.model.codec import decoder_factory
-from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.timings import TurnTimings
 
 
@@ -34,7 +34,7 @@ async def model_client(
     from_variables = {
         header: values[name] for header, name in provider.env_http_headers.items() if values.get(name, "").strip()
     }
-    endpoint = Endpoint(
+    endpoint = ModelEndpoint(
         url=provider.url(chatgpt=False),
         chatgpt_url=provider.url(chatgpt=True),
         headers={**provider.http_headers, **from_variables},

@@ -44,8 +44,8 @@ from greenroom.workers.model.responses import (
     ModelEvent,
     ReasoningDelta,
     ResponseFailed,
+    ResponseUsage,
     TextDelta,
-    Usage,
 )
 
 CLOSED_TEXT: Final = "stream closed before the answer was complete"
@@ -119,7 +119,7 @@ class ChatDecoder:
         self._members: JsonObject = {}
         """What else the server said of the message."""
         self._calls = Calls(new_id)
-        self._usage: Usage | None = None
+        self._usage: ResponseUsage | None = None
         self._choice: object = None
         """Index of the choice that is read; no other was asked for."""
         self._reason = ""
@@ -377,13 +377,13 @@ def _joined(tokens: list[bytes]) -> str:
     return _decode_text(b'"' + b"".join(part[1:-1] for part in tokens) + b'"')
 
 
-def _usage(raw: msgspec.Raw) -> Usage | None:
+def _usage(raw: msgspec.Raw) -> ResponseUsage | None:
     wire = _attempt(_decode_usage, raw)
     if wire is None:
         return None
     prompt, answer = wire.prompt_tokens_details, wire.completion_tokens_details
     sent, received = wire.prompt_tokens, wire.completion_tokens
-    return Usage(
+    return ResponseUsage(
         input_tokens=sent,
         cached_input_tokens=(prompt and prompt.cached_tokens) or 0,
         output_tokens=received,

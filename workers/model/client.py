@@ -24,7 +24,7 @@ from greenroom.workers.model.codec import Decoder
 from greenroom.workers.model.connection_failure import failure_text
 from greenroom.workers.model.content_coding import Expansion
 from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
-from greenroom.workers.model.endpoint import Endpoint, visible_url
+from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.error_body import without
 from greenroom.workers.model.finish import UNREADABLE
 from greenroom.workers.model.merged_deltas import merged
@@ -98,7 +98,7 @@ class ModelClient:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: ModelEndpoint,
         credentials: Credentials,
         conversation_id: ConversationId,
         *,

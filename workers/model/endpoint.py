@@ -11,7 +11,7 @@ from greenroom.workers.model.credentials import Bearer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class ModelEndpoint:
     """The parts of one provider that requests need. Times are in seconds."""
 
     url: str = field(repr=False)

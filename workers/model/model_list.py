@@ -14,7 +14,7 @@ from greenroom.runtime.http import aiohttp, tls_context
 from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.connection_failure import failure_text
 from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.model.error_body import read_complaint, without
 from greenroom.workers.model.proxy import find_proxy
 
@@ -63,7 +63,7 @@ ModelListAnswer: TypeAlias = ModelListed | NotListed
 class _Attempt:
     """One request under way."""
 
-    endpoint: Endpoint
+    endpoint: ModelEndpoint
     bearer: Bearer
     by_proxy: bool = False
     begun: float = field(default_factory=time.monotonic)
@@ -74,7 +74,7 @@ class _Attempt:
 
 
 async def list_models(
-    endpoint: Endpoint, bearer: Bearer, timeout_s: float, session_factory: SessionFactory = new_session
+    endpoint: ModelEndpoint, bearer: Bearer, timeout_s: float, session_factory: SessionFactory = new_session
 ) -> ModelListAnswer:
     """Return the answer to one GET of the URL of an endpoint. Never raises, but for cancellation."""
     attempt = _Attempt(endpoint, bearer)
@@ -147,7 +147,7 @@ def _name(member: object) -> str:
     return next((name for name in found if isinstance(name, str) and name), "")
 
 
-def _headers(endpoint: Endpoint, bearer: Bearer) -> dict[str, str]:
+def _headers(endpoint: ModelEndpoint, bearer: Bearer) -> dict[str, str]:
     headers = endpoint.headers_for(bearer, ConversationId(""))
     kept = {name: value for name, value in headers.items() if name not in _OF_A_TURN}
     return {**kept, "accept": "application/json"}

@@ -65,7 +65,7 @@ class ItemDone(msgspec.Struct, frozen=True):
     """As sent by the server, with at least the required members of its type."""
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+class ResponseUsage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one response; the names are those of the event `token_count`."""
 
     input_tokens: int = 0
@@ -80,7 +80,7 @@ class Completed(msgspec.Struct, frozen=True):
     """The response is complete."""
 
     response_id: str
-    usage: Usage | None
+    usage: ResponseUsage | None
     """`None` if the server does not report them."""
     end_turn: bool
     """False: the model wants to be called again, although it called no tool."""
@@ -311,11 +311,11 @@ def _read_incomplete(response: _WireResponse) -> ResponseFailed:
     return ResponseFailed(f"Incomplete response returned, reason: {reason or 'unknown'}", cut.code)
 
 
-def _usage(wire: _WireUsage | None) -> Usage | None:
+def _usage(wire: _WireUsage | None) -> ResponseUsage | None:
     if wire is None:
         return None
     read, written = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
-    return Usage(
+    return ResponseUsage(
         input_tokens=wire.input_tokens,
         cached_input_tokens=read.cached_tokens or 0,
         cache_write_input_tokens=read.cache_write_tokens or 0,

@@ -1,4 +1,4 @@
-"""Starts commands through a launcher (implements `greenroom.workers.exec.starter.Starter`)."""
+"""Starts commands through a launcher (implements `greenroom.workers.exec.starter.CommandStarter`)."""
 
 import asyncio
 import signal

@@ -18,11 +18,11 @@ from greenroom.protocol.quoting import join
 from greenroom.workers.approval.decision import (
     AskFirst,
     Decision,
-    Ending,
     Refuse,
     Run,
     RunReadOnly,
     RunSandboxed,
+    SandboxedEnd,
     Situation,
     decide,
     decide_input,
@@ -129,8 +129,8 @@ class ApprovalGate:
         self._retries = {key: value for key, value in self._retries.items() if key[0] == same[0]} | {same: said}
         return said
 
-    def _ending(self, finished: Finished) -> Ending:
-        return Ending(
+    def _ending(self, finished: Finished) -> SandboxedEnd:
+        return SandboxedEnd(
             exit_code=finished.exit_code,
             signal=finished.signal,
             timed_out=finished.timed_out,

@@ -18,7 +18,7 @@ from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import explain_failure
 from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.types import Emit, ExecutionMode, ToolFailure
 
@@ -99,7 +99,7 @@ class BackgroundCommands:
         """Return a number that no command has."""
         return next(number for number in iter(lambda: random.choice(NUMBERS), None) if number not in self._kept)
 
-    async def open(self, kept: NumberedCommand, command: CommandSpec, starter: Starter) -> None:
+    async def open(self, kept: NumberedCommand, command: CommandSpec, starter: CommandStarter) -> None:
         """Start a command and keep it under its number, giving up another where there are too many.
 
         Raises `ToolFailure` where it cannot be started.

@@ -11,7 +11,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
-from greenroom.workers.exec.starter import Starter
+from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.tools.approval_gate import ApprovalGate
 from greenroom.workers.tools.background_commands import BackgroundCommands
@@ -49,11 +49,11 @@ class ToolContext:
     turn_id: TurnId
     gate: ApprovalGate
     """The approval rules."""
-    free: Starter
+    free: CommandStarter
     """Starts commands without a sandbox."""
-    sandboxed: Starter
+    sandboxed: CommandStarter
     """Starts commands in the sandbox of the conversation."""
-    read_only: Starter
+    read_only: CommandStarter
     """Starts commands in a sandbox without write access and network."""
     reader: Reader
     """Reads files named by the model: images, and the files of patches."""
@@ -70,7 +70,7 @@ class ToolContext:
     leftovers: CleanupJournal | None = None
     """Records what a patch would leave behind if the process were killed."""
 
-    def starter(self, mode: ExecutionMode) -> Starter:
+    def starter(self, mode: ExecutionMode) -> CommandStarter:
         """Return the starter for an execution mode."""
         return {"free": self.free, "sandboxed": self.sandboxed, "read_only": self.read_only}[mode]
 

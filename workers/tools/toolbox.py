@@ -34,7 +34,7 @@ from greenroom.workers.tools.types import ToolHost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class TurnRules:
     """Where the tools work, and by which rules."""
 
     approval_policy: ApprovalPolicy
@@ -54,7 +54,7 @@ class Toolbox:
 
     def __init__(
         self,
-        workplace: Workplace,
+        workplace: TurnRules,
         logins: LoginShells,
         host: ToolHost,
         leftovers: CleanupJournal | None = None,
@@ -70,7 +70,7 @@ class Toolbox:
         self._launcher: Launcher | None = None
         self._free = FreeStarter(self._groups, self._present_launcher)
 
-    def move(self, workplace: Workplace) -> None:
+    def move(self, workplace: TurnRules) -> None:
         """Work elsewhere, or by other rules, from the next call on. What the user has approved stays approved."""
         policy, surroundings = workplace.sandbox_policy, workplace.surroundings
         confinement = confine(policy, surroundings)

@@ -14,7 +14,7 @@ from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
 from greenroom.workers.sandbox.policy import Surroundings
 from greenroom.workers.tools.context import Shell
-from greenroom.workers.tools.toolbox import Toolbox, Workplace
+from greenroom.workers.tools.toolbox import Toolbox, TurnRules
 from greenroom.workers.tools.types import ToolHost
 
 _THREAD_ID: Final = "CODEX_THREAD_ID"
@@ -32,10 +32,10 @@ def build_toolbox(
     return Toolbox(where, _login_shells(settings), host, leftovers)
 
 
-def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> Workplace:
+def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> TurnRules:
     """Return the directory and rules of the tools under these settings."""
     environment = command_environment(settings)
-    return Workplace(
+    return TurnRules(
         approval_policy=settings.approval_policy,
         sandbox_policy=settings.sandbox_policy,
         surroundings=Surroundings(

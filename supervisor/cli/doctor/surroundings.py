@@ -31,7 +31,7 @@ INDEX_TIMEOUT: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class CheckDeadlines:
     """How long the checks wait for other programs, in seconds."""
 
     provider: float = PROVIDER_TIMEOUT
@@ -77,7 +77,7 @@ class Surroundings:
     dotenv_fault: str = ""
     """Why the home's `.env` cannot be used."""
     machine: Machine = field(default_factory=Machine)
-    patience: Patience = field(default_factory=Patience)
+    patience: CheckDeadlines = field(default_factory=CheckDeadlines)
     _asked: dict[object, asyncio.Task[Any]] = field(default_factory=dict)
 
     async def shared(self, ask: "Callable[[Surroundings], Coroutine[Any, Any, T]]") -> T:

@@ -25,7 +25,7 @@ UNSUPPORTED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecArguments:
+class ExecCommandLine:
     """The command line."""
 
     prompt: str | None = None
@@ -62,7 +62,7 @@ class ExecArguments:
     log_level: str | None = None
 
 
-def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile) -> ExecArguments:
+def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile) -> ExecCommandLine:
     """Read the words after `exec`. Raises `SystemExit` (2) where they are invalid, or (0) where they ask for help."""
     parser = make_parser()
     found = parser.parse_intermixed_args(list(_one_image_each(words, is_file)))
@@ -83,8 +83,8 @@ def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile)
         found.config.append(f"features.{feature}={is_on}")
     if found.local_provider is not None:
         found.config.append(f"oss_provider={found.local_provider}")
-    known = {name: value for name, value in vars(found).items() if name in ExecArguments.__slots__}
-    return ExecArguments(**{**known, "prompt": positional[0] if positional else None, "resumes": resumes})
+    known = {name: value for name, value in vars(found).items() if name in ExecCommandLine.__slots__}
+    return ExecCommandLine(**{**known, "prompt": positional[0] if positional else None, "resumes": resumes})
 
 
 def make_parser() -> argparse.ArgumentParser:

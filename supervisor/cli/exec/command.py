@@ -15,7 +15,7 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.user_agent import ORIGINATOR
-from greenroom.supervisor.cli.exec.arguments import ExecArguments, parse
+from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse
 from greenroom.supervisor.cli.exec.prompt import read_prompt
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 from greenroom.supervisor.options import EXEC, ServerOptions
@@ -70,7 +70,7 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
     return startup.run(options, prepared, request, told)
 
 
-def _attach_mode(arguments: ExecArguments, prelaunch: Prelaunch) -> str:
+def _attach_mode(arguments: ExecCommandLine, prelaunch: Prelaunch) -> str:
     """Return whether to join a host. Raises `ExecError` where one is required that could not do what is asked for."""
     mode = arguments.attach or mode_in_file(prelaunch.home)
     reasons = {
@@ -93,7 +93,7 @@ def _for_host(request: ExecRequest, options: ServerOptions) -> ExecRequest:
     return request._replace(overrides=encode({**overrides, "config": {**given, **_FORM}}))
 
 
-def _directory(arguments: ExecArguments, environment: Mapping[str, str]) -> str:
+def _directory(arguments: ExecCommandLine, environment: Mapping[str, str]) -> str:
     """Return the directory to work in, which is to be in a Git repository. Raises `ExecError`."""
     cwd = absolute(os.getcwd(), arguments.cwd or "", environment)
     if not os.path.isdir(cwd):
@@ -112,7 +112,7 @@ def _is_in_repository(directory: str) -> bool:
     return True
 
 
-def _options(arguments: ExecArguments, early_config: Sequence[str], prelaunch: Prelaunch) -> ServerOptions:
+def _options(arguments: ExecCommandLine, early_config: Sequence[str], prelaunch: Prelaunch) -> ServerOptions:
     config = [*early_config, *arguments.config]
     for override in config:
         parse_assignment(override)
@@ -124,7 +124,7 @@ def _options(arguments: ExecArguments, early_config: Sequence[str], prelaunch: P
     return options._replace(idle_workers=1, environment_key_first=True)
 
 
-def _overrides(arguments: ExecArguments, options: ServerOptions, cwd: str) -> JsonObject:
+def _overrides(arguments: ExecCommandLine, options: ServerOptions, cwd: str) -> JsonObject:
     """Return `greenroom.config.settings.ConversationOverrides`.
 
     Nothing is asked, unless the command line says that it would have to be: then it is refused.
@@ -147,7 +147,7 @@ def _overrides(arguments: ExecArguments, options: ServerOptions, cwd: str) -> Js
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _resumed(arguments: ExecArguments, options: ServerOptions, cwd: str) -> "ConversationId":
+def _resumed(arguments: ExecCommandLine, options: ServerOptions, cwd: str) -> "ConversationId":
     from greenroom.supervisor.cli.exec.saved import last_session, named_session
 
     if arguments.session is None:
@@ -175,7 +175,7 @@ def _open(path: str) -> int:
         raise ExecError(f"Failed to open last message file {path}: {error.strerror}") from None
 
 
-def _items(arguments: ExecArguments, prompt: str) -> list[JsonObject]:
+def _items(arguments: ExecCommandLine, prompt: str) -> list[JsonObject]:
     for path in arguments.images:
         if not os.access(path, os.R_OK):
             sys.stderr.write(f"Warning: the image {path} cannot be read; the model is told so\n")
@@ -183,7 +183,7 @@ def _items(arguments: ExecArguments, prompt: str) -> list[JsonObject]:
     return [*images, {"type": "text", "text": prompt}]
 
 
-def _is_colored(arguments: ExecArguments) -> bool:
+def _is_colored(arguments: ExecCommandLine) -> bool:
     if arguments.color == "auto":
         return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     return arguments.color == "always"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Final
 
-from greenroom.supervisor.cli.reference.command_table import Argument, Command
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument
 
 _HEAD: Final = """# Completion of {program} for bash 3.2 and newer; made by `{program} completion bash`.
 
@@ -77,7 +77,7 @@ def _values(command: Command) -> Iterator[str]:
             yield f'{_pattern(command, *option.flags)}) COMPREPLY=($({_way(option.argument)} -- "$word")); return ;;'
 
 
-def _way(argument: Argument) -> str:
+def _way(argument: CommandArgument) -> str:
     if argument.choices:
         return f"compgen -W {quote(' '.join(argument.choices))}"
     return _WAYS.get(argument.kind, "compgen -W ''")

@@ -14,7 +14,7 @@ _KINDS: Final[Mapping[str, Kind]] = {"FILE": "file", "DIR": "directory"}
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class CommandArgument:
     """The value of an option, or a word of its own."""
 
     name: str
@@ -29,13 +29,13 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class CommandOption:
     """An option in all its spellings."""
 
     flags: tuple[str, ...]
     help: str
     value: Value = "none"
-    argument: Argument = Argument("")
+    argument: CommandArgument = CommandArgument("")
     hidden: bool = False
     """Whether it is understood and not told of."""
 
@@ -49,13 +49,13 @@ class Command:
     help: str
     """One line, without a full stop."""
     description: str
-    options: tuple[Option, ...]
-    arguments: tuple[tuple[Argument, str], ...]
+    options: tuple[CommandOption, ...]
+    arguments: tuple[tuple[CommandArgument, str], ...]
     """With the help of each."""
     commands: tuple["Command", ...]
 
     @property
-    def shown_options(self) -> tuple[Option, ...]:
+    def shown_options(self) -> tuple[CommandOption, ...]:
         """Those that are told of."""
         return tuple(option for option in self.options if not option.hidden)
 
@@ -102,9 +102,9 @@ def _help_of(action: "argparse._SubParsersAction[argparse.ArgumentParser]", name
     return next((choice.help or "" for choice in choices if choice.dest == name), "")
 
 
-def _option(action: argparse.Action) -> Option:
+def _option(action: argparse.Action) -> CommandOption:
     hidden = action.help == argparse.SUPPRESS
-    return Option(
+    return CommandOption(
         flags=tuple(action.option_strings),
         help="" if hidden or action.help is None else action.help,
         value=_value(action),
@@ -119,11 +119,11 @@ def _value(action: argparse.Action) -> Value:
     return "optional" if action.nargs == "?" else "required"
 
 
-def _argument(action: argparse.Action) -> Argument:
+def _argument(action: argparse.Action) -> CommandArgument:
     name = action.metavar if isinstance(action.metavar, str) else action.dest.upper().replace("_", "-")
     choices = tuple(str(choice) for choice in action.choices or ())
     repeats = action.nargs in ("*", "+") or isinstance(action, argparse._AppendAction)  # noqa: SLF001
-    return Argument(name, choices, repeats)
+    return CommandArgument(name, choices, repeats)
 
 
 def _sentence(text: str) -> str:

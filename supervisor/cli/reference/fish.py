@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 
 _HEAD: Final = """# Completion of {program} for fish; made by `{program} completion fish`.
 
@@ -69,13 +69,13 @@ def _lines(name: str, command: Command) -> Iterator[str]:
         yield f"{here} {_option(option)}"
 
 
-def _option(option: Option) -> str:
+def _option(option: CommandOption) -> str:
     flags = " ".join(f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}" for flag in option.flags)
     value = "" if option.value == "none" else f" {_value(option.argument, is_optional=option.value == 'optional')}"
     return f"{flags}{value} -d {_quoted(option.help)}"
 
 
-def _value(argument: Argument, *, is_optional: bool) -> str:
+def _value(argument: CommandArgument, *, is_optional: bool) -> str:
     if argument.choices:
         return f"{'' if is_optional else '-x '}-a {_quoted(' '.join(argument.choices))}"
     if is_optional:

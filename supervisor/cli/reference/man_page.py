@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 from greenroom.supervisor.cli.reference.exit_codes import codes_of
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -77,12 +77,12 @@ def _synopses(program: str, command: Command) -> Iterator[str]:
         yield " ".join(words)
 
 
-def _bracketed(option: Option) -> str:
+def _bracketed(option: CommandOption) -> str:
     repeated = " …" if option.argument.repeats else ""
     return f"[{_flag(option, option.flags[-1])}]{repeated}"
 
 
-def _flag(option: Option, flag: str) -> str:
+def _flag(option: CommandOption, flag: str) -> str:
     value = f"\\fI{_text(option.argument.name)}\\fR"
     text = f"\\fB{_text(flag)}\\fR"
     if option.value == "none":
@@ -92,7 +92,7 @@ def _flag(option: Option, flag: str) -> str:
     return f"{text} {value}"
 
 
-def _shown(argument: Argument) -> str:
+def _shown(argument: CommandArgument) -> str:
     name = f"\\fI{_text(argument.name)}\\fR"
     return f"[{name} …]" if argument.repeats else name
 
@@ -109,7 +109,7 @@ def _options(command: Command, heading: str | None) -> Iterator[str]:
         yield from (".TP", tag, _text(text))
 
 
-def _meaning(text: str, argument: Argument) -> str:
+def _meaning(text: str, argument: CommandArgument) -> str:
     sentence = f"{text[:1].upper()}{text[1:]}." if text else ""
     return f"{sentence} One of: {', '.join(argument.choices)}.".strip() if argument.choices else sentence
 

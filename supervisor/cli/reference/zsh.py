@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Final
 
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 
 _HEAD: Final = """#compdef {program}
 # Completion of {program} for zsh; made by `{program} completion zsh`.
@@ -59,7 +59,7 @@ def _call(specifications: list[str], *flags: str) -> str:
     return " \\\n        ".join((f"    {words}", *specifications))
 
 
-def _option(option: Option, flag: str) -> str:
+def _option(option: CommandOption, flag: str) -> str:
     """Return a specification for `_arguments`."""
     group = f"({' '.join(option.flags)})" if not option.argument.repeats else "*"
     is_long = flag.startswith("--")
@@ -68,12 +68,12 @@ def _option(option: Option, flag: str) -> str:
     return f"{group}{flag}{mark}[{_plain(option.help)}]{value}"
 
 
-def _value(argument: Argument) -> str:
+def _value(argument: CommandArgument) -> str:
     way = f"({' '.join(argument.choices)})" if argument.choices else _WAYS[argument.kind]
     return f"{_plain(argument.name)}:{way}"
 
 
-def _positional(argument: Argument) -> str:
+def _positional(argument: CommandArgument) -> str:
     return f"{'*' if argument.repeats else ''}:{_value(argument)}"
 
 

@@ -25,7 +25,7 @@ _SOURCES: Final = frozenset({"cli", "vscode", "exec", "unknown"})
 T = TypeVar("T")
 
 
-class Page(NamedTuple):
+class HistoryPage(NamedTuple):
     """A part of a list, and the cursors of what follows and of what comes before."""
 
     rows: "Sequence[tuple[str, object]]"
@@ -99,7 +99,9 @@ def item_entries(turns: "Sequence[StoredTurn]", turn_id: str | None) -> list[tup
     ]
 
 
-def page_of(rows: Sequence[tuple[str, T]], cursor: str | None, limit: int | None, direction: SortDirection) -> Page:
+def page_of(
+    rows: Sequence[tuple[str, T]], cursor: str | None, limit: int | None, direction: SortDirection
+) -> HistoryPage:
     """Return a page of rows that are given in ascending order, each with its key. Raises `RefusedError`.
 
     A cursor names the row that it comes after; one that begins with `@` includes it.
@@ -115,7 +117,7 @@ def page_of(rows: Sequence[tuple[str, T]], cursor: str | None, limit: int | None
     size = min(limit or PAGE, MOST)
     found = ordered[start : start + size]
     more = start + size < len(ordered)
-    return Page(found, found[-1][0] if more else None, f"@{found[0][0]}" if found else None)
+    return HistoryPage(found, found[-1][0] if more else None, f"@{found[0][0]}" if found else None)
 
 
 def _summary(items: Sequence[ThreadItem]) -> Iterator[ThreadItem]:

@@ -17,7 +17,7 @@ OnDecision: TypeAlias = Callable[[Decision], None]
 
 
 @dataclass(slots=True, eq=False)
-class OpenQuestion:
+class SentQuestion:
     """A question that waits for its answer."""
 
     id: RequestId
@@ -33,13 +33,13 @@ class Questions:
         """A question that has no answer after `timeout_s` seconds is answered by no."""
         self._channel = channel
         self._timeout = timeout_s
-        self._open: dict[RequestId, OpenQuestion] = {}
+        self._open: dict[RequestId, SentQuestion] = {}
 
-    def put(self, question: AnyQuestion, on_decision: OnDecision) -> OpenQuestion:
+    def put(self, question: AnyQuestion, on_decision: OnDecision) -> SentQuestion:
         """Ask the client, and report the outcome to `on_decision` once."""
         request_id, line = self._channel.peer.request(question.method, encode(question))
         deadline = asyncio.get_running_loop().call_later(self._timeout, self._expire, request_id)
-        asked = self._open[request_id] = OpenQuestion(request_id, question, on_decision, deadline)
+        asked = self._open[request_id] = SentQuestion(request_id, question, on_decision, deadline)
         self._channel.write(line)
         return asked
 
@@ -52,7 +52,7 @@ class Questions:
         asked.on_decision(decision_of(asked.question, None if response.error is not None else response.result))
         return True
 
-    def withdraw(self, asked: OpenQuestion) -> None:
+    def withdraw(self, asked: SentQuestion) -> None:
         """End a question without reporting a decision, if it is still open."""
         if self._open.pop(asked.id, None) is not None:
             asked.deadline.cancel()

@@ -25,7 +25,7 @@ from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.history_form import (
     MOST,
     PAGE,
-    Page,
+    HistoryPage,
     item_entries,
     page_of,
     saved_thread,
@@ -208,7 +208,7 @@ def _query(params: wire.ThreadListParams) -> "Query":
     )
 
 
-def _page_answer(page: Page) -> Answer:
+def _page_answer(page: HistoryPage) -> Answer:
     data = [row for _, row in page.rows]
     cursors = {"nextCursor": page.next_cursor, "backwardsCursor": page.backwards_cursor}
     return Answer(encode({"data": data, **cursors}))

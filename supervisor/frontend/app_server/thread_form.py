@@ -8,13 +8,13 @@ from greenroom.protocol.app_server.thread import Thread, ThreadStatus
 from greenroom.protocol.app_server.wire import CODEX_VERSION
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
+from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 
 SOURCE = "appServer"
 """What clients are told of every conversation of this program."""
 
 
-def live_thread(conversation: Conversation, settings: ThreadSettings, status: ThreadStatus) -> Thread:
+def live_thread(conversation: Conversation, settings: SessionSettings, status: ThreadStatus) -> Thread:
     """Return a conversation that is open, without its turns."""
     began, placement = born(conversation.id), conversation.placement
     return Thread(

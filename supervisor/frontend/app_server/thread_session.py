@@ -37,7 +37,7 @@ from greenroom.supervisor.frontend.thread_items.update import (
 
 if TYPE_CHECKING:
     from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
-    from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
+    from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 
 GONE = Fault("The process of this conversation has died; the next turn goes on from where it was saved.", "other")
 
@@ -96,7 +96,7 @@ class ThreadSession:
         self.id = conversation_id
         self._limits = limits
         self.client = channel
-        self.settings: ThreadSettings | None = None
+        self.settings: SessionSettings | None = None
         """What turns go by; `None` until the conversation is open."""
         self.status: ThreadStatus = Idle()
         self._tracker = ThreadTracker()

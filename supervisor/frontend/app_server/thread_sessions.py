@@ -14,7 +14,7 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
-from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
+from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 from greenroom.supervisor.frontend.conversation_api.turn_audience import OpeningAudience
 from greenroom.supervisor.frontend.request_params import RefusedError
 
@@ -38,7 +38,7 @@ class ThreadSessions:
         """Return the subscription to a conversation, if there is one."""
         return self._sessions.get(conversation_id)
 
-    def settings(self) -> list[ThreadSettings]:
+    def settings(self) -> list[SessionSettings]:
         """Return the settings of the threads that the client is told of."""
         return [session.settings for session in self._sessions.values() if session.settings is not None]
 
@@ -49,7 +49,7 @@ class ThreadSessions:
             raise RefusedError(INVALID_REQUEST, f"thread not found: {conversation_id}")
         return conversation
 
-    async def require(self, thread_id: str) -> tuple[Conversation, ThreadSession, ThreadSettings]:
+    async def require(self, thread_id: str) -> tuple[Conversation, ThreadSession, SessionSettings]:
         """Return a conversation that is in use, with the subscription to it. Raises `RefusedError`.
 
         A conversation that another client has opened is subscribed to.
@@ -79,7 +79,7 @@ class ThreadSessions:
                 self.forget(conversation)
             raise
         if session.settings is None:
-            session.settings = ThreadSettings.announced(event)
+            session.settings = SessionSettings.announced(event)
         return session
 
     def forget(self, conversation: Conversation) -> bool:

@@ -28,7 +28,7 @@ _FORM: Final = {"greenroom.event_form": "current"}
 """The form of events that has items, whatever the configuration says."""
 
 
-class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the next turn."""
 
     model: str
@@ -43,7 +43,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client has changed any since the conversation was opened."""
 
     @classmethod
-    def announced(cls, event: SessionConfigured) -> "ThreadSettings":
+    def announced(cls, event: SessionConfigured) -> "SessionSettings":
         """Return the settings that a worker has announced."""
         effort = event.reasoning_effort
         return cls(
@@ -56,7 +56,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
             effort=None if isinstance(effort, msgspec.UnsetType) else effort,
         )
 
-    def changed(self, params: TurnStartParams) -> "ThreadSettings":
+    def changed(self, params: TurnStartParams) -> "SessionSettings":
         """Return them with what a client has changed. Raises `RefusedError`."""
         changes: dict[str, Any] = {
             "model": params.model,
@@ -69,7 +69,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
         return self._with(changes)
 
-    def overridden(self, params: Overrides) -> "ThreadSettings":
+    def overridden(self, params: Overrides) -> "SessionSettings":
         """Return them with what a client has asked for that takes up a thread in use. Raises `RefusedError`."""
         wanted = profile_mode(params.permissions, params.sandbox) or params.sandbox
         is_other = wanted not in (None, self.sandbox.type)
@@ -82,7 +82,7 @@ class ThreadSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
         return self._with(changes)
 
-    def _with(self, changes: Mapping[str, Any]) -> "ThreadSettings":
+    def _with(self, changes: Mapping[str, Any]) -> "SessionSettings":
         given = {name: value for name, value in changes.items() if value not in (None, getattr(self, name))}
         return msgspec.structs.replace(self, **given, is_changed=self.is_changed or bool(given))
 

@@ -13,7 +13,7 @@ from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.app_server.question_form import client_request
-from greenroom.supervisor.frontend.app_server.questions import OpenQuestion, Questions
+from greenroom.supervisor.frontend.app_server.questions import Questions, SentQuestion
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 
 REFUSING: Final = frozenset({"denied", "abort"})
@@ -33,7 +33,7 @@ class AppTurn:
         self._session = session
         self._conversations = conversations
         self._questions = questions
-        self._asked: dict[int, OpenQuestion] = {}
+        self._asked: dict[int, SentQuestion] = {}
         """The open questions, by their numbers."""
         self._turn: Turn | None = None
         self.refusal: Failure | None = None
@@ -113,7 +113,7 @@ class AppTurn:
         return turn
 
 
-class SteeringInput(AppTurn):
+class SteeringAudience(AppTurn):
     """The audience of input for a running turn, which may become a turn of its own."""
 
     def __init__(

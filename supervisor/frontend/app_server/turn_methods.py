@@ -22,7 +22,7 @@ from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
-from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringInput
+from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringAudience
 from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
 from greenroom.supervisor.frontend.app_server.user_input import title_of, worker_items
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
@@ -96,7 +96,7 @@ class TurnMethods:
         if not conversation.takes_steering:
             raise RefusedError(INVALID_REQUEST, "cannot steer this turn: others wait behind it, or it is being stopped")
         said = OwnInput(params.input, params.client_user_message_id)
-        audience = SteeringInput(session, self._conversations, self._questions, running.id)
+        audience = SteeringAudience(session, self._conversations, self._questions, running.id)
         turn = self._conversations.steer(conversation, items, audience, settings.for_worker(), origin_of(request))
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)

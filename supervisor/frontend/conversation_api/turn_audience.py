@@ -14,7 +14,7 @@ from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.elicitation import request_params
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor, too_late
 
 
 class ApiTurn:
@@ -37,7 +37,7 @@ class ApiTurn:
         self._number = hearing.count_submission()
         self._turn: Turn | None = None
         self._ended = False
-        self._questions: list[Question] = []
+        self._questions: list[Elicitation] = []
         self._unheard: dict[int, asyncio.TimerHandle] = {}
         """The deadlines of questions that no client has received yet, by their numbers."""
 
@@ -95,7 +95,7 @@ class ApiTurn:
 
         request = client_request(question, form, self._conversation_id)
         if request is not None:
-            asked: Question | None = self._elicitor.put(*request, decided)
+            asked: Elicitation | None = self._elicitor.put(*request, decided)
         else:
             params = request_params(question, form, self._number, self._number, self._conversation_id)
             asked = self._elicitor.ask(params, decided)

@@ -1,7 +1,7 @@
 """What a run hands over to a host that runs already, and what it is told at the end.
 
 After the hello the run sends one line, a `Handover`; the host sends what the run is to write, and at last a line that
-begins with a NUL, which nothing else contains, and holds an `Ending`.
+begins with a NUL, which nothing else contains, and holds an `RunOutcome`.
 """
 
 from typing import Final
@@ -38,7 +38,7 @@ class Handover(msgspec.Struct, frozen=True):
         return ExecRequest(self.overrides.encode(), self.items.encode(), self.title, resumed, schema)
 
 
-class Ending(msgspec.Struct, frozen=True):
+class RunOutcome(msgspec.Struct, frozen=True):
     """How a run has ended."""
 
     answer: str | None = None
@@ -47,6 +47,6 @@ class Ending(msgspec.Struct, frozen=True):
     """Why it has failed, where that has not been told."""
 
 
-def ending_line(ending: Ending) -> bytes:
+def ending_line(ending: RunOutcome) -> bytes:
     """Return the last line."""
     return MARK + msgspec.json.encode(ending) + b"\n"

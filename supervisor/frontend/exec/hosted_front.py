@@ -11,7 +11,7 @@ from greenroom.runtime.user_agent import ORIGINATOR, user_agent
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
 from greenroom.supervisor.frontend.exec.event_lines import EventLines
 from greenroom.supervisor.frontend.exec.front import ExecFront
-from greenroom.supervisor.frontend.exec.handover import LONGEST, Ending, Handover, ending_line
+from greenroom.supervisor.frontend.exec.handover import LONGEST, Handover, RunOutcome, ending_line
 from greenroom.supervisor.frontend.exec.report_text import ReportText
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class HostedExecFront:
         try:
             handover = msgspec.json.decode(line, type=Handover)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._end(Ending(error="the run handed over something that this host does not understand"))
+            self._end(RunOutcome(error="the run handed over something that this host does not understand"))
             return
         self._run = self._make(handover)
         self._begin()
@@ -85,11 +85,11 @@ class HostedExecFront:
     def _finished(self, run: ExecFront) -> None:
         outcome = run.outcome
         if isinstance(outcome, Failure):
-            self._end(Ending(error=None if run.is_told else outcome.message))
+            self._end(RunOutcome(error=None if run.is_told else outcome.message))
         else:
-            self._end(Ending(answer=outcome))
+            self._end(RunOutcome(answer=outcome))
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: RunOutcome) -> None:
         self.channel.write(ending_line(ending))
 
     def _user_agent(self) -> str:

@@ -20,7 +20,7 @@ PIECE: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once where it takes any."""
 
 
-class Output:
+class OutputPipe:
     """Implements `greenroom.supervisor.frontend.connection.Transport`, without input."""
 
     def __init__(self, descriptor: int, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:

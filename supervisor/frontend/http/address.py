@@ -9,7 +9,7 @@ from greenroom.protocol.errors import ConfigError
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Address(NamedTuple):
+class ListenAddress(NamedTuple):
     """A host, as an IP address or a name, and a port; port 0 stands for any that is free."""
 
     host: str
@@ -27,7 +27,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> ListenAddress:
     """Return the address that `[HOST:]PORT` names, on loopback where there is no host. Raises `ConfigError`."""
     host, colon, port = text.strip().rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -37,13 +37,13 @@ def parse_address(text: str) -> Address:
         is_host = ":" not in host and bool(host) == bool(colon)
     if not (is_host and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ConfigError(f"`{text}` is no address to listen on: PORT, HOST:PORT or [IPV6]:PORT is expected")
-    return Address(host.lower() or "127.0.0.1", int(port))
+    return ListenAddress(host.lower() or "127.0.0.1", int(port))
 
 
 class Names:
     """The values of `Host` and `Origin` that stand for this server."""
 
-    def __init__(self, address: Address, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+    def __init__(self, address: ListenAddress, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         """`hosts` and `origins` are further ones that the user allows, such as the name of a proxy."""
         self._port = address.port
         self._takes_addresses = not address.is_loopback

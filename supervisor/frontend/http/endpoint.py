@@ -45,7 +45,7 @@ NO_IDS: Final = StreamForm(has_ids=False)
 Handler = Callable[[web.BaseRequest, RequestHead], Awaitable[web.StreamResponse]]
 
 
-class Endpoint:
+class HttpEndpoint:
     """Handles HTTP requests."""
 
     def __init__(self, guard: Guard, sessions: Sessions, stateless: StatelessClients, settings: HttpTable) -> None:

@@ -21,7 +21,7 @@ OVERHEAD: Final = 150
 
 
 class EventId(NamedTuple):
-    """The id of an event, as in `Last-Event-ID`."""
+    """The id of an event, as in `Last-LoggedEvent-ID`."""
 
     stream: int
     number: int
@@ -44,7 +44,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
 
 
-class Event(NamedTuple):
+class LoggedEvent(NamedTuple):
     """One message on a stream."""
 
     number: int
@@ -73,9 +73,9 @@ class EventLog:
         self.finished_at = 0.0
         """When that was decided, in seconds of the log's clock."""
         self._keep_bytes, self._keep_s = keep_bytes, keep_s
-        self._vital: deque[Event] = deque()
+        self._vital: deque[LoggedEvent] = deque()
         """Those that have outlived their time."""
-        self._events: deque[Event] = deque()
+        self._events: deque[LoggedEvent] = deque()
         self._last = self._total = self._kept = 0
         self._cursor: int | None = None
         self._furthest = 0
@@ -108,7 +108,7 @@ class EventLog:
         size = len(data) + OVERHEAD
         self._total += size
         self._kept += size
-        self._events.append(Event(self._last, data, now, is_vital, self._total))
+        self._events.append(LoggedEvent(self._last, data, now, is_vital, self._total))
         self.trim(now)
 
     def finish(self, now: float) -> None:
@@ -128,11 +128,11 @@ class EventLog:
         self._cursor = None
         self.trim(now)
 
-    def read(self, limit: int) -> list[Event]:
+    def read(self, limit: int) -> list[LoggedEvent]:
         """Return the next events for the reader, at least one if there is any, up to so many bytes."""
         if self._cursor is None or self._cursor >= self._last:
             return []
-        taken: list[Event] = []
+        taken: list[LoggedEvent] = []
         for event in self._after(self._cursor):
             if taken and limit < event.size:
                 break
@@ -167,16 +167,16 @@ class EventLog:
             size = len(event.data) + OVERHEAD
             self._total += size
             self._kept += size
-            self._events.append(Event(event.number, event.data, now - event.age, event.is_vital, self._total))
+            self._events.append(LoggedEvent(event.number, event.data, now - event.age, event.is_vital, self._total))
         self._last, self._furthest = state.last, state.furthest
         if state.finished_age is not None:
             self.finish(now - state.finished_age)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[LoggedEvent]:
         """Return what is kept, oldest first."""
         return chain(self._vital, self._events)
 
-    def _after(self, number: int) -> Iterator[Event]:
+    def _after(self, number: int) -> Iterator[LoggedEvent]:
         """Return what follows an event; from the events' end, since a reader is usually close to it."""
         behind = self._last - number
         if behind < len(self._events):
@@ -184,10 +184,10 @@ class EventLog:
             return (self._events[index] for index in range(start, len(self._events)))
         return (event for event in self if event.number > number)
 
-    def _is_beyond(self, event: Event, now: float) -> bool:
+    def _is_beyond(self, event: LoggedEvent, now: float) -> bool:
         if self._cursor is not None and event.number > self._cursor:
             return False
         return self._is_old(event, now) or (self._kept > self._keep_bytes and event.number < self._last)
 
-    def _is_old(self, event: Event, now: float) -> bool:
+    def _is_old(self, event: LoggedEvent, now: float) -> bool:
         return event.added < now - self._keep_s

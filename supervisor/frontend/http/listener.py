@@ -17,8 +17,8 @@ from aiohttp.streams import StreamReader
 
 from greenroom.config.http import KIB, MIB, HttpTable
 from greenroom.protocol.errors import StartError
-from greenroom.supervisor.frontend.http.address import Address, Names
-from greenroom.supervisor.frontend.http.endpoint import PATH, Endpoint
+from greenroom.supervisor.frontend.http.address import ListenAddress, Names
+from greenroom.supervisor.frontend.http.endpoint import PATH, HttpEndpoint
 from greenroom.supervisor.frontend.http.forwarder import Forwarder
 from greenroom.supervisor.frontend.http.guard import Guard
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
@@ -51,10 +51,10 @@ class HttpListener:
     def __init__(
         self,
         settings: HttpTable,
-        address: Address,
+        address: ListenAddress,
         token: str,
         make_front: Callable[[], Front],
-        on_listening: Callable[[Address], None] = lambda _: None,
+        on_listening: Callable[[ListenAddress], None] = lambda _: None,
         listening: socket.socket | None = None,
     ) -> None:
         """`on_listening` is called with the address once it is bound; `listening` is bound to it already."""
@@ -63,7 +63,7 @@ class HttpListener:
         self._listening: socket.socket | None = listening
         self._path = ""
         self._local: asyncio.Server | None = None
-        self._endpoint: Endpoint | None = None
+        self._endpoint: HttpEndpoint | None = None
         self._forwarders: list[Forwarder] = []
         self._stateless: StatelessClients | None = None
         self._tcp: asyncio.Server | None = None
@@ -82,7 +82,7 @@ class HttpListener:
         if self._tcp is not None:
             return
         listening = self._listening or bound_socket(self._address)
-        address = Address(self._address.host, listening.getsockname()[1])
+        address = ListenAddress(self._address.host, listening.getsockname()[1])
         settings = self._settings
         limits = StreamLimits(
             settings.keep_kb * KIB, settings.keep_s, settings.keep_streams, settings.keep_session_mb * MIB
@@ -97,7 +97,7 @@ class HttpListener:
         )
         self._stateless = stateless = StatelessClients(self._make_front, intake, settings.stateless_requests)
         guard = Guard(Names(address, settings.hosts, settings.origins), self._token)
-        self._endpoint = Endpoint(guard, self._sessions, stateless, settings)
+        self._endpoint = HttpEndpoint(guard, self._sessions, stateless, settings)
         self._web = HttpServer(self._endpoint.handle, settings)
         self._address = address
         self._tcp = await asyncio.get_running_loop().create_server(
@@ -105,7 +105,7 @@ class HttpListener:
         )
 
     @property
-    def address(self) -> Address:
+    def address(self) -> ListenAddress:
         """Where it listens; with the port once that is bound."""
         return self._address
 
@@ -183,7 +183,7 @@ class HttpListener:
             self._web.pre_shutdown()
 
 
-def url_of(address: Address) -> str:
+def url_of(address: ListenAddress) -> str:
     """Return where clients find MCP."""
     return f"http://{address.text}{PATH}"
 
@@ -270,7 +270,7 @@ class HttpConnection(web.RequestHandler):
         return refusal_response(RefusedRequest(status, text))
 
 
-def bound_socket(address: Address) -> socket.socket:
+def bound_socket(address: ListenAddress) -> socket.socket:
     """Return a socket that is bound to an address. Raises `StartError`."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from greenroom.protocol.jsonrpc import notification_line
-from greenroom.supervisor.frontend.http.event_log import Event, EventId, EventLog
+from greenroom.supervisor.frontend.http.event_log import EventId, EventLog, LoggedEvent
 from greenroom.supervisor.frontend.http.posted import EVENT_STREAM, JSON
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 from greenroom.supervisor.frontend.http.streams import StreamReader
@@ -49,7 +49,7 @@ def refusal_response(refusal: RefusedRequest) -> web.Response:
     return response
 
 
-async def first_answer(stream: EventLog, reader: StreamReader, within_s: float) -> Event | None:
+async def first_answer(stream: EventLog, reader: StreamReader, within_s: float) -> LoggedEvent | None:
     """Return the answer of a stream, if it comes within a time and before anything else."""
     if not stream.last and within_s:
         await reader.wait(within_s)
@@ -95,7 +95,7 @@ async def begin_stream(
     return response
 
 
-def frame(stream: EventLog, event: Event, form: StreamForm) -> bytes:
+def frame(stream: EventLog, event: LoggedEvent, form: StreamForm) -> bytes:
     """Return an event as it is sent."""
     if not form.has_ids:
         return b"data: %b\n\n" % event.data

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from greenroom.protocol.jsonrpc import RequestId
 from greenroom.supervisor.frontend.client_channel import Write
-from greenroom.supervisor.frontend.http.event_log import Event, EventLog
+from greenroom.supervisor.frontend.http.event_log import EventLog, LoggedEvent
 from greenroom.supervisor.frontend.session_state import LogState
 from greenroom.supervisor.frontend.stdio import HIGH_WATER, INPUT_STOP, LOW_WATER, StdioStatistics
 
@@ -53,7 +53,7 @@ class StreamReader:
         """Whether nothing more will come."""
         return self.is_replaced or self.is_overrun or (self._log.is_finished and not self._log.unread)
 
-    def take(self) -> Sequence[Event]:
+    def take(self) -> Sequence[LoggedEvent]:
         """Return what comes next, and count it as read."""
         if self.is_replaced or self.is_overrun:
             return ()

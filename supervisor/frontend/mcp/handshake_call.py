@@ -13,13 +13,19 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import CodexArguments, ReplyArguments
-from greenroom.protocol.mcp.handshake import CallToolParams, EventFrame, ProgressToken, failure_result, success_result
+from greenroom.protocol.mcp.handshake import (
+    CallToolParams,
+    EventNotification,
+    ProgressToken,
+    failure_result,
+    success_result,
+)
 from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import CallOrigin, Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitation import request_params
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
 from greenroom.supervisor.frontend.progress import Progress
 
 TITLE = 200
@@ -52,14 +58,14 @@ class ToolCall:
         self._conversations = conversations
         self._elicitor = elicitor
         self._on_answered = on_answered
-        self._questions: list[Question] = []
+        self._questions: list[Elicitation] = []
         self._event_id = event_id
         self._event_mode = event_mode
         self._progress_token = progress_token
         self._progress = None if progress_token is None else Progress(self._tell)
         self._unknown_text = unknown_text
-        self._start_frame = EventFrame(request.raw_id, conversation_id, BEFORE_TURNS)
-        self._turn_frame = EventFrame(request.raw_id, conversation_id, event_id)
+        self._start_frame = EventNotification(request.raw_id, conversation_id, BEFORE_TURNS)
+        self._turn_frame = EventNotification(request.raw_id, conversation_id, event_id)
 
     @property
     def wants_deltas(self) -> bool:

@@ -38,7 +38,7 @@ class Cursor(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
-class Page(NamedTuple):
+class PassagePage(NamedTuple):
     """Some of the passages of a conversation."""
 
     told: "Sequence[tuple[int, Passage]]"
@@ -51,7 +51,7 @@ class Page(NamedTuple):
         return self.begin + len(self.told)
 
 
-def last_page(told: "Sequence[tuple[int, Passage]]", most: int) -> Page:
+def last_page(told: "Sequence[tuple[int, Passage]]", most: int) -> PassagePage:
     """Return at most `most` passages from the end."""
     begin, room = len(told), MAX_PAGE
     while begin > max(0, len(told) - most):
@@ -59,10 +59,10 @@ def last_page(told: "Sequence[tuple[int, Passage]]", most: int) -> Page:
         if room < 0 and begin < len(told):
             break
         begin -= 1
-    return Page(told[begin:], begin)
+    return PassagePage(told[begin:], begin)
 
 
-def next_page(told: "Sequence[tuple[int, Passage]]", begin: int, most: int) -> Page:
+def next_page(told: "Sequence[tuple[int, Passage]]", begin: int, most: int) -> PassagePage:
     """Return at most `most` passages from a place on. A conversation that was rolled back may be shorter than that."""
     begin = min(begin, len(told))
     end, room = begin, MAX_PAGE
@@ -71,7 +71,7 @@ def next_page(told: "Sequence[tuple[int, Passage]]", begin: int, most: int) -> P
         if room < 0 and end > begin:
             break
         end += 1
-    return Page(told[begin:end], begin)
+    return PassagePage(told[begin:end], begin)
 
 
 def _size(passage: "Passage") -> int:

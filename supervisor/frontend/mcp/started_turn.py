@@ -12,11 +12,11 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.elicitation import request_params
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import worded
 
 
-class Starter:
+class TurnStarter:
     """The client of a started turn, for the conversations: it reads nothing, and never leaves."""
 
     is_reading: Final = True
@@ -34,7 +34,7 @@ class StartedTurn:
         self,
         conversation_id: ConversationId,
         request_id: RequestId,
-        client: Starter,
+        client: TurnStarter,
         conversations: Conversations,
         started: StartedTurns,
         elicitor: Elicitor,
@@ -56,7 +56,7 @@ class StartedTurn:
         self._unknown_text = unknown_text
         self._on_end = on_end
         self._turn: Turn | None = None
-        self._questions: list[tuple[Question, AnyQuestion]] = []
+        self._questions: list[tuple[Elicitation, AnyQuestion]] = []
 
     def attach(self, turn: Turn) -> None:
         """Set the turn, which is queued or runs."""

@@ -9,7 +9,7 @@ from greenroom.config.path_map import PathMap
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.endpoints import Endpoints, key_pair
+from greenroom.supervisor.processes.endpoints import SocketPaths, key_pair
 from greenroom.supervisor.processes.nodes.addresses import address_of
 from greenroom.supervisor.processes.nodes.engine import NodeView
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
@@ -28,7 +28,7 @@ Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
 class NodeHub:
     """Made where the settings name an address to listen at. Runs on the host's loop."""
 
-    def __init__(self, options: ServerOptions, table: NodesTable, endpoints: Endpoints, admit: Admit) -> None:
+    def __init__(self, options: ServerOptions, table: NodesTable, endpoints: SocketPaths, admit: Admit) -> None:
         """Listen for nodes and for session records. Raises `StartError`."""
         assert table.listen is not None
         self._options = options

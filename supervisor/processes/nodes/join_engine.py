@@ -25,7 +25,7 @@ from greenroom.protocol.internal.node import (
     Enrolled,
     Join,
     Joined,
-    Kill,
+    KillWorker,
     Leave,
     NodeReady,
     Refused,
@@ -106,7 +106,7 @@ class JoinEngine:
     def kill(self, worker_id: WorkerId, why: str = "") -> None:
         node = self._nodes.get(worker_id)
         if node is not None:
-            self._send(node, Kill(id=worker_id, why=why))
+            self._send(node, KillWorker(id=worker_id, why=why))
 
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         node = self._nodes.get(worker_id)
@@ -208,7 +208,7 @@ class JoinEngine:
     def _carry_out(self, member: Membership, join: Join, result: Reconciliation) -> None:
         for worker_id in result.end:
             log.warning("node %s: worker %s is outdated and is ended", member.name, worker_id)
-            self._send(member.name, Kill(id=worker_id))
+            self._send(member.name, KillWorker(id=worker_id))
         for exited in join.exits:
             self._send(member.name, Confirm(id=exited.id))
         for exited in result.ended:
@@ -230,7 +230,7 @@ class JoinEngine:
                 self._on_change(NodeName(member.name))
             case Spawned():
                 if not member.spawned(message):
-                    self._send(member.name, Kill(id=message.id))
+                    self._send(member.name, KillWorker(id=message.id))
             case Exited():
                 self._send(member.name, Confirm(id=message.id))
                 if (exited := member.exited(message)) is not None:
@@ -248,7 +248,7 @@ class JoinEngine:
         if node is None:
             return
         member = self._members[node]
-        is_reached = self._send(node, Kill(id=worker_id))
+        is_reached = self._send(node, KillWorker(id=worker_id))
         if not is_reached:
             self._link_lost(member)
         exited = member.drop(worker_id)

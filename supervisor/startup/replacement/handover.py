@@ -69,7 +69,7 @@ class HostServer(Protocol):
         """End as at a signal."""
 
 
-class Handover:
+class HostHandover:
     """Gives way to one other host. Must be made on the running loop."""
 
     def __init__(self, holdings: Holdings, server: HostServer) -> None:
@@ -285,4 +285,4 @@ class Handover:
             self._link.send(line(message))
 
 
-MakeHandover = Callable[[HostServer], Handover]
+MakeHandover = Callable[[HostServer], HostHandover]

@@ -16,7 +16,7 @@ from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
 from greenroom.broker.login.logins import LoggedIn, Logins, record_of
 from greenroom.broker.login.server import PortsTakenError
 from greenroom.broker.token_issuer.client import Issuer, IssuerError
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
 from tests.broker.homes import Parts, read, write
 from tests.broker.issuer import ACCOUNT, MockIssuer
@@ -51,7 +51,7 @@ class Desk:
         self.parts = Parts(home, issuer)
         self.ports = [free_port(), free_port()]
         self.endings: asyncio.Queue[LoginComplete] = asyncio.Queue()
-        ours = Issuer(Endpoints.of(issuer.url), self.parts.clock)
+        ours = Issuer(IssuerEndpoints.of(issuer.url), self.parts.clock)
         self.logins = Logins(
             {
                 "browser": lambda: BrowserFlow.open(ours, self.ports, rules),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from greenroom.broker.credential.claims import Claims
 from greenroom.broker.login.page import Exchange, LoginEnded, LoginPage, PageRequest, PageResponse, new_state
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.broker.token_issuer.pkce import Verifier
 from greenroom.protocol.secrecy import Secret
 
@@ -23,7 +23,7 @@ def key_of(moved: PageResponse) -> str:
 
 
 def page(issuer: str | None = None) -> LoginPage:
-    return LoginPage(Endpoints.of(issuer), 1455, STATE, Verifier.of(bytes(range(64))))
+    return LoginPage(IssuerEndpoints.of(issuer), 1455, STATE, Verifier.of(bytes(range(64))))
 
 
 def ask(asked: LoginPage, path: str, host: str = HOST, origin: str | None = None, **query: str) -> object:
@@ -188,7 +188,7 @@ def test_nobody_else_sees_what_follows_the_callback(claims: Claims, path: str, k
     """Another user of the machine may ask for any path while the browser is on its way."""
     asked, _ = saved(claims)
     if key == "another login's":
-        other = LoginPage(Endpoints.of(None), 1455, STATE, Verifier.of(bytes(range(1, 65))))
+        other = LoginPage(IssuerEndpoints.of(None), 1455, STATE, Verifier.of(bytes(range(1, 65))))
         key = key_of(other.saved(Secret("x"), claims))
     answer = ask(asked, path, **({} if key is None else {"key": key}))
     assert answer == PageResponse(404, "Not Found")

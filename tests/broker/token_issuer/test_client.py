@@ -7,7 +7,7 @@ import pytest
 from greenroom.broker.clock import Clock
 from greenroom.broker.token_issuer.classify import RefreshAnswered, Unreached
 from greenroom.broker.token_issuer.client import Issuer
-from greenroom.broker.token_issuer.endpoints import Endpoints
+from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.http import tls_context
 from tests.broker.issuer import CERTIFICATE, MockIssuer
@@ -29,7 +29,7 @@ async def test_the_issuer_is_verified(monkeypatch: pytest.MonkeyPatch, trusted: 
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATE)
     async with MockIssuer(tls=True) as issuer:
-        answer = await Issuer(Endpoints.of(issuer.url), Clock()).refresh(Secret(issuer.grant()))
+        answer = await Issuer(IssuerEndpoints.of(issuer.url), Clock()).refresh(Secret(issuer.grant()))
         if trusted:
             assert isinstance(answer, RefreshAnswered)
         else:

@@ -29,7 +29,7 @@ def test_spliced_events_are_the_same_as_composed_ones(
     events: list[dict[str, object]], request_id: int | str, event_id: str
 ) -> None:
     raw_id = json.dumps(request_id).encode()
-    spliced = mcp.EventFrame(raw_id, THREAD, event_id).splice(b"\n".join(map(msgspec.json.encode, events)))
+    spliced = mcp.EventNotification(raw_id, THREAD, event_id).splice(b"\n".join(map(msgspec.json.encode, events)))
     assert spliced.endswith(b"\n")
     assert [json.loads(line) for line in spliced.splitlines()] == [
         {
@@ -43,7 +43,7 @@ def test_spliced_events_are_the_same_as_composed_ones(
 
 def test_an_event_is_passed_on_byte_for_byte() -> None:
     event = rb'{ "type" : "x","n":1.0e2, "s":"\u00e9\/" }'
-    assert event in mcp.EventFrame(b"1", THREAD, "").splice(event)
+    assert event in mcp.EventNotification(b"1", THREAD, "").splice(event)
 
 
 @pytest.mark.parametrize("version", mcp.HANDSHAKE_VERSIONS)

@@ -6,7 +6,7 @@ import pytest
 
 from greenroom.supervisor.cli.command_line import command_table
 from greenroom.supervisor.cli.reference import command_table as tables
-from greenroom.supervisor.cli.reference.command_table import Argument, Command, Option
+from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 from greenroom.supervisor.cli.reference.exit_codes import EXIT_CODES
 
 TABLE = command_table()
@@ -17,7 +17,7 @@ def find(*words: str) -> Command:
     return next(command for command in ALL if command.words == words)
 
 
-def option(command: Command, flag: str) -> Option:
+def option(command: Command, flag: str) -> CommandOption:
     return next(option for option in command.options if flag in option.flags)
 
 
@@ -42,18 +42,18 @@ def test_no_text_holds_what_argparse_would_replace() -> None:
 @pytest.mark.parametrize(
     ("words", "flag", "value", "argument"),
     [
-        ("mcp-server", "--engine", "required", Argument("ENGINE", ("fork", "spawn"))),
-        ("mcp-server", "--attach", "optional", Argument("ATTACH", ("auto", "off", "require"))),
-        ("mcp-server", "-c", "required", Argument("KEY=VALUE", (), repeats=True)),
-        ("status", "--json", "none", Argument("JSON")),
-        ("status", "--watch", "optional", Argument("SECONDS")),
-        ("exec", "--attach", "optional", Argument("MODE", ("auto", "off", "require"))),
-        ("exec", "--cd", "required", Argument("DIR")),
-        ("exec", "--output-last-message", "required", Argument("FILE")),
-        ("sessions list", "-n", "required", Argument("COUNT")),
+        ("mcp-server", "--engine", "required", CommandArgument("ENGINE", ("fork", "spawn"))),
+        ("mcp-server", "--attach", "optional", CommandArgument("ATTACH", ("auto", "off", "require"))),
+        ("mcp-server", "-c", "required", CommandArgument("KEY=VALUE", (), repeats=True)),
+        ("status", "--json", "none", CommandArgument("JSON")),
+        ("status", "--watch", "optional", CommandArgument("SECONDS")),
+        ("exec", "--attach", "optional", CommandArgument("MODE", ("auto", "off", "require"))),
+        ("exec", "--cd", "required", CommandArgument("DIR")),
+        ("exec", "--output-last-message", "required", CommandArgument("FILE")),
+        ("sessions list", "-n", "required", CommandArgument("COUNT")),
     ],
 )
-def test_an_option_has_its_value(words: str, flag: str, value: str, argument: Argument) -> None:
+def test_an_option_has_its_value(words: str, flag: str, value: str, argument: CommandArgument) -> None:
     found = option(find(*words.split()), flag)
     assert (found.value, found.argument) == (value, argument)
 
@@ -65,7 +65,9 @@ def test_what_is_understood_and_not_told_of_is_hidden() -> None:
 
 
 def test_kinds_of_values_follow_from_placeholders() -> None:
-    assert {kind: Argument(name).kind for kind, name in (("file", "FILE"), ("directory", "DIR"), ("word", "ID"))} == {
+    assert {
+        kind: CommandArgument(name).kind for kind, name in (("file", "FILE"), ("directory", "DIR"), ("word", "ID"))
+    } == {
         "file": "file",
         "directory": "directory",
         "word": "word",
@@ -77,7 +79,7 @@ def test_a_parser_without_commands_is_one_command() -> None:
     parser.add_argument("what", nargs="*", help="things")
     table = tables.command_table(parser)
     assert table.commands == ()
-    assert table.arguments == ((Argument("WHAT", (), repeats=True), "things"),)
+    assert table.arguments == ((CommandArgument("WHAT", (), repeats=True), "things"),)
 
 
 def test_every_command_has_exit_codes_and_no_other_has() -> None:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, ExecArguments, parse
+from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, ExecCommandLine, parse
 
 FILES = ("a.png", "b.png", "a,b.png")
 
 
-def read(*words: str) -> ExecArguments:
+def read(*words: str) -> ExecCommandLine:
     return parse(words, FILES.__contains__)
 
 

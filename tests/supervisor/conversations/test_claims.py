@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.claims import AskingClaims, Claims, DecidingClaims
+from greenroom.supervisor.conversations.claims import AskingClaims, ConversationClaims, DecidingClaims
 
 IDS = [ConversationId(name) for name in "abc"]
 Side = Literal["old", "new"]
@@ -20,7 +20,7 @@ class PlayedHost:
 
     def __init__(self, home: "PlayedHome", side: Side) -> None:
         self.home, self.side = home, side
-        self.claims: Claims
+        self.claims: ConversationClaims
         self.waiting = dict.fromkeys(IDS, 0)
         self.has_process: set[ConversationId] = set()
         self.runs: set[ConversationId] = set()

@@ -17,7 +17,7 @@ from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitor, Question, too_late
+from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
 
 YES = Decision(verdict="approved")
@@ -44,10 +44,10 @@ class Connection:
         assert line.endswith(b"\n")
         self.written.append(json.loads(line))
 
-    def ask(self, name: str = "it", params: bytes = b'{"message":"?"}') -> Question | None:
+    def ask(self, name: str = "it", params: bytes = b'{"message":"?"}') -> Elicitation | None:
         return self.elicitor.ask(params, lambda decision: self.take(name, decision))
 
-    def asked(self, name: str = "it") -> Question:
+    def asked(self, name: str = "it") -> Elicitation:
         question = self.ask(name)
         assert question is not None
         return question

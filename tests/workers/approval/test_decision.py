@@ -13,11 +13,11 @@ from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import (
     AskFirst,
     Decision,
-    Ending,
     Refuse,
     Run,
     RunReadOnly,
     RunSandboxed,
+    SandboxedEnd,
     Situation,
     decide,
     decide_input,
@@ -180,31 +180,31 @@ def test_text_for_a_running_command_is_asked_for_where_nothing_else_bounds_it(
 @pytest.mark.parametrize(
     ("ending", "failure"),
     [
-        (Ending(0), None),
-        (Ending(1), None),
-        (Ending(1, output="1 test failed"), None),
-        (Ending(2, output="grep: no match"), None),
-        (Ending(128, output="fatal: not a git repository"), None),
-        (Ending(0, output="permission denied"), None),
-        (Ending(126, output="./x: Permission denied"), None),
-        (Ending(127, output="sandbox: not found"), None),
-        (Ending(None, signal=11, output="Permission denied"), None),
-        (Ending(None, signal=9), None),
-        (Ending(1, output="touch: cannot touch 'x': Permission denied"), "denied"),
-        (Ending(1, output="sh: 1: cannot create x: Read-only file system"), "denied"),
-        (Ending(2, output="make: x: Permission denied"), "denied"),
-        (Ending(128, output="fatal: Operation not permitted"), "denied"),
-        (Ending(1, output="Error: EPERM: operation not permitted, open '/x'"), "denied"),
-        (Ending(6, output="curl: (6) Could not resolve host: example.org"), "denied"),
-        (Ending(6, output="curl: (6) Could not resolve host: example.org", network=True), None),
-        (Ending(1, output="Temporary failure in name resolution"), "denied"),
-        (Ending(128 + 31), "denied"),
-        (Ending(None, signal=31), "denied"),
-        (Ending(None, timed_out=True), "timeout"),
-        (Ending(0, timed_out=True), "timeout"),
+        (SandboxedEnd(0), None),
+        (SandboxedEnd(1), None),
+        (SandboxedEnd(1, output="1 test failed"), None),
+        (SandboxedEnd(2, output="grep: no match"), None),
+        (SandboxedEnd(128, output="fatal: not a git repository"), None),
+        (SandboxedEnd(0, output="permission denied"), None),
+        (SandboxedEnd(126, output="./x: Permission denied"), None),
+        (SandboxedEnd(127, output="sandbox: not found"), None),
+        (SandboxedEnd(None, signal=11, output="Permission denied"), None),
+        (SandboxedEnd(None, signal=9), None),
+        (SandboxedEnd(1, output="touch: cannot touch 'x': Permission denied"), "denied"),
+        (SandboxedEnd(1, output="sh: 1: cannot create x: Read-only file system"), "denied"),
+        (SandboxedEnd(2, output="make: x: Permission denied"), "denied"),
+        (SandboxedEnd(128, output="fatal: Operation not permitted"), "denied"),
+        (SandboxedEnd(1, output="Error: EPERM: operation not permitted, open '/x'"), "denied"),
+        (SandboxedEnd(6, output="curl: (6) Could not resolve host: example.org"), "denied"),
+        (SandboxedEnd(6, output="curl: (6) Could not resolve host: example.org", network=True), None),
+        (SandboxedEnd(1, output="Temporary failure in name resolution"), "denied"),
+        (SandboxedEnd(128 + 31), "denied"),
+        (SandboxedEnd(None, signal=31), "denied"),
+        (SandboxedEnd(None, timed_out=True), "timeout"),
+        (SandboxedEnd(0, timed_out=True), "timeout"),
     ],
 )
-def test_only_what_the_sandbox_refused_counts_as_its_doing(ending: Ending, failure: str | None) -> None:
+def test_only_what_the_sandbox_refused_counts_as_its_doing(ending: SandboxedEnd, failure: str | None) -> None:
     assert sandbox_failure(ending) == failure
 
 
@@ -212,7 +212,7 @@ def test_only_what_the_sandbox_refused_counts_as_its_doing(ending: Ending, failu
 def test_an_end_without_a_word_of_denial_is_the_commands_own(
     exit_code: int | None, number: int | None, network: bool
 ) -> None:
-    ending = Ending(exit_code, number, output="3 passed, 1 failed\n" * 20, network=network)
+    ending = SandboxedEnd(exit_code, number, output="3 passed, 1 failed\n" * 20, network=network)
     assert sandbox_failure(ending) is None
 
 

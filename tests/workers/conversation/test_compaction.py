@@ -29,7 +29,7 @@ from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.client import OnRetry
 from greenroom.workers.model.outcome import ModelRequestError
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
-from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, TextDelta, Usage
+from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage, TextDelta
 from greenroom.workers.model.retry import Retry
 from tests.support.events import members
 from tests.workers.stubs import StubMailbox, StubModelSource, StubRecord, StubTurnContext
@@ -37,7 +37,7 @@ from tests.workers.stubs import StubMailbox, StubModelSource, StubRecord, StubTu
 PROMPT = "Sum up."
 LIMIT = 1000
 NO_ROOM = ModelRequestError("Codex ran out of room in the model's context window.", "context_window_exceeded")
-USAGE = Usage(input_tokens=90, output_tokens=10, total_tokens=100)
+USAGE = ResponseUsage(input_tokens=90, output_tokens=10, total_tokens=100)
 
 
 def said(role: str, text: str) -> JsonObject:
@@ -59,7 +59,7 @@ OTHER_PLACE = cast("JsonObject", message("user", "<environment_context>\n  <cwd>
 TALK = [PERMISSIONS, PLACE, said("user", "Build it."), said("assistant", "I do."), call("a"), output("a")]
 
 
-def answer(text: str, usage: Usage | None = USAGE) -> list[ModelEvent]:
+def answer(text: str, usage: ResponseUsage | None = USAGE) -> list[ModelEvent]:
     return [TextDelta(b'"x"'), ItemDone(said("assistant", text)), Completed("", usage, end_turn=True)]
 
 
@@ -206,21 +206,21 @@ def test_user_messages_keep_to_the_budget_and_a_second_time_changes_nothing(
 def test_it_is_due_when_the_last_response_used_the_limit() -> None:
     for total, due in ((LIMIT - 1, False), (LIMIT, True)):
         room = Room(ScriptedAnswers(answer("S")), TALK)
-        room.compaction.note(Usage(total_tokens=total))
+        room.compaction.note(ResponseUsage(total_tokens=total))
         assert room.when_due() == due
 
 
 def test_what_came_since_the_last_response_is_estimated() -> None:
     room = Room(ScriptedAnswers(answer("S")), TALK)
-    room.compaction.note(Usage(total_tokens=LIMIT - 100))
+    room.compaction.note(ResponseUsage(total_tokens=LIMIT - 100))
     room.history.append(output("a", "x" * 100))
     assert room.compaction.used < LIMIT
     room.history.append(said("user", "x" * 400))
     assert room.compaction.used >= LIMIT
 
 
-@pytest.mark.parametrize("usage", [None, Usage()])
-def test_without_usage_all_is_estimated(usage: Usage | None) -> None:
+@pytest.mark.parametrize("usage", [None, ResponseUsage()])
+def test_without_usage_all_is_estimated(usage: ResponseUsage | None) -> None:
     room = Room(ScriptedAnswers(answer("S")), [said("user", "x" * LIMIT * 4)])
     room.compaction.note(usage)
     assert room.when_due()

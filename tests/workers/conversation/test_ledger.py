@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenroom.config.prices import PriceRow
 from greenroom.protocol.spending import Money, Spending
 from greenroom.workers.conversation.ledger import Ledger
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 PRICES = {
     "big": PriceRow("1.25", "10", cached_input="0.125"),
@@ -20,12 +20,12 @@ MODELS = st.sampled_from(["big", "big-2", "small", "elsewhere", "free"])
 
 
 @st.composite
-def usages(draw: st.DrawFn) -> Usage:
+def usages(draw: st.DrawFn) -> ResponseUsage:
     total_input = draw(st.integers(0, 10**12))
     cached = draw(st.integers(0, total_input))
     written = draw(st.integers(0, total_input - cached))
     output = draw(st.integers(0, 10**9))
-    return Usage(total_input, cached, written, output, draw(st.integers(0, output)), total_input + output)
+    return ResponseUsage(total_input, cached, written, output, draw(st.integers(0, output)), total_input + output)
 
 
 RESPONSES = st.lists(st.tuples(MODELS, usages()), max_size=12)
@@ -35,7 +35,7 @@ def amounts(spending: Spending) -> dict[str, Fraction]:
     return {money.currency: Fraction(Decimal(money.amount)) for money in spending.cost}
 
 
-def by_hand(responses: list[tuple[str, Usage]]) -> dict[str, Fraction]:
+def by_hand(responses: list[tuple[str, ResponseUsage]]) -> dict[str, Fraction]:
     found: dict[str, Fraction] = {}
     for model, usage in responses:
         row = next((row for name, row in PRICES.items() if model.startswith(name)), None)
@@ -53,7 +53,7 @@ def by_hand(responses: list[tuple[str, Usage]]) -> dict[str, Fraction]:
 
 
 @given(RESPONSES)
-def test_the_cost_is_exactly_that_of_each_response_by_itself(responses: list[tuple[str, Usage]]) -> None:
+def test_the_cost_is_exactly_that_of_each_response_by_itself(responses: list[tuple[str, ResponseUsage]]) -> None:
     ledger = Ledger(PRICES, {})
     for model, usage in responses:
         ledger.add(model, usage)
@@ -65,7 +65,7 @@ def test_the_cost_is_exactly_that_of_each_response_by_itself(responses: list[tup
 
 
 @given(st.lists(RESPONSES, max_size=5), st.integers(0, 5))
-def test_turns_and_processes_add_up_to_the_conversation(turns: list[list[tuple[str, Usage]]], cut: int) -> None:
+def test_turns_and_processes_add_up_to_the_conversation(turns: list[list[tuple[str, ResponseUsage]]], cut: int) -> None:
     ledger = Ledger(PRICES, {})
     sums: dict[str, Fraction] = {}
     for number, responses in enumerate(turns):
@@ -81,15 +81,17 @@ def test_turns_and_processes_add_up_to_the_conversation(turns: list[list[tuple[s
 
 def test_amounts_are_written_plainly() -> None:
     ledger = Ledger(PRICES, {})
-    ledger.add("big", Usage(input_tokens=1, total_tokens=1))
+    ledger.add("big", ResponseUsage(input_tokens=1, total_tokens=1))
     assert ledger.conversation.cost == (Money(currency="USD", amount="0.00000125"),)
-    ledger.add("big", Usage(output_tokens=10**13, total_tokens=10**13))
+    ledger.add("big", ResponseUsage(output_tokens=10**13, total_tokens=10**13))
     assert ledger.conversation.cost == (Money(currency="USD", amount="100000000.00000125"),)
 
 
 def test_counts_that_contradict_each_other_cost_no_less_than_nothing() -> None:
     ledger = Ledger(PRICES, {})
-    ledger.add("small", Usage(input_tokens=5, cached_input_tokens=9, cache_write_input_tokens=9, total_tokens=5))
+    ledger.add(
+        "small", ResponseUsage(input_tokens=5, cached_input_tokens=9, cache_write_input_tokens=9, total_tokens=5)
+    )
     assert ledger.conversation.cost == (Money(currency="USD", amount="0.000000025"),)
 
 

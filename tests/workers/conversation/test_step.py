@@ -13,7 +13,7 @@ from greenroom.workers.conversation import step_reporter
 from greenroom.workers.conversation.step import LONGEST, begun, done, one_line
 from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.tokens import TokenCounter
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 from tests.support.events import event
 from tests.support.loop import until
 
@@ -88,7 +88,7 @@ def test_no_step_is_longer_than_was_promised(words: list[str], tokens: int) -> N
             event("agent_message", message="\n".join(words)),
             event("patch_apply_begin", call_id="b", changes=files(*words)),
         ):
-            reporter = StepReporter(told.append, TokenCounter(None, Usage(total_tokens=tokens)))
+            reporter = StepReporter(told.append, TokenCounter(None, ResponseUsage(total_tokens=tokens)))
             reporter.take(told_event)
             reporter.stop()
         assert all(len(text) <= LONGEST for text in told)
@@ -99,7 +99,7 @@ def test_no_step_is_longer_than_was_promised(words: list[str], tokens: int) -> N
 def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
     async def scene() -> None:
         told: list[str] = []
-        reporter = StepReporter(told.append, TokenCounter(None, Usage(total_tokens=1234)))
+        reporter = StepReporter(told.append, TokenCounter(None, ResponseUsage(total_tokens=1234)))
         assert str(reporter.present) == ""
         reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
         reporter.take(event("patch_apply_begin", changes=files("/x"), call_id="b"))

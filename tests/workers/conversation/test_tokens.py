@@ -5,26 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.conversation.tokens import TokenCounter
-from greenroom.workers.model.responses import Usage
+from greenroom.workers.model.responses import ResponseUsage
 
 COUNTS = st.integers(0, 10**9)
 FLAT = {"input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens"}
-usages = st.builds(Usage, **dict.fromkeys(Usage.__struct_fields__, COUNTS))
+usages = st.builds(ResponseUsage, **dict.fromkeys(ResponseUsage.__struct_fields__, COUNTS))
 
 
-def total_of(usages: list[Usage], name: str) -> int:
+def total_of(usages: list[ResponseUsage], name: str) -> int:
     return sum(getattr(usage, name) for usage in usages)
 
 
 @given(st.lists(usages, min_size=1, max_size=6))
-def test_the_last_response_is_told_flat_and_all_are_told_in_info(responses: list[Usage]) -> None:
+def test_the_last_response_is_told_flat_and_all_are_told_in_info(responses: list[ResponseUsage]) -> None:
     count = TokenCounter(1000)
     for response in responses:
         told = count.add(response)
     event = msgspec.to_builtins(told)
     assert event["type"] == "token_count"
     info = event["info"]
-    for name in Usage.__struct_fields__:
+    for name in ResponseUsage.__struct_fields__:
         assert event[name] == info["last_token_usage"][name] == getattr(responses[-1], name)
         assert info["total_token_usage"][name] == total_of(responses, name)
     assert set(event) >= FLAT
@@ -32,7 +32,7 @@ def test_the_last_response_is_told_flat_and_all_are_told_in_info(responses: list
 
 
 @given(usages, usages)
-def test_a_resumed_conversation_goes_on_counting(before: Usage, now: Usage) -> None:
+def test_a_resumed_conversation_goes_on_counting(before: ResponseUsage, now: ResponseUsage) -> None:
     count = TokenCounter(None, before)
     count.add(now)
     assert count.total.total_tokens == before.total_tokens + now.total_tokens
@@ -40,6 +40,6 @@ def test_a_resumed_conversation_goes_on_counting(before: Usage, now: Usage) -> N
 
 def test_the_window_is_told_where_it_is_known() -> None:
     for window in (None, 258_400):
-        info = TokenCounter(window).add(Usage()).info
+        info = TokenCounter(window).add(ResponseUsage()).info
         assert info is not None
         assert info.model_context_window == window

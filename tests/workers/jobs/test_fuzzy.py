@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.jobs import search_files
-from greenroom.workers.jobs.fuzzy import Match, match, promising
+from greenroom.workers.jobs.fuzzy import FuzzyMatch, match, promising
 from greenroom.workers.jobs.search_files import ENOUGH, best
 
 LETTERS = "abAB1/_."
@@ -79,7 +79,7 @@ def test_a_hundred_thousand_files_are_searched_without_weighing_each(
     ]
     weighed = 0
 
-    def counted(words: list[str], path: str) -> Match | None:
+    def counted(words: list[str], path: str) -> FuzzyMatch | None:
         nonlocal weighed
         weighed += 1
         return match(words, path)

@@ -16,7 +16,7 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.elicitation import Elicit, decline
-from greenroom.workers.mcp.result import Output
+from greenroom.workers.mcp.result import CallOutput
 from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext
 from tests.support.events import members
 from tests.support.processes import ends, tree
@@ -72,13 +72,13 @@ class Hosted:
         """Return the processes below this one that came with these servers."""
         return _below() - self._others
 
-    async def call(self, name: str, arguments: str = "") -> Output:
+    async def call(self, name: str, arguments: str = "") -> CallOutput:
         """Call a tool."""
         return await self.servers.call(TurnId("turn_1"), name, "call_1", arguments, self.events.take)
 
     async def answer(self, name: str, arguments: str = "") -> str:
         """Call a tool of the official server that answers with a text, and return that."""
-        structured = (await self.call(name, arguments)).text.partition("Output:\n")[2]
+        structured = (await self.call(name, arguments)).text.partition("CallOutput:\n")[2]
         return msgspec.json.decode(structured, type=dict[str, str])["result"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
-from greenroom.workers.mcp.result import Output, read_result
+from greenroom.workers.mcp.result import CallOutput, read_result
 
 
 def block(text: str) -> JsonObject:
@@ -97,7 +97,7 @@ def test_texts_use_up_the_budget_in_order_and_images_stay() -> None:
         {"type": "input_text", "text": "lost"},
         {"type": "input_text", "text": "too"},
     )
-    assert Output(parts, success=True).within(OutputBudget(8)).output == [
+    assert CallOutput(parts, success=True).within(OutputBudget(8)).output == [
         {"type": "input_text", "text": "abcd"},
         {"type": "input_text", "text": "01…6 chars truncated…89"},
         {"type": "input_image", "image_url": "data:"},
@@ -107,7 +107,7 @@ def test_texts_use_up_the_budget_in_order_and_images_stay() -> None:
 
 @given(st.lists(st.text()), st.integers(min_value=0, max_value=60))
 def test_the_budget_holds(texts: list[str], size: int) -> None:
-    output = Output(tuple({"type": "input_text", "text": text} for text in texts), success=True).within(
+    output = CallOutput(tuple({"type": "input_text", "text": text} for text in texts), success=True).within(
         OutputBudget(size)
     )
     markers = 80

@@ -14,7 +14,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.body import AnswerBody
 from greenroom.workers.model.client import ModelClient, new_session
 from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.model.responses import Completed, ModelEvent, TextDelta
 from greenroom.workers.model.retry import Retry
 
@@ -177,7 +177,7 @@ async def talking(
     new_body: Callable[[], AnswerBody] = AnswerBody,
     sleep: Callable[[float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Talk]:
-    endpoint = Endpoint(
+    endpoint = ModelEndpoint(
         url=url,
         originator="test",
         user_agent="test/1",

@@ -20,8 +20,8 @@ from greenroom.workers.model.responses import (
     ModelEvent,
     ReasoningDelta,
     ResponseFailed,
+    ResponseUsage,
     TextDelta,
-    Usage,
 )
 from greenroom.workers.model.sse import SseDecoder
 
@@ -86,7 +86,7 @@ def call(name: str, arguments: str, call_id: str) -> JsonObject:
     return {"type": "function_call", "name": name, "arguments": arguments, "call_id": call_id}
 
 
-def completed(usage: Usage | None = None) -> Completed:
+def completed(usage: ResponseUsage | None = None) -> Completed:
     return Completed("", usage, end_turn=True)
 
 
@@ -99,7 +99,7 @@ def test_text_is_passed_on_as_the_server_wrote_it_and_comes_again_as_a_message()
         TextDelta(rb'"a\u00e9\n"'),
         TextDelta(b'"b"'),
         ItemDone(message("aé\nb")),
-        completed(Usage(input_tokens=9, output_tokens=4, total_tokens=13)),
+        completed(ResponseUsage(input_tokens=9, output_tokens=4, total_tokens=13)),
     ]
 
 
@@ -473,7 +473,7 @@ def test_what_ends_the_stream_ends_the_answer(reason: str) -> None:
         some = decoder()
         assert some.decode([chunk({"content": "x"}), chunk(finish=reason), usage_chunk()]) == [TextDelta(b'"x"')]
         assert not has_ended(some)
-        assert end(some) == [ItemDone(message("x")), completed(Usage(9, 0, 0, 4, 0, 13))]
+        assert end(some) == [ItemDone(message("x")), completed(ResponseUsage(9, 0, 0, 4, 0, 13))]
         assert has_ended(some)
         assert some.decode([chunk({"content": "late"}), DONE]) == []
         assert some.end() == []
@@ -496,7 +496,7 @@ def test_of_several_reasons_the_worst_counts() -> None:
 def test_usage_beside_the_reason_to_finish_is_taken() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
     assert decode(chunk({"content": "x"}, "stop", usage=usage), DONE)[-1] == completed(
-        Usage(input_tokens=1, output_tokens=2, total_tokens=3)
+        ResponseUsage(input_tokens=1, output_tokens=2, total_tokens=3)
     )
 
 
@@ -658,18 +658,18 @@ def test_an_error_in_the_stream_ends_it(payload: bytes, expected: ResponseFailed
 @pytest.mark.parametrize(
     ("details", "expected"),
     [
-        ({}, Usage(9, 0, 0, 4, 0, 13)),
-        ({"prompt_tokens_details": None, "completion_tokens_details": {}}, Usage(9, 0, 0, 4, 0, 13)),
+        ({}, ResponseUsage(9, 0, 0, 4, 0, 13)),
+        ({"prompt_tokens_details": None, "completion_tokens_details": {}}, ResponseUsage(9, 0, 0, 4, 0, 13)),
         (
             {
                 "prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": 0},
                 "completion_tokens_details": {"reasoning_tokens": 3},
             },
-            Usage(9, 5, 0, 4, 3, 13),
+            ResponseUsage(9, 5, 0, 4, 3, 13),
         ),
     ],
 )
-def test_usage_is_that_of_the_responses_api(details: dict[str, Any], expected: Usage) -> None:
+def test_usage_is_that_of_the_responses_api(details: dict[str, Any], expected: ResponseUsage) -> None:
     assert decode(chunk(finish="stop"), usage_chunk(**details), DONE) == [completed(expected)]
 
 
@@ -875,7 +875,7 @@ def test_recorded_answer_of_a_server_that_sends_neither_usage_of_its_own_nor_don
         message("\n\nI look."),
         call("shell", json.dumps({"command": ["echo", "grün 🌱"]}), "69492512-490f-4027-b452-845fe4fa8185_tool_call_0"),
     ]
-    assert last == completed(Usage(input_tokens=11, output_tokens=71, total_tokens=82))
+    assert last == completed(ResponseUsage(input_tokens=11, output_tokens=71, total_tokens=82))
 
 
 def test_error_that_a_server_writes_as_no_json_is_told() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import Endpoint, visible_url
+from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
-ENDPOINT = Endpoint(url="https://a.example/v1/responses?api-version=7", originator="codex_cli_rs", user_agent="codex/1")
+ENDPOINT = ModelEndpoint(
+    url="https://a.example/v1/responses?api-version=7", originator="codex_cli_rs", user_agent="codex/1"
+)
 KEY = Bearer("sk-very-secret-key")
 LOGIN = Bearer("access-token-of-ada", account_id="acc-1", mode="chatgpt")
 

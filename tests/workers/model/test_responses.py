@@ -22,10 +22,10 @@ from greenroom.workers.model.responses import (
     ReasoningSummaryDelta,
     ResponseFailed,
     ResponsesDecoder,
+    ResponseUsage,
     SearchBegun,
     SectionBreak,
     TextDelta,
-    Usage,
 )
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -176,7 +176,7 @@ def test_completion_ends_the_response() -> None:
     completed = payload("response.completed", response={"id": "r1", "usage": usage, "output": []})
     assert decoder.decode([delta(b'"x"'), completed, delta(b'"late"')]) == [
         TextDelta(b'"x"'),
-        Completed("r1", Usage(900, 128, 7, 20, 5, 920), end_turn=True),
+        Completed("r1", ResponseUsage(900, 128, 7, 20, 5, 920), end_turn=True),
     ]
     assert decoder.ended
     assert decoder.decode([completed]) == []
@@ -188,10 +188,10 @@ def test_completion_ends_the_response() -> None:
         (None, None),
         ({}, None),
         ("many", None),
-        ({"input_tokens": 1, "output_tokens": 2}, Usage(1, 0, 0, 2, 0, 3)),
+        ({"input_tokens": 1, "output_tokens": 2}, ResponseUsage(1, 0, 0, 2, 0, 3)),
         (
             {"input_tokens": 1, "output_tokens": 2, "input_tokens_details": None, "total_tokens": None},
-            Usage(1, 0, 0, 2, 0, 3),
+            ResponseUsage(1, 0, 0, 2, 0, 3),
         ),
         (
             {
@@ -200,11 +200,11 @@ def test_completion_ends_the_response() -> None:
                 "output_tokens_details": {"reasoning_tokens": None},
                 "total_tokens": 9,
             },
-            Usage(1, 0, 0, 2, 0, 9),
+            ResponseUsage(1, 0, 0, 2, 0, 9),
         ),
     ],
 )
-def test_usage_may_lack_details(usage: object, expected: Usage | None) -> None:
+def test_usage_may_lack_details(usage: object, expected: ResponseUsage | None) -> None:
     (event,) = decode(payload("response.completed", response={"id": "r1", "usage": usage}))
     assert cast("Completed", event).usage == expected
 
@@ -304,7 +304,7 @@ def test_response_that_was_not_streamed_is_read_as_a_whole() -> None:
     assert decode(json.dumps(response).encode()) == [
         ItemDone(ANSWER),
         ItemDone(CALL),
-        Completed("r1", Usage(1, 0, 0, 2, 0, 3), end_turn=True),
+        Completed("r1", ResponseUsage(1, 0, 0, 2, 0, 3), end_turn=True),
     ]
     cut = {**response, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
     (failed,) = decode(json.dumps(cut).encode())

@@ -15,7 +15,7 @@ from greenroom.protocol.errors import ModelError
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.credentials_channel import CredentialsChannel
-from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.endpoint import ModelEndpoint
 from tests.broker.stages import Stage, play
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, ModelServer, Talk, says, serving
 
@@ -54,7 +54,7 @@ async def talk(
     provider = ModelProvider(name="p", experimental_bearer_token=key)
     credentials = ProviderCredentials(provider, lambda: channel)
     channel.start = nothing  # type: ignore[method-assign,assignment] # the stage has started it
-    endpoint = Endpoint(
+    endpoint = ModelEndpoint(
         url=server.url,
         originator="test",
         user_agent="test/1",

@@ -39,7 +39,7 @@ from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
 from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import Endpoint
+from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.model.request import ModelRequest
 from tests.workers.stubs import StubModelSource, StubRecord, StubTurnContext
 
@@ -104,7 +104,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
     tool: JsonObject = {"type": "function", "name": "shell", "description": "", "strict": False, "parameters": {}}
     async with ScriptedModel(played) as server:
         request = ModelRequest(model="m", conversation_id=ID, instructions="Be good.", tools=[tool])
-        endpoint = Endpoint(url=server.base_url + PATHS[wire_api], originator="test", user_agent="test/1")
+        endpoint = ModelEndpoint(url=server.base_url + PATHS[wire_api], originator="test", user_agent="test/1")
         client = ModelClient(endpoint, Nobody(), ID, new_decoder=decoder_factory(wire_api))
         written, tokens = make_encoder(wire_api, request), TokenCounter(None)
 

@@ -20,7 +20,7 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running, Starter
+from greenroom.workers.exec.starter import CommandStarter, GroupStarter, OnEnd, Running
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 from greenroom.workers.sandbox.policy import Surroundings, confine
 from greenroom.workers.tools.approval_gate import ApprovalGate
@@ -42,7 +42,7 @@ ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": NOWHERE}
 class MarkingStarter:
     """Starts commands unconfined and records them; `$CONFINED` tells them how they would be confined."""
 
-    def __init__(self, starter: Starter, confined: str) -> None:
+    def __init__(self, starter: CommandStarter, confined: str) -> None:
         self._starter = starter
         self._confined = confined
         self.started: list[tuple[str, ...]] = []

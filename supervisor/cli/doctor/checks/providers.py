@@ -24,7 +24,7 @@ from greenroom.supervisor.cli.doctor.checks.login import credential_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
 from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import Endpoint, visible_url
+from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.model_list import ModelListAnswer, ModelListed, NotListed, list_models
 
 MOST: Final = 16
@@ -142,12 +142,12 @@ async def _ask(name: str, provider: ModelProvider, settings: Settings, surroundi
     )
 
 
-def _endpoint(provider: ModelProvider, bearer: Bearer, environment: Mapping[str, str]) -> Endpoint:
+def _endpoint(provider: ModelProvider, bearer: Bearer, environment: Mapping[str, str]) -> ModelEndpoint:
     _, mark, query = provider.url(chatgpt=bearer.is_chatgpt).partition("?")
     if bearer.is_chatgpt and not query:
         mark, query = "?", f"client_version={__version__}"
     variables = {header: environment.get(name, "").strip() for header, name in provider.env_http_headers.items()}
-    return Endpoint(
+    return ModelEndpoint(
         url=f"{provider.base(chatgpt=bearer.is_chatgpt)}/models{mark}{query}",
         headers={**provider.http_headers, **{header: value for header, value in variables.items() if value}},
         wire_api=provider.wire_api,

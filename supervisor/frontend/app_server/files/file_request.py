@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from greenroom.protocol.app_server import files as wire
 from greenroom.protocol.internal.jobs import FileOperation
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
-from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings, policy_members
+from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings, policy_members
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 
 Members: TypeAlias = dict[str, Any]
@@ -54,7 +54,7 @@ READERS: Final[Mapping[str, Callable[[Request], Members]]] = {
 """By operation, what reads the params of its method. They raise `RefusedError`."""
 
 
-def file_job(request: Request, threads: Iterable[ThreadSettings], config_overrides: Sequence[str]) -> FileOperation:
+def file_job(request: Request, threads: Iterable[SessionSettings], config_overrides: Sequence[str]) -> FileOperation:
     """Return the job for a request. Raises `RefusedError`.
 
     Its sandbox is that of the client's thread in whose directory the path is, where there are several the innermost;

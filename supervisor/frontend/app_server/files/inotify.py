@@ -24,7 +24,7 @@ ONLY_DIRECTORIES: Final = 0x01000000
 CHANGES: Final = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """One report."""
 
     number: int
@@ -54,7 +54,7 @@ class Inotify:
         """Watch a directory no more. One that is gone is gone already."""
         self._libc.inotify_rm_watch(self.descriptor, number)
 
-    def read(self) -> list[Change]:
+    def read(self) -> list[FileChange]:
         """Return what has been reported, a piece at most."""
         try:
             return list(changes(os.read(self.descriptor, READ_SIZE)))
@@ -72,7 +72,7 @@ class Inotify:
         return result
 
 
-def changes(data: bytes) -> Iterator[Change]:
+def changes(data: bytes) -> Iterator[FileChange]:
     """Yield the reports in what the kernel has written."""
     at = 0
     while at < len(data):
@@ -80,4 +80,4 @@ def changes(data: bytes) -> Iterator[Change]:
         at += _HEAD.size
         name = data[at : at + length].rstrip(b"\0")
         at += length
-        yield Change(number, mask, name.decode(errors="replace"))
+        yield FileChange(number, mask, name.decode(errors="replace"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.supervisor.frontend.app_server.files.inotify import IGNORED, OVERFLOW, Change
+from greenroom.supervisor.frontend.app_server.files.inotify import IGNORED, OVERFLOW, FileChange
 
 MOST_PATHS: Final = 1000
 """Paths that are kept of one watch; where there are more, what is watched stands for them."""
@@ -24,7 +24,7 @@ class Watched:
     name: str = ""
     """The name of the file; empty for a directory."""
 
-    def changed_by(self, change: Change) -> str | None:
+    def changed_by(self, change: FileChange) -> str | None:
         """Return the path that a change of its directory is about; `None` where that does not count."""
         if not change.name:
             return self.path
@@ -65,7 +65,7 @@ class WatchList:
         del self._by_number[gone.number]
         return gone.number
 
-    def take(self, found: Iterable[Change]) -> bool:
+    def take(self, found: Iterable[FileChange]) -> bool:
         """Note changes, and return whether there is something to tell."""
         for change in found:
             if change.mask & OVERFLOW:

@@ -18,7 +18,7 @@ from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import find_secrets
-from greenroom.supervisor.cli.doctor.surroundings import Machine, Patience, Surroundings
+from greenroom.supervisor.cli.doctor.surroundings import CheckDeadlines, Machine, Surroundings
 from greenroom.supervisor.cli.doctor.table import CHECKS
 from greenroom.workers.sandbox.features import KernelFeatures
 from greenroom.workers.sandbox.launcher import Launcher
@@ -79,7 +79,7 @@ MACHINE = Machine(
 )
 """A machine with plenty of everything and without a sandbox, which takes a process to be tried."""
 
-PATIENCE = Patience(provider=20.0, mcp=20.0, sandbox=20.0)
+PATIENCE = CheckDeadlines(provider=20.0, mcp=20.0, sandbox=20.0)
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Scene:
     environment: dict[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     machine: Machine = MACHINE
-    patience: Patience = PATIENCE
+    patience: CheckDeadlines = PATIENCE
     seconds: float = 45.0
 
     def __post_init__(self) -> None:

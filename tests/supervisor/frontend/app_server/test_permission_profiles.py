@@ -10,15 +10,15 @@ from greenroom.protocol.app_server.threads import ThreadResumeParams, ThreadStar
 from greenroom.protocol.app_server.turns import TurnStartParams
 from greenroom.protocol.internal.worker import TurnSandbox
 from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES, profile_mode
-from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings, conversation_overrides
+from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings, conversation_overrides
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 THREAD = {"threadId": "t"}
 TURN = {**THREAD, "input": []}
 
 
-def settings() -> ThreadSettings:
-    return ThreadSettings(
+def settings() -> SessionSettings:
+    return SessionSettings(
         model="m",
         provider="p",
         cwd="/",

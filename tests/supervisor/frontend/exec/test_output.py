@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.supervisor.frontend.exec.output import PIECE, Output
+from greenroom.supervisor.frontend.exec.output import PIECE, OutputPipe
 from greenroom.supervisor.frontend.stdio import HIGH_WATER
 from tests.support.loop import on_loop
 
@@ -35,9 +35,9 @@ class Heard:
         self.pressure: list[bool] = []
 
 
-def opened(writer: int) -> tuple[Output, Heard]:
+def opened(writer: int) -> tuple[OutputPipe, Heard]:
     heard = Heard()
-    output = Output(writer, heard.gone.set, heard.pressure.append)
+    output = OutputPipe(writer, heard.gone.set, heard.pressure.append)
     output.start()
     return output, heard
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import ConfigError
-from greenroom.supervisor.frontend.http.address import Address, Names, parse_address
+from greenroom.supervisor.frontend.http.address import ListenAddress, Names, parse_address
 
 
 @pytest.mark.parametrize(
@@ -37,21 +37,21 @@ def test_any_other_text_is_an_error_that_repeats_it(text: str) -> None:
 
 @given(st.text())
 def test_a_name_is_taken_only_if_it_is_known(host: str) -> None:
-    names = Names(Address("127.0.0.1", 8765))
+    names = Names(ListenAddress("127.0.0.1", 8765))
     assert names.is_host(host) == (host.lower() in {"localhost:8765", "127.0.0.1:8765", "[::1]:8765", "::1:8765"})
 
 
 def test_addresses_are_taken_where_more_than_loopback_is_listened_at_and_names_are_not() -> None:
-    names = Names(Address("0.0.0.0", 80), hosts=("mcp.example.org",))
+    names = Names(ListenAddress("0.0.0.0", 80), hosts=("mcp.example.org",))
     for host in ("192.168.1.5:80", "192.168.1.5", "[fd00::1]:80", "[fd00::1]", "MCP.example.org"):
         assert names.is_host(host), host
     for host in ("evil.example:80", "192.168.1.5:81", "mcp.example.org.evil", "[evil]:80", ""):
         assert not names.is_host(host), host
-    assert not Names(Address("127.0.0.1", 80)).is_host("192.168.1.5")
+    assert not Names(ListenAddress("127.0.0.1", 80)).is_host("192.168.1.5")
 
 
 def test_an_origin_is_taken_only_if_it_is_the_own_one_or_named() -> None:
-    names = Names(Address("127.0.0.1", 8765), hosts=("mcp.example.org",), origins=("https://ide.example.org/",))
+    names = Names(ListenAddress("127.0.0.1", 8765), hosts=("mcp.example.org",), origins=("https://ide.example.org/",))
     for origin in ("http://127.0.0.1:8765", "HTTP://localhost:8765", "https://ide.example.org"):
         assert names.is_origin(origin), origin
     for origin in (

@@ -18,7 +18,7 @@ from greenroom.protocol.internal.node import (
     FromNode,
     Join,
     Joined,
-    Kill,
+    KillWorker,
     Leave,
     Refused,
     Rejoin,
@@ -173,7 +173,7 @@ def test_a_node_speaks_of_its_own_workers_alone(tmp_path: Path) -> None:
             await site.until(lambda: site.engine.pid_of(ONE) == 7)
             two.say(Exited(id=ONE, pid=7, returncode=0, max_rss=0))
             two.say(Spawned(id=ONE, pid=8))
-            assert isinstance(await two.until(Kill), Kill), "it is told to end what is not its own"
+            assert isinstance(await two.until(KillWorker), KillWorker), "it is told to end what is not its own"
             assert site.exits == []
             assert site.engine.pid_of(ONE) == 7
             one.say(Exited(id=ONE, pid=7, returncode=-9, max_rss=0, node="n2"))
@@ -217,7 +217,7 @@ def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -
             one.say(Beat(number=2))
             assert isinstance(await one.until(Rejoin), Rejoin)
             one.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7}))
-            assert await one.until(Kill) == Kill(id=ONE)
+            assert await one.until(KillWorker) == KillWorker(id=ONE)
             assert site.state(N1) == "ready"
 
     asyncio.run(scene())

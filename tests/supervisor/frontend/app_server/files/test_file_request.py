@@ -8,7 +8,7 @@ import pytest
 from greenroom.protocol.internal.worker import TurnSandbox
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
-from greenroom.supervisor.frontend.app_server.thread_settings import ThreadSettings
+from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 
@@ -16,8 +16,8 @@ def asked(method: str, **params: Any) -> Request:
     return Request(1, b"1", f"fs/{method}", json.dumps(params).encode())
 
 
-def thread(cwd: str, mode: Any = "workspace-write") -> ThreadSettings:
-    return ThreadSettings(
+def thread(cwd: str, mode: Any = "workspace-write") -> SessionSettings:
+    return SessionSettings(
         model="m",
         provider="p",
         cwd=cwd,
