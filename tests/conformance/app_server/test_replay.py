@@ -31,8 +31,7 @@ MISSING_MEMBERS: Final[Mapping[str, frozenset[str]]] = {
     | {"startedAtMs"},
     "item commandExecution": frozenset({"completedAtMs", "pluginId", "scriptPath", "startedAtMs"}),
     "item userMessage": frozenset({"completedAtMs", "startedAtMs"}),
-    "item/commandExecution/requestApproval": frozenset({"availableDecisions", "environmentId", "kind"})
-    | {"proposedExecpolicyAmendment"},
+    "item/commandExecution/requestApproval": frozenset({"availableDecisions", "environmentId", "kind"}),
     "item/completed": frozenset({"contentTokenCount"}),
     "turn/completed turn": frozenset({"rootTurnId"}),
     "turn/started turn": frozenset({"rootTurnId"}),
