@@ -43,7 +43,7 @@ def commands() -> str:
         name = " ".join(("greenroom", *command.words))
         parts.append(f"\n{'#' * min(4, len(command.words) + 2)} `{name}`\n\n{_escaped(command.description)}\n")
         if rows := list(_words(command)):
-            parts.append("\n" + _table(("CommandArgument", "Meaning"), rows))
+            parts.append("\n" + _table(("Argument", "Meaning"), rows))
     return "".join(parts)
 
 

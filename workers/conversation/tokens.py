@@ -10,7 +10,7 @@ from greenroom.workers.model.responses import ResponseUsage
 
 
 class TokenCounter:
-    """ResponseUsage of the last response and of all responses so far."""
+    """Usage of the last response and of all responses so far."""
 
     def __init__(self, context_window: int | None, total: ResponseUsage | None = None) -> None:
         """`context_window` is the effective one, in tokens; `total` the usage of its earlier processes."""

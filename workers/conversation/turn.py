@@ -65,7 +65,7 @@ class TurnLoop:
         self._activity = TurnActivity()
         self._open_calls = OpenCalls()
         self._uncounted: ResponseUsage | None = None
-        """ResponseUsage of the present response, as long as clients have not been told of it."""
+        """Usage of the present response, as long as clients have not been told of it."""
 
     async def run(self, activity: TurnActivity) -> str | None:
         """Run one turn, and return the agent's last message. Raises `ModelError` or `StartError`.

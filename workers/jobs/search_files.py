@@ -79,7 +79,7 @@ async def best(query: str, names: Iterable[bytes], stopped: asyncio.Event) -> li
 
 
 async def _matched(words: list[str], paths: list[str], limit: int, stopped: asyncio.Event) -> list[FileMatch]:
-    """FuzzyMatch paths, which are sorted, until enough of them have the maximum possible score."""
+    """Match paths, which are sorted, until enough of them have the maximum possible score."""
     found: list[FileMatch] = []
     unsurpassed = 0
     for start in range(0, len(paths), AT_ONCE):

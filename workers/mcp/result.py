@@ -67,7 +67,7 @@ def text_output(text: str, *, success: bool) -> CallOutput:
 def read_result(result: JsonObject, seconds: float) -> CallOutput:
     """Return the output for a `CallToolResult` that took so long: every block, and what it has of structure."""
     failed = result.get("isError") is True
-    header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'CallOutput'}:\n"
+    header = f"Wall time: {seconds:.4f} seconds\n{'Error' if failed else 'Output'}:\n"
     structured = result.get("structuredContent")
     content = _beside(as_list(result.get("content")), structured)
     data = [] if structured is None else [_json(brief(structured))]

@@ -21,7 +21,7 @@ OVERHEAD: Final = 150
 
 
 class EventId(NamedTuple):
-    """The id of an event, as in `Last-LoggedEvent-ID`."""
+    """The id of an event, as in `Last-Event-ID`."""
 
     stream: int
     number: int

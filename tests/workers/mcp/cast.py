@@ -78,7 +78,7 @@ class Hosted:
 
     async def answer(self, name: str, arguments: str = "") -> str:
         """Call a tool of the official server that answers with a text, and return that."""
-        structured = (await self.call(name, arguments)).text.partition("CallOutput:\n")[2]
+        structured = (await self.call(name, arguments)).text.partition("Output:\n")[2]
         return msgspec.json.decode(structured, type=dict[str, str])["result"]
 
 
