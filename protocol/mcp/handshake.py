@@ -4,7 +4,7 @@ This module determines how fast `initialize` is answered, so it imports only msg
 `greenroom.protocol.mcp.arguments`.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -66,9 +66,9 @@ class CallMeta(msgspec.Struct, frozen=True, rename="camel"):
     """The part of `_meta` that is used."""
 
     progress_token: ProgressToken = None
-    traceparent: object = None
+    traceparent: Any = None
     """The span of the client (W3C Trace Context), as is `tracestate`; whatever is not valid is ignored."""
-    tracestate: object = None
+    tracestate: Any = None
 
 
 def _no_arguments() -> msgspec.Raw:

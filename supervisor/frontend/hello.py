@@ -1,9 +1,9 @@
 """The first line of a client on the host's socket, by which it names its protocol; and the answer to it.
 
-A client may begin with a hello, one JSON object on a line (`ClientHello`); the host answers it with one line (`accepted`
-or `refused`) before any other traffic. A client that begins with anything else speaks MCP from its first byte on, as at
-standard input. What decides is how a line begins, so a hello has `protocol` as its first member and no white space
-before its value.
+A client may begin with a hello, one JSON object on a line (`ClientHello`). The host answers it with one line, made by
+`accepted` or `refused`, before any other traffic. A client that begins with anything else speaks MCP from its first
+byte on, as at standard input. What decides is how a line begins, so a hello has `protocol` as its first member and no
+white space before its value.
 """
 
 from typing import Final
