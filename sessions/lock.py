@@ -116,6 +116,15 @@ def writers(home: str) -> dict[ConversationId, int]:
     }
 
 
+def is_written(home: str, conversation_id: ConversationId) -> bool:
+    """Tell whether a process has a conversation open at the moment, as far as the kernel reports it."""
+    try:
+        inode = os.stat(os.path.join(home, FOLDER, f"{conversation_id}.lock")).st_ino
+    except OSError:
+        return False
+    return inode in filelock.holders()
+
+
 def _name_of(pid: int) -> str:
     """Return the name of a process, `?` where it is unknown."""
     try:

@@ -1,5 +1,6 @@
 """Opens a conversation: resolves its settings, finds or creates its session file, and connects its parts."""
 
+import asyncio
 import logging
 import os
 import time
@@ -17,6 +18,7 @@ from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.events.turn import BackgroundEvent
+from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.node import HomeParts
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker import Open
@@ -25,6 +27,7 @@ from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.runtime.user_agent import originator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
+from greenroom.sessions.lock import is_written
 from greenroom.sessions.unsaved import UnsavedFile
 from greenroom.sessions.writer import SessionWriter
 from greenroom.workers.conversation import event
@@ -73,6 +76,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LAST_WRITER_SECONDS = 1.0
+"""How long the process that had a conversation before may take to end."""
+_PAUSE = 0.02
 LOST = "This conversation is not saved, and its process has ended: what was said before is lost."
 """What the user is told of a conversation that begins anew."""
 
@@ -126,12 +132,21 @@ async def open_conversation(
         overrides = remote.overrides(overrides)
         workplace = None
     else:
+        await _await_last_writer(spec.codex_home, operation.conversation_id)
         workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
     if workplace is not None and (overrides.worktree or overrides.reconfigured):  # wherever the caller was started
         overrides = msgspec.structs.replace(overrides, cwd=workplace.cwd)
     opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace, remote)
     async with AsyncExitStack() as closing:
         return opening.build(decoded.cli, overrides, closing)
+
+
+async def _await_last_writer(home: str, conversation_id: ConversationId) -> None:
+    """Let the process that had a conversation end: its server may just have died, which it is about to notice."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LAST_WRITER_SECONDS
+    while is_written(home, conversation_id) and loop.time() < deadline:  # noqa: ASYNC110 - in another process
+        await asyncio.sleep(_PAUSE)
 
 
 class _Opening:

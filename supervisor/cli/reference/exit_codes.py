@@ -49,6 +49,15 @@ EXIT_CODES: Final = (
         },
     ),
     ExitCodes(
+        ("metrics",),
+        {
+            0: "All instances have told their metrics",
+            1: f"{USAGE}, or there is no (such) instance",
+            2: "An instance does not answer; the page has those of the others",
+            3: "An instance refused; the page has those of the others",
+        },
+    ),
+    ExitCodes(
         ("stop", "interrupt", "kill", "drain", "approvals", "approve"),
         {
             0: "Done",

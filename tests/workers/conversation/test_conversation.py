@@ -358,6 +358,17 @@ async def test_a_conversation_that_another_process_hosts_is_refused_by_name() ->
 
 
 @on_loop
+async def test_a_conversation_is_taken_up_once_the_process_that_had_it_has_ended() -> None:
+    async with room() as place:
+        await place.open()
+        await place.turn("hello")
+        leaving = asyncio.create_task(place.conversation.close())
+        await place.open(resume="must")
+        await leaving
+        assert (await place.turn("hello")).kind == "completed"
+
+
+@on_loop
 async def test_closing_ends_what_commands_left_running() -> None:
     async with room() as place:
         await place.open()
