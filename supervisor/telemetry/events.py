@@ -113,6 +113,7 @@ def user_prompt(items: bytes) -> PromptFacts:
 
 def of_request(timing: RequestTiming) -> Iterator[tuple[str, float, Attributes]]:
     """Yield the events of a model request: names, moments in seconds since the epoch, attributes."""
+    answered_at = 0.0
     for number, attempt in enumerate(timing.attempts):
         facts: Attributes = {
             "attempt": number,
@@ -123,11 +124,12 @@ def of_request(timing: RequestTiming) -> Iterator[tuple[str, float, Attributes]]
             facts["http.response.status_code"] = int(attempt.outcome)
         if attempt.outcome != "ok":
             facts["error.message"] = attempt.outcome
-        yield "codex.api_request", attempt.started_at + attempt.seconds, facts
+        answered_at = attempt.started_at + attempt.seconds
+        yield "codex.api_request", answered_at, facts
     if (usage := timing.usage) is not None:
         yield (
             "codex.sse_event",
-            timing.started_at + timing.seconds,
+            max(timing.started_at + timing.seconds, answered_at),  # measured apart, so that it may come out earlier
             {
                 "event.kind": "response.completed",
                 "input_token_count": usage.input,

@@ -51,6 +51,17 @@ def state_of(stage: Stage, name: str) -> str:
     return str(found)
 
 
+def pid_on_node(stage: Stage, thread: str) -> int:
+    """Return the process of a conversation on its node, once the node has told it."""
+
+    def told() -> int | None:
+        (process,) = (one for one in report(stage)["processes"] if one.get("conversation_id") == thread)
+        pid: int | None = process["node_pid"]
+        return pid
+
+    return until(told)
+
+
 def test_a_conversation_runs_on_a_node_and_all_that_lasts_is_at_home(stage: Stage) -> None:
     port = free_ports()
     work = rule("work", [CommandStep(("sh", "-c", "echo below $PPID"))], [Quote()])
@@ -71,8 +82,7 @@ def test_a_conversation_runs_on_a_node_and_all_that_lasts_is_at_home(stage: Stag
             told = report(stage)
             (entry,) = (one for one in told["conversations"] if one["id"] == thread)
             assert entry["node"] == "n1"
-            (process,) = (one for one in told["processes"] if one.get("conversation_id") == thread)
-            assert process["node_pid"] in [one.pid for one in node.workers()]
+            assert pid_on_node(stage, thread) in [one.pid for one in node.workers()]
             file = stage.home.session(thread)
             kinds = [found for found, _ in records(file)]
             assert kinds[0] == "session_meta"
@@ -108,7 +118,7 @@ def test_a_death_on_a_node_is_told_and_the_next_message_goes_on(stage: Stage) ->
         with running(NodeProcess(stage, "n1", port, ticket(stage, "n1"))) as node:
             node.await_workers()
             thread = thread_id(client.result(client.codex("hello", cwd=stage.cwd)))
-            (worker,) = (one["node_pid"] for one in report(stage)["processes"] if one.get("conversation_id") == thread)
+            worker = pid_on_node(stage, thread)
             call = client.reply(thread, "stall")
             client.event(call, "agent_message_delta")
             os.kill(worker, signal.SIGKILL)
@@ -233,7 +243,7 @@ def test_a_node_that_is_stopped_is_given_up_and_what_it_still_has_is_fenced(stag
             thread = thread_id(client.result(client.codex("hello", cwd=stage.cwd)))
             call = client.reply(thread, "wait")
             client.event(call, "agent_message_delta")
-            (worker,) = (one["node_pid"] for one in report(stage)["processes"] if one.get("conversation_id") == thread)
+            worker = pid_on_node(stage, thread)
             node.process.send_signal(signal.SIGSTOP)
             assert error(client.result(call, within=6))["cause"] == "node_lost"
             assert text(client.result(client.reply(thread, "hello"))) == "Good day.", "at home"
