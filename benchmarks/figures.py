@@ -48,7 +48,7 @@ _FIGURES: Final = (
     Figure("start", "start → `initialize` answered", "ms", RatioAtMost(0.6)),
     Figure(
         "start-launched",
-        "the same, with the reference started through its Node launcher",
+        "start → `initialize` answered, the reference through its Node launcher",
         "ms",
         None,
         measured_as="start",
@@ -58,7 +58,7 @@ _FIGURES: Final = (
     Figure("first-turn", "start → first turn answered", "ms", RatioAtMost(1.0, aim=0.6)),
     Figure(
         "first-turn-launched",
-        "the same, with the reference started through its Node launcher",
+        "start → first turn answered, the reference through its Node launcher",
         "ms",
         None,
         measured_as="first-turn",
@@ -68,7 +68,7 @@ _FIGURES: Final = (
     Figure("fresh-first-turn", "start → first turn answered, a fresh home each", "ms", RatioAtMost(1.0, aim=0.8)),
     Figure(
         "fresh-first-turn-launched",
-        "the same, with the reference started through its Node launcher",
+        "start → first turn answered, a fresh home each, the reference through its Node launcher",
         "ms",
         None,
         measured_as="fresh-first-turn",
@@ -92,7 +92,7 @@ _FIGURES: Final = (
     ),
     Figure(
         "silent-1-whole",
-        "1 \u00d7 100: the same over new conversations that stream for 10 s",
+        "1 \u00d7 100, the client gets no deltas: the same over new conversations that stream for 10 s",
         "µs",
         _SILENT,
         compared_with="stream-1-whole",
@@ -108,13 +108,13 @@ _FIGURES: Final = (
     ),
     Figure(
         "silent-40-whole",
-        "40 \u00d7 30: the same over new conversations that stream for 10 s",
+        "40 \u00d7 30, the client gets no deltas: the same over new conversations that stream for 10 s",
         "µs",
         _SILENT,
         compared_with="stream-40-whole",
     ),
     Figure("latency", "40 \u00d7 30 a second: model's socket → client's pipe", "ms", _WITHIN_5_MS),
-    Figure("latency-p99", "the same, p99", "ms", _WITHIN_25_MS, "p99"),
+    Figure("latency-p99", "40 \u00d7 30 a second: model's socket → client's pipe, p99", "ms", _WITHIN_25_MS, "p99"),
     Figure(
         "capacity",
         "conversations of 50 deltas a second on two cores, with a p99 of at most 250 ms",
@@ -127,10 +127,10 @@ _FIGURES: Final = (
     Figure("memory-parked", "memory of a parked conversation", "kB", AtMost(20)),
     Figure("idle-cpu", "CPU of 100 idle conversations, of one core", "%", AtMost(0.5)),
     Figure("sandbox", "one step with a sandboxed command (`true`), above its bare spawn", "ms", AtMost(8, aim=5)),
-    Figure("no-sandbox", "the same without a sandbox", "ms", None),
+    Figure("no-sandbox", "one step with a command (`true`) without a sandbox, above its bare spawn", "ms", None),
     Figure("login-shell", "one step with `bash -lc true` where the profile takes 0.3 s", "ms", RatioAtMost(0.6)),
     Figure("bearer", "a worker's bearer from the auth broker, with 100 workers asking", "ms", None),
-    Figure("bearer-p99", "the same, p99", "ms", None, "p99"),
+    Figure("bearer-p99", "a worker's bearer from the auth broker, with 100 workers asking, p99", "ms", None, "p99"),
     Figure("kill", "worker killed → its call answered, p99", "ms", AtMost(50), "p99"),
     Figure("telemetry-cpu", "metrics scraped and traces sent: more CPU for turns with commands", "%", AtMost(5)),
 )
