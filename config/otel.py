@@ -105,11 +105,18 @@ def otel_settings(home: str, cli_overrides: Sequence[str]) -> OtelTable:
 
 
 def with_variables(headers: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return headers with the variables in their values replaced. Raises `ConfigError` for one that is not set."""
+    """Return headers with the variables in their values replaced.
+
+    Raises `ConfigError` for a variable that is not set, and for a value that no header can have.
+    """
 
     def value_of(found: re.Match[str]) -> str:
         if found[1] not in environment:
             raise ConfigError(f"a header of an exporter in `[{KEY}]` names the variable {found[1]}, which is not set")
         return environment[found[1]]
 
-    return {name.lower(): _VARIABLE.sub(value_of, value) for name, value in headers.items()}
+    replaced = {name.lower(): _VARIABLE.sub(value_of, value).strip() for name, value in headers.items()}
+    for name, value in replaced.items():
+        if not (value.isascii() and value.isprintable()):  # what sends it would quote it in an error
+            raise ConfigError(f"the header `{name}` of an exporter in `[{KEY}]` has characters that no header may have")
+    return replaced

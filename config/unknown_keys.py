@@ -14,6 +14,8 @@ from greenroom.config.document import Table
 from greenroom.config.greenroom import CredentialSettings
 from greenroom.config.invalid_value import is_table, value_forms
 from greenroom.config.mcp_logins import McpLoginSettings
+from greenroom.config.otel import KEY as OTEL
+from greenroom.config.otel import OtelTable
 from greenroom.config.schema import ConfigFile, Profile
 
 SIMILAR: Final = 0.8
@@ -26,7 +28,7 @@ FOREIGN: Final = frozenset(
         *("experimental_use_freeform_apply_patch", "experimental_use_unified_exec_tool", "features", "feedback"),
         *("file_opener", "ghost_snapshot", "hide_agent_reasoning", "hooks", "include_apply_patch_tool", "instructions"),
         *("js_repl_node_path", "log_dir", "marketplaces", "memories", "model_catalog_json", "model_instructions"),
-        *("network", "notice", "orchestrator", "otel", "permissions", "personality", "plan_mode_reasoning_effort"),
+        *("network", "notice", "orchestrator", "permissions", "personality", "plan_mode_reasoning_effort"),
         *("plugins", "projects", "realtime", "review_model", "service_tier", "skills", "sqlite_home", "tool_suggest"),
         *("disable_response_storage", "suppress_unstable_features_warning", "tui", "windows", "zsh_path"),
     }
@@ -35,7 +37,7 @@ FOREIGN: Final = frozenset(
 
 _TOP: Final = frozenset(
     field.encode_name for kind in (ConfigFile, CredentialSettings, McpLoginSettings) for field in fields(kind)
-)
+) | {OTEL}
 
 
 class UnknownKey(NamedTuple):
@@ -49,7 +51,7 @@ class UnknownKey(NamedTuple):
 def unknown_keys(table: Table) -> list[UnknownKey]:
     """Return the keys of a file that mean nothing here, in the order of the file; not those of `FOREIGN`."""
     found = [UnknownKey((key,), _nearest(key, _TOP)) for key in table if key not in _TOP | FOREIGN]
-    known = {field.encode_name: field.type for field in fields(ConfigFile)}
+    known = {**{field.encode_name: field.type for field in fields(ConfigFile)}, OTEL: OtelTable}
     below = [unknown for key, value in table.items() if key in known for unknown in _below(value, known[key], (key,))]
     return [*found, *below]
 

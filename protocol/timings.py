@@ -20,7 +20,7 @@ LONGEST_NAME: Final = 128
 
 AttemptOutcome: TypeAlias = str
 """`ok`, the HTTP status of a refusal, or one of `FAULTS`."""
-FAULTS: Final = ("unreachable", "broken", "no_credential", "cancelled")
+FAULTS: Final = ("unreachable", "broken", "cancelled")
 """Ends of an attempt without an HTTP status of a refusal: no connection, an answer that broke off, no credential to
 send, or the turn was stopped."""
 

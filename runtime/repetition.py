@@ -2,7 +2,7 @@
 
 A fault that repeats itself may be logged a thousand times a second, which fills disks and hides everything else. In
 each period at most so many records with one key pass; how many did not is told with the first record of a later period,
-or by itself when the period is over.
+or, once the period is over, before the next record of any kind.
 """
 
 from collections import OrderedDict

@@ -200,6 +200,7 @@ class Actor:
             outcome = work.result()
         self._running = None
         conversation.injected.apply()
+        timings, untimed = conversation.timings.end_turn()
         notice = TurnEnded(
             conversation_id=operation.conversation_id,
             incarnation=operation.incarnation,
@@ -213,10 +214,9 @@ class Actor:
             turn_spending=None if conversation.ledger is None else conversation.ledger.turn,
             open_commands=conversation.tools.background_commands,
             unsaved=not conversation.recorder.holds_all,
-            timings=conversation.timings.waiting,
-            untimed=conversation.timings.take_dropped(),
+            timings=timings,
+            untimed=untimed,
         )
-        conversation.timings.sent(len(notice.timings))
         self._mailbox.notify(notice, outcome.last_message)
 
     async def _beat(self, conversation: Conversation, operation: AnyTurn) -> None:

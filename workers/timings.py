@@ -86,10 +86,13 @@ class TurnTimings:
         """Drop the oldest, which have been sent."""
         del self._kept[:count]
 
-    def take_dropped(self) -> int:
-        """Return how many were dropped since the last call, because there were too many."""
-        dropped, self._dropped = self._dropped, 0
-        return dropped
+    def end_turn(self) -> tuple[tuple[Timing, ...], int]:
+        """Return what is told with the end of a turn, and how many timings are not told at all; nothing is kept."""
+        told = self.waiting
+        untold = self._dropped + len(self._kept) - len(told)
+        self._kept.clear()
+        self._dropped = 0
+        return told, untold
 
     def request(self, server: str) -> "RequestTimer":
         """Measure a model request within the `with` block."""

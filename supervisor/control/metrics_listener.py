@@ -10,6 +10,7 @@ import logging
 import os
 import pwd
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -54,7 +55,7 @@ class MetricsListener:
 
     async def start(self) -> str:
         """Listen, and return where. Raises `StartError`."""
-        web_server = HttpServer(self.handle, LIMITS)
+        web_server = HttpServer(self.handle, LIMITS, bounds_local=True)
         loop = asyncio.get_running_loop()
         if self._address is None:
             assert self._path is not None, "it is one or the other"
@@ -70,10 +71,10 @@ class MetricsListener:
     def close(self) -> None:
         """Stop listening, and remove the socket."""
         if self._server is not None:
-            self._server.close()
-            if self._path is not None:
+            if self._path is not None:  # first, lest the socket of a successor be removed
                 with contextlib.suppress(OSError):
                     os.unlink(self._path)
+            self._server.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -130,15 +131,8 @@ def _uid(name: str) -> int:
 
 def _unix_socket(path: str, *, shared: bool) -> socket.socket:
     """Return a socket that listens at a path; one that a dead instance has left there is replaced."""
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        probe.connect(path)
-    except OSError:
-        pass
-    else:
-        raise StartError(f"metrics at {path}: another program listens there")
-    finally:
-        probe.close()
+    if _is_taken(path):
+        raise StartError(f"metrics at {path}: another program listens there, or it is no socket")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fresh = f"{path}.{os.getpid()}"
     try:
@@ -147,5 +141,25 @@ def _unix_socket(path: str, *, shared: bool) -> socket.socket:
         os.rename(fresh, path)
     except OSError as error:
         listening.close()
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
         raise StartError(f"metrics at {path}: {error.strerror or error}") from error
     return listening
+
+
+def _is_taken(path: str) -> bool:
+    """Tell whether something stands at a path that is not the socket of a dead instance."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return True
+    except OSError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # it listens, and many wait there
+            return True
+        except OSError:
+            return False
+    return True

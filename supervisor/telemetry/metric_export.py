@@ -26,7 +26,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.metrics import Family
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.telemetry.background import in_background
+from greenroom.runtime.daemon_thread import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class MetricExport:
             await asyncio.sleep(pause)
             try:
                 data = self._data(await self._reader.read())
-                await in_background(partial(self._exporter.export, data))
+                await in_thread(partial(self._exporter.export, data))
             except Exception:
                 log.exception("metrics could not be sent")
 
@@ -131,8 +131,8 @@ def _distributions(family: Family, started_ns: int, now_ns: int) -> Iterator[His
             sum=one.sum,
             bucket_counts=list(one.counts),
             explicit_bounds=list(family.metric.buckets),
-            min=0.0,
-            max=0.0,
+            min=None,  # type: ignore[arg-type]  # neither is measured; both are then left out of the message
+            max=None,  # type: ignore[arg-type]
         )
 
 

@@ -20,10 +20,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from greenroom.config.otel import OtelTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.version import __version__
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.telemetry import events
-from greenroom.supervisor.telemetry.background import in_background
 from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, TelemetryEvents
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
@@ -51,8 +51,6 @@ class Telemetry:
         )
         metrics = exporters.for_metrics(settings.metrics_exporter)
         self._metrics = None if metrics is None else MetricExport(metrics, self.resource, reader, host.started_at)
-        if self._metrics is not None:
-            self._metrics.start()
         ids = PlannedIds()
         self._traces = TracerProvider(resource=self.resource, id_generator=ids, shutdown_on_exit=False)
         self._logs = LoggerProvider(resource=self.resource, shutdown_on_exit=False)
@@ -74,6 +72,8 @@ class Telemetry:
             )
             host.conversations.probes.append(GuardedProbe(tracing))
             host.conversations.open_listeners.append(self._opened)
+        if self._metrics is not None:
+            self._metrics.start()
 
     def _opened(self, conversation: Conversation, configured: bytes) -> None:
         """Tell of a conversation that has begun; one that goes on in another process has not."""
@@ -89,7 +89,7 @@ class Telemetry:
             self._metrics.stop()
         try:
             async with asyncio.timeout(LAST_EXPORT):
-                ends = await asyncio.gather(*map(in_background, self._last_exports()), return_exceptions=True)
+                ends = await asyncio.gather(*map(in_thread, self._last_exports()), return_exceptions=True)
         except TimeoutError:
             log.warning("the last telemetry could not be sent within %.0f s", LAST_EXPORT)
             return
@@ -109,4 +109,6 @@ def start_telemetry(settings: OtelTable, host: ConversationHost, reader: Snapsho
         return Telemetry(settings, host, reader)
     except GreenroomError as error:
         log.error("no telemetry is sent: %s", error)
-        return None
+    except Exception:  # of the SDK, which reads variables of its own
+        log.exception("no telemetry is sent")
+    return None

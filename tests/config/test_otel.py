@@ -114,6 +114,20 @@ def test_a_variable_that_is_not_set_is_an_error_that_names_it() -> None:
         with_variables({"a": "${MISSING_KEY}"}, {})
 
 
-@given(st.dictionaries(st.text(), st.text().filter(lambda text: "${" not in text)))
+@pytest.mark.parametrize("value", ["k\r\nx: y", "k\x00", "k\u00e9y"])
+def test_a_value_that_no_header_can_have_is_refused_without_being_told(value: str) -> None:
+    with pytest.raises(ConfigError, match="the header `a`") as refused:
+        with_variables({"a": "${KEY}"}, {"KEY": value})
+    assert value not in str(refused.value)
+
+
+def test_blanks_around_a_value_are_left_out() -> None:
+    assert with_variables({"a": " ${KEY}"}, {"KEY": "secret\n"}) == {"a": "secret"}
+
+
+printable = st.text(st.characters(min_codepoint=32, max_codepoint=126)).map(str.strip)
+
+
+@given(st.dictionaries(st.text(), printable.filter(lambda text: "${" not in text)))
 def test_headers_without_variables_stay_as_they_are(headers: Mapping[str, str]) -> None:
     assert set(with_variables(headers, {}).values()) <= set(headers.values())

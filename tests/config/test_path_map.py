@@ -12,17 +12,17 @@ NAMES = st.lists(st.sampled_from(["a", "b", "ab", "c"]), max_size=4).map(lambda 
 @pytest.mark.parametrize(
     ("path", "there"),
     [
-        ("/work", "/srv/w"),
-        ("/work/x/y", "/srv/w/x/y"),
-        ("/work/special", "/fast"),
-        ("/work/special/x", "/fast/x"),
-        ("/workshop", None),
+        ("/projects", "/srv/w"),
+        ("/projects/x/y", "/srv/w/x/y"),
+        ("/projects/special", "/fast"),
+        ("/projects/special/x", "/fast/x"),
+        ("/projects2", None),
         ("/", None),
         ("/home", None),
     ],
 )
 def test_where_a_node_has_a_directory(path: str, there: str | None) -> None:
-    paths = PathMap({"/work/": "/srv/w", "/work/special": "/fast"})
+    paths = PathMap({"/projects/": "/srv/w", "/projects/special": "/fast"})
     assert paths.there(path) == there
     if there is not None:
         assert paths.home(there) == path
@@ -34,9 +34,9 @@ def test_without_entries_all_paths_are_the_same() -> None:
 
 
 def test_a_whole_machine_can_be_mapped() -> None:
-    assert PathMap({"/": "/mnt/host"}).there("/work/x") == "/mnt/host/work/x"
-    assert PathMap({"/": "/mnt/host"}).home("/mnt/host/work/x") == "/work/x"
-    assert PathMap({"/": "/"}).there("/work") == "/work"
+    assert PathMap({"/": "/mnt/host"}).there("/projects/x") == "/mnt/host/projects/x"
+    assert PathMap({"/": "/mnt/host"}).home("/mnt/host/projects/x") == "/projects/x"
+    assert PathMap({"/": "/"}).there("/projects") == "/projects"
 
 
 @given(NAMES, NAMES, NAMES)

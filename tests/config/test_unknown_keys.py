@@ -20,6 +20,10 @@ TABLE: Table = {
     "profiles": {"fast": {"model": "m", "web_search": "live", "tui": {}}},
     "shell_environment_policy": {"set": {"ANY": "x"}, "filters": {"A*": "include"}},
     "tools": {"web_search": {"location": {"city": "x"}}},
+    "otel": {
+        "exporter": "none",
+        "trace_exporter": {"otlp-http": {"endpoint": "u", "headers": {"a": "b"}, "tls": {"ca-certificate": "c"}}},
+    },
     "greenroom": {"models": {"m": {"context_window": 1}}, "http": {"listen": "1"}},
 }
 
@@ -41,6 +45,10 @@ def test_a_file_of_known_keys_has_none() -> None:
             UnknownKey(("mcp_servers", "s", "oauth", "clientid"), "client_id"),
         ),
         ({"profiles": {"p": {"sandbox_mod": 1}}}, UnknownKey(("profiles", "p", "sandbox_mod"), "sandbox_mode")),
+        (
+            {"otel": {"trace_exporter": {"otlp-http": {"endpiont": 1}}}},
+            UnknownKey(("otel", "trace_exporter", "otlp-http", "endpiont"), "endpoint"),
+        ),
         ({"tools": {"web_search": {"locaton": {}}}}, UnknownKey(("tools", "web_search", "locaton"), "location")),
     ],
 )

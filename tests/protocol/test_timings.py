@@ -35,7 +35,7 @@ LARGEST = RequestTiming(
     model=WIDE,
     provider=WIDE,
     server="x" * LONGEST_NAME,
-    attempts=(AttemptTiming(started_at=1e9 + 0.1, seconds=0.1, outcome="no_credential"),) * MOST_ATTEMPTS,
+    attempts=(AttemptTiming(started_at=1e9 + 0.1, seconds=0.1, outcome="unreachable"),) * MOST_ATTEMPTS,
     outcomes={f"{status}": 10**6 for status in range(400, 412)},
     first_token=0.1,
     error="session_unreadable",

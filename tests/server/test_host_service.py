@@ -4,6 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psutil
 
@@ -21,8 +24,31 @@ ACTIVATE = (
 """Does what systemd does between fork and exec."""
 
 
-def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: Stage) -> None:
-    stage.play(HELLO)
+@dataclass(frozen=True)
+class Unit:
+    """What systemd has of a unit that is activated by its socket."""
+
+    stage: Stage
+    manager: socket.socket
+    """Where states are reported."""
+    listening: socket.socket
+    path: str
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start the host with the socket of the unit."""
+        environment = self.stage.environment(LISTEN_FDS="1", NOTIFY_SOCKET=str(self.stage.runtime / "notify"))
+        with self.stage.log.open("ab") as log:
+            return subprocess.Popen(
+                (sys.executable, "-I", "-c", ACTIVATE, str(self.listening.fileno()), *PROGRAM_OF_HOST),
+                env=environment,
+                pass_fds=(self.listening.fileno(),),
+                stderr=log,
+            )
+
+
+@contextmanager
+def activated(stage: Stage) -> Iterator[Unit]:
+    """Open the socket of a unit, and check at the end that the host has left it."""
     parent = stage.runtime / "greenroom"
     parent.mkdir(mode=0o700)
     path = str(parent / ACTIVATED)
@@ -31,16 +57,19 @@ def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: 
         manager.settimeout(TIMEOUT)
         listening.bind(path)
         listening.listen()
+        yield Unit(stage, manager, listening, path)
+        assert os.path.exists(path), "it belongs to systemd, which listens on"
+    os.unlink(path)
+    (stage.runtime / "notify").unlink()
+
+
+def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: Stage) -> None:
+    stage.play(HELLO)
+    with activated(stage) as unit:
+        manager, path = unit.manager, unit.path
         early = SocketClient(path)
         early.send_bytes(b'{"protocol":"mcp","version":1}\n')
-        environment = stage.environment(LISTEN_FDS="1", NOTIFY_SOCKET=str(stage.runtime / "notify"))
-        with stage.log.open("ab") as log:
-            host = subprocess.Popen(
-                (sys.executable, "-I", "-c", ACTIVATE, str(listening.fileno()), *PROGRAM_OF_HOST),
-                env=environment,
-                pass_fds=(listening.fileno(),),
-                stderr=log,
-            )
+        host = unit.start()
         try:
             assert manager.recv(4096).startswith(b"READY=1\n")
             assert early.read()["ok"]
@@ -56,29 +85,13 @@ def test_a_host_takes_over_the_socket_of_its_unit_and_reports_its_states(stage: 
             host.kill()
             host.wait()
             early.leave()
-        assert os.path.exists(path), "it belongs to systemd, which listens on"
-    os.unlink(path)
-    (stage.runtime / "notify").unlink()
 
 
 def test_a_reloaded_service_has_a_new_main_process_at_the_same_socket(stage: Stage) -> None:
     stage.play(HELLO)
-    parent = stage.runtime / "greenroom"
-    parent.mkdir(mode=0o700)
-    path = str(parent / ACTIVATED)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listening:
-        manager.bind(str(stage.runtime / "notify"))
-        manager.settimeout(TIMEOUT)
-        listening.bind(path)
-        listening.listen()
-        environment = stage.environment(LISTEN_FDS="1", NOTIFY_SOCKET=str(stage.runtime / "notify"))
-        with stage.log.open("ab") as log:
-            old = subprocess.Popen(
-                (sys.executable, "-I", "-c", ACTIVATE, str(listening.fileno()), *PROGRAM_OF_HOST),
-                env=environment,
-                pass_fds=(listening.fileno(),),
-                stderr=log,
-            )
+    with activated(stage) as unit:
+        manager, path = unit.manager, unit.path
+        old = unit.start()
         assert manager.recv(4096).startswith(b"READY=1\n")
         client = SocketClient(path)
         client.initialize()
@@ -94,6 +107,3 @@ def test_a_reloaded_service_has_a_new_main_process_at_the_same_socket(stage: Sta
         assert manager.recv(4096) == b"STOPPING=1"
         psutil.wait_procs([new], TIMEOUT)
         client.leave()
-        assert os.path.exists(path), "it belongs to systemd, which listens on"
-    os.unlink(path)
-    (stage.runtime / "notify").unlink()

@@ -4,6 +4,7 @@ import http.client
 import random
 import socket
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from greenroom.supervisor.control.control_messages import ActionDone, KillConver
 from tests.supervisor.status.test_real_server import greenroom
 from tests.support.client import kind, text
 from tests.support.deadline import until
+from tests.support.host import hosting
 from tests.support.openmetrics import Samples, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
@@ -139,7 +141,8 @@ def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engi
     assert value(found, "tool_duration_seconds_count", tool="shell") == account.tools
     assert value(found, "deaths_total", role="worker", cause="SIGKILL") == account.killed
     assert value(found, "call_to_model_seconds_count") == STEPS - account.killed
-    assert value(found, "turns_running") == value(found, "turns_waiting") == value(found, "calls_open") == 0
+    gauges = ("turns_running", "turns_waiting", "calls_open")
+    assert [found[f"greenroom_{name}", frozenset()] for name in gauges] == [0, 0, 0]
     assert value(found, "conversations", state="crashed") == account.killed
     assert value(found, "clients") == 1
     for role in ("supervisor", "broker", "worker"):
@@ -159,6 +162,25 @@ def test_the_page_is_served_to_a_collector_where_that_is_asked_for(stage: Stage)
     assert "pid=" not in page
 
 
+def test_a_host_that_replaces_another_serves_the_page_where_that_one_did(stage: Stage) -> None:
+    path = stage.runtime / "metrics"
+    stage.play(*RULES, more=f'\n[greenroom]\nmetrics_listen = "unix:{path}"\n')
+    with hosting(stage) as old:
+        client = old.client()
+        client.result(client.codex("quick"))
+        until(path.exists)
+        call = client.codex("stall")
+        client.event(call, "agent_message_delta")
+        with hosting(stage, "--replace") as new:
+            new.await_socket()
+            until(lambda: _turns_of(path) == 0, 5.0)
+            assert old.process.poll() is None, "it has a turn to finish"
+            client.cancel(call)
+            client.answer(call)
+            assert old.wait() == 0
+            assert _turns_of(path) == 0, "the old host has left the socket of the new one alone"
+
+
 def test_no_server_listens_for_collectors_unless_it_is_asked_to(stage: Stage) -> None:
     stage.play(*RULES)
     server = stage.serve("fork")
@@ -171,6 +193,15 @@ def test_without_an_instance_there_is_no_page(stage: Stage) -> None:
     told = greenroom(stage, "metrics", "--instance", "1")
     assert (told.returncode, told.stdout) == (1, "")
     assert "no instance is running with pid 1" in told.stderr
+
+
+def _turns_of(path: Path) -> float | None:
+    """Return how many turns the instance at a socket has completed; `None` where none answers."""
+    try:
+        found = read_page(_page(str(path)))
+    except OSError:
+        return None
+    return found.get(("greenroom_turns_total", frozenset({("outcome", "completed"), ("kind", "")})), 0.0)
 
 
 def _page(path: str) -> str:

@@ -144,6 +144,15 @@ def test_a_setting_that_is_wrong_costs_telemetry_and_nothing_else(stage: Stage, 
     assert said in stage.told()
 
 
+def test_what_the_sdk_refuses_costs_telemetry_and_nothing_else(stage: Stage, collector: Collector) -> None:
+    stage.play(rule("hello", [Text("hi")]), more=collector.settings())
+    server = stage.start("--engine", "fork", OTEL_BSP_MAX_QUEUE_SIZE="1", OTEL_BLRP_MAX_QUEUE_SIZE="1")
+    server.client.initialize()
+    assert server.client.result(server.client.codex("hello"))["structuredContent"]["content"] == "hi"
+    assert "no telemetry is sent" in stage.told()
+    stage.trouble_expected = True
+
+
 def test_workers_and_the_fork_server_know_nothing_of_it(stage: Stage, collector: Collector) -> None:
     """Threads of exporters are in the supervisor alone, and so is what it imports for them."""
     stage.play(rule("hello", [Call("shell", {"command": ["true"]})], [Text("hi")]), more=collector.settings())

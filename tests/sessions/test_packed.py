@@ -3,8 +3,8 @@
 import json
 import os
 import tracemalloc
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from greenroom.workers.jobs.list_sessions import preview
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.jsonl"))
 EVERY_SAMPLE = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Go on."}]}
+CALLS = ("open", "utime", "rename", "fsync", "unlink")
+"""The calls by which files change."""
 BIG = 3 * 1024 * 1024
 
 
@@ -45,6 +47,27 @@ def pack(path: Path, data: bytes | None = None) -> Path:
     target.write_bytes(zstd.compress(path.read_bytes()) if data is None else data)
     path.unlink()
     return target
+
+
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, call: str, which: int) -> Iterator[None]:
+    """Run as if the process were killed at the call with this number: from it on, no call has an effect."""
+    left = which
+
+    def guarded(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= left >= 0 and name == call
+            if left < 0:
+                raise OSError(5, "killed")
+            return real(*arguments, **options)
+
+        return run
+
+    with monkeypatch.context() as patched, suppress(OSError):
+        for name in CALLS:
+            patched.setattr(os, name, guarded(name, getattr(os, name)))
+        yield
 
 
 def long(content: bytes) -> bytes:
@@ -154,30 +177,15 @@ def test_who_writes_elsewhere_keeps_a_packed_file_as_it_is(tmp_path: Path) -> No
     assert os.listdir(path.parent) == [target.name]
 
 
-@pytest.mark.parametrize("call", ["open", "utime", "rename", "fsync", "unlink"])
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("which", range(3))
 def test_wherever_unpacking_ends_early_the_conversation_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, which: int
 ) -> None:
-    """As if the process were killed: from the failing call on, none has an effect."""
     content = SAMPLES[0].read_bytes()
     path, conversation_id = put(tmp_path, content)
     target = pack(path)
-    left = which
-
-    def guarded(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= left >= 0 and name == call
-            if left < 0:
-                raise OSError(5, "killed")
-            return real(*arguments, **options)
-
-        return run
-
-    with monkeypatch.context() as patched, suppress(OSError):
-        for name in ("open", "utime", "rename", "fsync", "unlink"):
-            patched.setattr(os, name, guarded(name, getattr(os, name)))
+    with killed_at(monkeypatch, call, which):
         packed.unpack_file(NOTHING, str(target), str(path.with_name(".x.new")))
     found = find(str(tmp_path), conversation_id)
     assert found is not None

@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from backports import zstd
@@ -19,7 +17,7 @@ from greenroom.sessions.finder import find, find_archived
 from greenroom.sessions.format import response_item
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import open_session, pack_file
-from tests.sessions.test_packed import EVERY_SAMPLE, ITEM, NOTHING, SAMPLES, pack, put
+from tests.sessions.test_packed import CALLS, EVERY_SAMPLE, ITEM, NOTHING, SAMPLES, killed_at, pack, put
 
 
 @EVERY_SAMPLE
@@ -86,29 +84,14 @@ def test_a_file_in_use_or_changed_since_is_left_alone(tmp_path: Path, change: Ca
     assert not path.exists()
 
 
-@pytest.mark.parametrize("call", ["open", "utime", "rename", "fsync", "unlink"])
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("which", range(4))
 def test_wherever_compressing_ends_early_the_conversation_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, which: int
 ) -> None:
-    """As if the process were killed: from the failing call on, none has an effect."""
     content = SAMPLES[0].read_bytes()
     path, conversation_id = put(tmp_path, content)
-    left = which
-
-    def guarded(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= left >= 0 and name == call
-            if left < 0:
-                raise OSError(5, "killed")
-            return real(*arguments, **options)
-
-        return run
-
-    with monkeypatch.context() as patched, suppress(OSError):
-        for name in ("open", "utime", "rename", "fsync", "unlink"):
-            patched.setattr(os, name, guarded(name, getattr(os, name)))
+    with killed_at(monkeypatch, call, which):
         pack_file(NOTHING, str(path), str(path.with_name(f".{conversation_id}.new")))
     found = find(str(tmp_path), conversation_id)
     assert found is not None

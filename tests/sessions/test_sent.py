@@ -83,8 +83,8 @@ def test_lines_of_a_paginated_file_are_counted_on() -> None:
 
 
 def test_directories_are_told_as_the_host_names_them() -> None:
-    paths = PathMap({"/work": "/node"})
-    assert b'"cwd":"/work/x"' in encode(at_home(meta("/node/x"), paths), 0.0)
+    paths = PathMap({"/projects": "/node"})
+    assert b'"cwd":"/projects/x"' in encode(at_home(meta("/node/x"), paths), 0.0)
     assert b'"cwd":"/elsewhere"' in encode(at_home(meta("/elsewhere"), paths), 0.0)
     item = response_item({"cwd": "/node/x"})
     assert at_home(item, paths) is item, "what was said stays as it was said"

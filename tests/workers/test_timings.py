@@ -177,14 +177,16 @@ def test_a_full_message_is_asked_for_and_none_is_lost_while_it_is_taken() -> Non
     _fill(timings, 3 * MOST + 1)
     assert taken == [MOST] * 3
     assert len(timings.waiting) == 1
-    assert timings.take_dropped() == 0
+    assert timings.end_turn()[1] == 0
 
 
-def test_what_nobody_takes_is_bounded_and_counted() -> None:
+def test_what_nobody_takes_is_bounded_and_counted_and_none_of_it_reaches_the_next_turn() -> None:
     timings = log()
     _fill(timings, KEPT + 5)
-    assert timings.take_dropped() == 5
-    assert timings.take_dropped() == 0
+    told, untold = timings.end_turn()
+    assert (len(told), untold) == (MOST, KEPT + 5 - MOST)
+    assert timings.waiting == ()
+    assert timings.end_turn() == ((), 0)
 
 
 def _fill(timings: TurnTimings, count: int, run: Callable[[], None] = lambda: None) -> None:

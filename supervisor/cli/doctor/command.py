@@ -29,6 +29,7 @@ LOOK_SECONDS: Final = 1.0
 END_SECONDS: Final = 0.5
 """Seconds that processes which were started have to end, once the checks are over."""
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     _Background(orphans.end_all_children).join(END_SECONDS)
     # A home that cannot be read in all that time has told nothing to the checks either.
     known = secrets.join(0.0) or SecretTexts(environment_secrets(surroundings))
+    if secrets.has_failed:
+        results = [result.withheld() for result in results]
     home, seconds = as_text(surroundings.home), time.monotonic() - begun
     report = make_report(results, known, home=home, at=time.time(), seconds=seconds)
     _print(report, arguments)
@@ -125,6 +128,8 @@ class _Background(Generic[T]):
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._result: T | None = None
+        self.has_failed = False
+        """Whether the call has raised something."""
         self._thread = threading.Thread(target=self._run, args=(call,), name="background", daemon=True)
         self._thread.start()
 
@@ -134,4 +139,8 @@ class _Background(Generic[T]):
         return None if self._thread.is_alive() else self._result
 
     def _run(self, call: Callable[[], T]) -> None:
-        self._result = call()
+        try:
+            self._result = call()
+        except Exception:
+            self.has_failed = True
+            log.exception("a part of the preflight failed")

@@ -1,7 +1,7 @@
 """The report of all checks: the form that programs read, and the exit code."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +14,8 @@ from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
 SCHEMA_VERSION: Final = 1
 """Rises when a member changes its meaning or is taken away, not when one is added."""
 
+WITHHELD: Final = "the secrets to be masked could not be collected, so no text is shown; please report this defect"
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -23,6 +25,11 @@ class CheckResult:
     category: str
     finding: Finding
     seconds: float
+
+    def withheld(self) -> "CheckResult":
+        """Return the result without its texts, for where it is not known what in them is secret."""
+        remedy = None if self.finding.status == "ok" else WITHHELD
+        return replace(self, finding=Finding(self.finding.status, WITHHELD, {}, remedy))
 
 
 class CheckEntry(msgspec.Struct, frozen=True, rename="camel"):

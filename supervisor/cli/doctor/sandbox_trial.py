@@ -21,8 +21,8 @@ from greenroom.config.sandbox import ReadOnly, WorkspaceWrite
 from greenroom.config.secret_files import secrets_of
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.confined import run_confined
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.process import Finished, signal_name

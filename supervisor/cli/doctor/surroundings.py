@@ -13,8 +13,8 @@ from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.launcher import Launcher
 

@@ -191,9 +191,11 @@ def url_of(address: ListenAddress) -> str:
 class HttpServer(web.Server):
     """Makes the protocol of each connection, and bounds their number."""
 
-    def __init__(self, handle: Handle, settings: HttpTable) -> None:
+    def __init__(self, handle: Handle, settings: HttpTable, *, bounds_local: bool = False) -> None:
+        """`bounds_local`: connections at a Unix socket count as well, those of another host of the home do not."""
         super().__init__(handle, request_factory=self._request, handler_cancellation=True)
         self._most = settings.connections
+        self._bounds_local = bounds_local
         self._body_bytes = settings.body_mb * MIB
         self._line_bytes = settings.header_kb * KIB
         self._header_s = settings.header_timeout_s
@@ -221,11 +223,13 @@ class HttpServer(web.Server):
         super().connection_made(handler, transport)
         self._open += 1
         connected = transport.get_extra_info("socket")
-        if connected is None or connected.family == socket.AF_UNIX:
+        is_local = connected is None or connected.family == socket.AF_UNIX
+        if is_local and not self._bounds_local:
             return
-        self.remote.add(handler)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        if not is_local:
+            self.remote.add(handler)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         if self._open > self._most:
             log.warning("a connection over HTTP is closed: %d are open (greenroom.http.connections)", self._most)
             transport.abort()

@@ -153,6 +153,27 @@ def test_a_socket_of_a_dead_instance_is_replaced_and_one_of_a_living_is_not(tmp_
     play(scene, f"unix://{path}")
 
 
+def test_what_is_no_socket_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    with pytest.raises(StartError, match="it is no socket"):
+        asyncio.run(MetricsListener(f"unix:{path}", (), families).start())
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_connections_at_a_unix_socket_are_bounded(tmp_path: Path) -> None:
+    async def scene(_: MetricsListener, where: str) -> None:
+        path = where.removeprefix("unix:")
+        opened = [await asyncio.open_unix_connection(path) for _ in range(metrics_listener.LIMITS.connections)]
+        reader, extra = await asyncio.open_unix_connection(path)
+        assert await reader.read() == b"", "closed without a word"
+        for writer in (extra, *(writer for _, writer in opened)):
+            writer.close()
+
+    play(scene, f"unix:{tmp_path / 'metrics'}")
+
+
 def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
     async def scene(_: MetricsListener, where: str) -> None:
         with pytest.raises(StartError, match="in use"):

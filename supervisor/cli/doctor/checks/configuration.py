@@ -9,20 +9,21 @@ from greenroom.config.error_text import dotted
 from greenroom.config.greenroom import credential_settings, server_settings
 from greenroom.config.home import PROTECTED_PREFIX
 from greenroom.config.layers import CONFIG_FILE
+from greenroom.config.otel import otel_settings
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.provenance import chosen_profile, origins
 from greenroom.config.rules_files import FOLDER, SUFFIX
 from greenroom.config.settings import Settings
 from greenroom.config.unknown_keys import UnknownKey, unknown_keys
 from greenroom.protocol.errors import ConfigError
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.user_agent import ORIGINATOR
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
 
 VARIABLES: Final = (
     *("CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_OSS_PORT", "CODEX_OSS_BASE_URL"),
-    *("GREENROOM_LOG", ORIGINATOR),
+    *("GREENROOM_LOG", "GREENROOM_LOG_FORMAT", ORIGINATOR),
 )
 """Variables that act on the settings; only whether they are set is told."""
 
@@ -45,6 +46,7 @@ async def load(surroundings: Surroundings) -> Finding:
     except ConfigError as error:
         return Finding("fail", str(error), details, f"{_culprit(str(error))} {CORRECT}")
     problems = [Problem("warning", warning, CORRECT) for warning in settings.warnings]
+    problems += await in_thread(lambda: list(_otel_problems(surroundings)))
     return conclude(problems, "every layer can be read", details)
 
 
@@ -76,6 +78,14 @@ def _check_server(surroundings: Surroundings) -> None:
     """Read what the server itself goes by. Raises `ConfigError`."""
     server_settings(surroundings.home, surroundings.config_overrides)
     credential_settings(surroundings.home)
+
+
+def _otel_problems(surroundings: Surroundings) -> Iterator[Problem]:
+    """Yield what is wrong with `[otel]`, which costs a server nothing but its telemetry."""
+    try:
+        otel_settings(surroundings.home, surroundings.config_overrides)
+    except ConfigError as error:
+        yield Problem("warning", f"{error}; no telemetry is sent", CORRECT)
 
 
 def _layers(surroundings: Surroundings) -> Iterator[str]:

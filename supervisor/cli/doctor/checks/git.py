@@ -4,8 +4,8 @@ from typing import Final
 
 from greenroom.config.repository import RepositoryError, find_repository
 from greenroom.protocol.errors import GreenroomError
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.confined import run_confined
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.exec.capture import OutputBudget

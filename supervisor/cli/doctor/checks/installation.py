@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Final
 
 from greenroom.config.greenroom import server_settings
+from greenroom.config.otel import otel_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets
@@ -94,6 +95,9 @@ def _of_dependencies(surroundings: Surroundings, details: dict[str, Detail]) -> 
     if _store(surroundings) in KEYRING and not _is_installed("keyring"):
         text = "credentials are to be kept in the keyring, and the extra `keyring` is not installed"
         yield Problem("warning", text, f"Install it: `pip install '{NAME}[keyring]'`.")
+    if _sends_telemetry(surroundings) and not _is_installed("opentelemetry-sdk"):
+        text = "`[otel]` asks for telemetry, and the extra `otel` is not installed"
+        yield Problem("warning", text, f"Install it: `pip install '{NAME}[otel]'`.")
 
 
 def _is_installed(name: str) -> bool:
@@ -102,6 +106,13 @@ def _is_installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def _sends_telemetry(surroundings: Surroundings) -> bool:
+    try:
+        return otel_settings(surroundings.home, surroundings.config_overrides).is_on
+    except ConfigError:  # `config.load` tells
+        return False
 
 
 def _store(surroundings: Surroundings) -> str:

@@ -9,7 +9,7 @@ from greenroom.broker.storage.locks import REFRESH, STORE
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
 from greenroom.runtime import filelock
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.overview import Overview

@@ -3,7 +3,7 @@
 import os
 
 from greenroom.config.sandbox import DangerFullAccess
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 from greenroom.workers.sandbox.features import NEEDED_ABI

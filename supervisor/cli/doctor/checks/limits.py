@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from greenroom.config.greenroom import server_settings
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import size

@@ -17,8 +17,8 @@ from greenroom.config.servers import McpServer
 from greenroom.config.settings import Settings
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.broker import AuthError, McpBearer
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 from greenroom.supervisor.cli.status.formatting import counted

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.model.endpoint import visible_url

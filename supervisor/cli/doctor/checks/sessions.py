@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Final
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.sessions.finder import ARCHIVE, FOLDER, list_sessions
+from greenroom.runtime.daemon_thread import in_thread
+from greenroom.sessions.finder import FOLDER, list_sessions
 from greenroom.sessions.index import SessionEntry, entries
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import amount, counted, short_id, size
@@ -37,7 +37,7 @@ def _health(home: str) -> Finding:
         return Finding("ok", "no conversation is saved", details)
     more = "" if complete else "more than "
     details |= {"files": f"{more}{count}", "size": f"{more}{size(total)}"}
-    problems = list(_of_size(home, count, total, more))
+    problems = list(_of_size(count, total, more))
     try:
         latest = list(entries(home, LATEST))
     except (GreenroomError, OSError) as error:
@@ -53,11 +53,11 @@ def _health(home: str) -> Finding:
     return conclude(problems, f"{more}{counted(count, 'conversation')}, {size(total)}", details)
 
 
-def _of_size(home: str, count: int, total: int, more: str) -> list[Problem]:
+def _of_size(count: int, total: int, more: str) -> list[Problem]:
     if count < MANY and total < LARGE:
         return []
     text = f"{more}{amount(count)} conversations with {size(total)} are saved, which makes lists and searches slow"
-    remedy = f"Move old days of {os.path.join(home, FOLDER)} elsewhere, or archive them ({ARCHIVE})."
+    remedy = "Run `greenroom sessions compress --before 30d`, or `greenroom sessions delete` with the same."
     return [Problem("warning", text, remedy)]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from greenroom.config.secret_files import secrets_of
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime import directory
-from greenroom.supervisor.cli.doctor.daemon_thread import in_thread
+from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import size

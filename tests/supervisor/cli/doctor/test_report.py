@@ -12,7 +12,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, Problem, Status, conclude, worst
 from greenroom.supervisor.cli.doctor.page import page
-from greenroom.supervisor.cli.doctor.report import CheckResult, make_report
+from greenroom.supervisor.cli.doctor.report import WITHHELD, CheckResult, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.doctor.table import CHECKS, Check
@@ -49,6 +49,14 @@ def test_no_line_is_longer_than_its_room(found: list[Finding], room: int) -> Non
     lines = page(report, room, details=True)
     assert [line.plain for line in lines if cell_len(line.plain) > room] == []
     assert report.exit_code == max(SEVERITY[finding.status] for finding in found)
+
+
+@given(findings)
+def test_without_knowledge_of_the_secrets_no_text_is_told(finding: Finding) -> None:
+    told = CheckResult("check", "some", finding, 0.0).withheld()
+    assert (told.id, told.finding.status) == ("check", finding.status)
+    assert {told.finding.summary, told.finding.remediation} <= {WITHHELD, None}
+    assert told.finding.details == {}
 
 
 @given(

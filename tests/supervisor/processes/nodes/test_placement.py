@@ -10,7 +10,7 @@ from greenroom.supervisor.processes.nodes.placement import Candidate, choose, ha
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Wish
 
 A, B = NodeName("a"), NodeName("b")
-NEW = Wish(cwd="/work/x")
+NEW = Wish(cwd="/projects/x")
 
 
 def host(busy: int = 0, capacity: int = 4) -> Candidate:
@@ -41,11 +41,11 @@ def test_the_place_of_a_conversation(wish: Wish, here: Candidate, nodes: list[Ca
 @pytest.mark.parametrize(
     ("cwd", "known", "has"),
     [
-        ("/work/x", None, True),
+        ("/projects/x", None, True),
         (None, None, True),
-        ("/work/x", {"/work": "/srv"}, True),
-        ("/works", {"/work": "/srv"}, False),
-        (None, {"/work": "/srv"}, False),
+        ("/projects/x", {"/projects": "/srv"}, True),
+        ("/projects2", {"/projects": "/srv"}, False),
+        (None, {"/projects": "/srv"}, False),
     ],
 )
 def test_a_node_with_paths_is_considered_for_what_they_lead_to(

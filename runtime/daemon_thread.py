@@ -34,5 +34,5 @@ async def in_thread(call: Callable[[], T]) -> T:
             else:
                 loop.call_soon_threadsafe(succeed, value)
 
-    threading.Thread(target=run, name="check", daemon=True).start()
+    threading.Thread(target=run, name="background", daemon=True).start()
     return await outcome
