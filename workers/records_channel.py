@@ -107,7 +107,10 @@ class RecordsChannel:
         return self._number
 
     def _send(self, request: RecordsRequest, lines: bytes = b"") -> None:
-        self._socket.send_multipart(record_frames(request, lines))
+        try:
+            self._socket.send_multipart(record_frames(request, lines), zmq.NOBLOCK)
+        except zmq.Again:  # the connection has ended, and is not made again
+            raise OSError(errno.ENOTCONN, "the host cannot be reached") from None
 
     def _wait(self) -> ReceivedReply:
         """Return the reply to the last request. Raises what it, or one before it, says of a failure."""

@@ -89,7 +89,7 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
         *("commands.CommandExecParams", "commands.CommandExecResponse"),
     ),
     "command/exec/write": AppServerMethod(
-        "Writes to the input of a command, or ends it; answered when the command has taken it.",
+        "Writes to the input of a command, or ends it; answered when it is in the pipe or the terminal.",
         *("commands.CommandExecWriteParams", "connection.Empty"),
     ),
     "command/exec/resize": AppServerMethod(

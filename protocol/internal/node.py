@@ -176,6 +176,8 @@ class HomeParts(msgspec.Struct, frozen=True):
     """When it began, in seconds since the epoch of the host's clock."""
     cwd: str | None = None
     """The directory of a new conversation, or of one that is given another, as the host names it; absolute."""
+    default_cwd: str = ""
+    """The directory of a conversation for which neither the call nor its session names one, as the host names it."""
     paths: dict[str, str] = msgspec.field(default_factory=dict)
     """Directory of the node by directory of the host (`greenroom.config.path_map`)."""
     node: str = ""

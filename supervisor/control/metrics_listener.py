@@ -5,12 +5,10 @@ whose connection it is, and where a system does not, only `metrics_users = ["*"]
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import pwd
 import socket
-import stat
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -18,8 +16,9 @@ from aiohttp import web
 
 from greenroom.config.http import HttpTable
 from greenroom.protocol import openmetrics
-from greenroom.protocol.errors import ConfigError, StartError
+from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.metrics import Family
+from greenroom.runtime import socket_file
 from greenroom.runtime.tcp_owner import owner_of_peer
 from greenroom.supervisor.control import peer
 from greenroom.supervisor.frontend.http.address import ListenAddress, Names, parse_address
@@ -52,6 +51,7 @@ class MetricsListener:
         self._read = read
         self._names: Names | None = None
         self._server: asyncio.Server | None = None
+        self._own: socket_file.Identity | None = None
 
     async def start(self) -> str:
         """Listen, and return where. Raises `StartError`."""
@@ -59,7 +59,9 @@ class MetricsListener:
         loop = asyncio.get_running_loop()
         if self._address is None:
             assert self._path is not None, "it is one or the other"
-            listening = _unix_socket(self._path, shared=self._users is None or len(self._users) > 1)
+            is_shared = self._users is None or len(self._users) > 1
+            listening = socket_file.open_socket(self._path, 0o666 if is_shared else 0o600)
+            self._own = socket_file.identity(self._path)
             self._server = await loop.create_unix_server(web_server, sock=listening)
             return f"{UNIX}{self._path}"
         listening = bound_socket(self._address)
@@ -71,9 +73,8 @@ class MetricsListener:
     def close(self) -> None:
         """Stop listening, and remove the socket."""
         if self._server is not None:
-            if self._path is not None:  # first, lest the socket of a successor be removed
-                with contextlib.suppress(OSError):
-                    os.unlink(self._path)
+            if self._path is not None:
+                socket_file.remove(self._path, self._own)
             self._server.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -127,39 +128,3 @@ def _uid(name: str) -> int:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
         raise ConfigError(f"`greenroom.metrics_users` names `{name}`, and there is no such user") from None
-
-
-def _unix_socket(path: str, *, shared: bool) -> socket.socket:
-    """Return a socket that listens at a path; one that a dead instance has left there is replaced."""
-    if _is_taken(path):
-        raise StartError(f"metrics at {path}: another program listens there, or it is no socket")
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fresh = f"{path}.{os.getpid()}"
-    try:
-        listening.bind(fresh)
-        os.chmod(fresh, 0o666 if shared else 0o600)
-        os.rename(fresh, path)
-    except OSError as error:
-        listening.close()
-        with contextlib.suppress(OSError):
-            os.unlink(fresh)
-        raise StartError(f"metrics at {path}: {error.strerror or error}") from error
-    return listening
-
-
-def _is_taken(path: str) -> bool:
-    """Tell whether something stands at a path that is not the socket of a dead instance."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return True
-    except OSError:
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except BlockingIOError:  # it listens, and many wait there
-            return True
-        except OSError:
-            return False
-    return True

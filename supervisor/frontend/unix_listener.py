@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
+from greenroom.runtime import socket_file
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
@@ -27,8 +28,6 @@ from greenroom.supervisor.frontend.stdio import StdioTransport
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 512
-"""Clients that the kernel lets wait to be taken in."""
 MOST_ARRIVING: Final = 512
 """Clients that may be about to say their first line at a time; further ones wait in the kernel."""
 
@@ -73,7 +72,7 @@ class UnixListener:
         self._patience = patience
         self._path = path
         self._address = path or str(listening.getsockname())
-        self._identity = _identity(path)
+        self._own = socket_file.identity(path)
         self._arriving: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_ARRIVING)
         self._accepting: asyncio.Task[None] | None = None
@@ -90,9 +89,7 @@ class UnixListener:
         if self._accepting is not None:
             self._accepting.cancel()
             self._accepting = None
-            if self._identity is not None and _identity(self._path) == self._identity:
-                with contextlib.suppress(OSError):
-                    os.unlink(self._path)
+            socket_file.remove(self._path, self._own)
             self._listening.close()
 
     @property
@@ -117,7 +114,7 @@ class UnixListener:
 
     def release(self) -> None:
         """Accept no more, and leave the socket and its path to another process."""
-        self._identity = None
+        self._own = None
         self.stop()
 
     async def drained(self) -> None:
@@ -209,11 +206,3 @@ async def _opening(connected: socket.socket) -> _Opening:
 def _send_last(connected: socket.socket, line: bytes) -> None:
     with contextlib.suppress(OSError):  # it has left, or its buffer is full
         connected.send(line)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        facts = os.lstat(path)
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino

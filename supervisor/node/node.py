@@ -150,6 +150,8 @@ class Node:
         if self._memory is None:
             limits = Limits(worker_memory=message.worker_memory)
             self._memory = MemoryWatchdog(self._ledger, self._engine.pid_of, limits, self._kill, self._causes.tidy_up)
+        for exited in self._ledger.standing()[1]:  # of which some may have ended since the host was told how it stands
+            self._link.send(exited)
         log.warning("node %s has joined its host", message.name)
         if self._is_ready:
             self._link.send(NodeReady())

@@ -9,6 +9,7 @@ from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.internal.process import Exited
+from greenroom.supervisor.processes.nodes.wish import NODE_LOST
 
 OUT_OF_MEMORY = "out of memory: killed by the kernel (signal 9, SIGKILL)"
 REMEMBERED = 100
@@ -110,6 +111,9 @@ CAUSES: Final = (
     ("cannot be reached", "unreachable"),
     ("did not end its turn", "unresponsive"),
     ("exit status", "exit"),
+    (NODE_LOST, "node_lost"),
+    ("its connection to the host broke", "node_lost"),
+    ("the lease of its node", "node_lost"),
 )
 """Words for causes, by how their texts for people begin. Signals have their own names, and the rest `other`."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import zmq
 
@@ -23,6 +23,10 @@ RECEIVE_QUEUE = 8
 
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
 OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
+
+
+LARGEST_FROM_NODES: Final = 256 * 1024 * 1024
+"""Bytes of one message of a worker on a node."""
 
 
 class WorkerRouter:
@@ -57,6 +61,7 @@ class WorkerRouter:
         """
         self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
         keep_alive(self._socket)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FROM_NODES)  # else one without a key could send without end
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:

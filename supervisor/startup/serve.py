@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import socket
 import stat
 import sys
@@ -10,19 +9,20 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from greenroom.protocol.errors import StartError
-from greenroom.runtime import directory
+from greenroom.runtime import directory, socket_file
 from greenroom.runtime.host_socket import parents, socket_name
 from greenroom.runtime.service_manager import ServiceManager
 from greenroom.supervisor.frontend.app_server.front import SERVICES as APP_SERVER_SERVICES
+from greenroom.supervisor.frontend.descriptors import leave_stdio
 from greenroom.supervisor.frontend.exec.front import SERVICES as EXEC_SERVICES
 from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.mcp.front import SERVICES as MCP_SERVICES
-from greenroom.supervisor.frontend.unix_listener import BACKLOG
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.background import start_in_background
+from greenroom.supervisor.startup.early_signals import end_early_at_signals
 from greenroom.supervisor.startup.host_listeners import (
     http_listener,
     inherited_http_listener,
@@ -34,7 +34,7 @@ from greenroom.supervisor.startup.last_threads import run_without_threads
 from greenroom.supervisor.startup.prelaunch import Prelaunch
 from greenroom.supervisor.startup.provisions import Provisions
 from greenroom.supervisor.startup.replacement.holdings import Holdings
-from greenroom.supervisor.startup.server import STOP_SIGNALS, GivesWay, Server, open_logs
+from greenroom.supervisor.startup.server import GivesWay, Server, open_logs
 from greenroom.supervisor.startup.start import provide, server_options
 
 HAS_HOST: Final = 3
@@ -52,7 +52,7 @@ def serve(arguments: argparse.Namespace) -> int:
     if isinstance(on_ready, int):
         return on_ready
     holdings = Holdings(ServiceManager.take_over(os.environ))
-    _detach_from_terminal()
+    leave_stdio()
     prelaunch = Prelaunch.prepare()
     options = server_options(arguments, prelaunch.environment, prelaunch.home)._replace(serves_many=True)
     start = _Start(options, prelaunch, holdings, arguments.http, on_ready)
@@ -116,7 +116,7 @@ class _Start:
         holdings, home, path = self._holdings, self._options.codex_home, ""
         try:
             holdings.http = http_listener(self._options, self._listen, self._environment)
-            _end_early_at_signals()
+            end_early_at_signals()
             listening, path = _open_socket(home, self._environment, holdings.manager)
             holdings.unix = unix_listener(self._options, self._environment, listening, path)
             if holdings.lock is not None:
@@ -134,7 +134,7 @@ class _Start:
         from greenroom.supervisor.startup.replacement.takeover import Takeover
 
         environment, options = self._environment, self._options
-        _end_early_at_signals()
+        end_early_at_signals()
 
         def takeover(server: Server) -> Listener:
             return Takeover(
@@ -193,12 +193,6 @@ def _old_host(home: str, environment: Mapping[str, str]) -> _OldHost | None:
     return None if holder is None or control is None else _OldHost(holder.pid, control)
 
 
-def _end_early_at_signals() -> None:
-    """End at a signal before the loop handles signals."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, _end_early)
-
-
 def _open_socket(home: str, environment: Mapping[str, str], manager: ServiceManager) -> tuple[socket.socket, str]:
     """Return the socket to listen at, and the path that is to be removed at the end, if any. Raises `StartError`.
 
@@ -208,17 +202,7 @@ def _open_socket(home: str, environment: Mapping[str, str], manager: ServiceMana
     if manager.sockets:
         return _passed_socket(manager), ""
     path = os.path.join(directory.parent(environment), socket_name(home))
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        fresh = f"{path}.{os.getpid()}"
-        listening.bind(fresh)
-        os.chmod(fresh, 0o600)
-        listening.listen(BACKLOG)
-        os.rename(fresh, path)
-    except OSError as error:
-        listening.close()
-        raise StartError(f"the socket {path} cannot be opened: {error.strerror}") from error
-    return listening, path
+    return socket_file.open_socket(path), path
 
 
 def _passed_socket(manager: ServiceManager) -> socket.socket:
@@ -233,21 +217,3 @@ def _passed_socket(manager: ServiceManager) -> socket.socket:
         passed.close()
         raise StartError("the passed socket (LISTEN_FDS) is no Unix stream socket")
     return passed
-
-
-def _end_early(*_: object) -> NoReturn:
-    """End before the loop handles signals; the processes that were started end with this one."""
-    raise SystemExit(0)
-
-
-def _detach_from_terminal() -> None:
-    """Read nothing, and let what is printed by mistake go to standard error, also where descriptors were closed."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)

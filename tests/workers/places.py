@@ -32,6 +32,7 @@ class Place:
     """Where a conversation works, and what is around it."""
 
     root: Path
+    keeps_rules: bool = True
     events: list[JsonObject] = field(default_factory=list)
     questions: int = 0
 

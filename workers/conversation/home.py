@@ -43,7 +43,7 @@ class RemoteHome:
                 os.unlink(os.path.join(home, name))
         for name, text in told.items():
             fresh = os.path.join(home, f".{os.path.basename(name)}.{os.getpid()}")
-            with open(fresh, "w", encoding="utf-8") as file:
+            with open(fresh, "w", encoding="utf-8", opener=_open_private) as file:
                 file.write(text)
             os.replace(fresh, os.path.join(home, name))
 
@@ -86,3 +86,7 @@ def _is_known(name: str) -> bool:
     """Tell whether a file is one of those that a host sends."""
     folder, _, rest = name.partition(os.sep)
     return name in FILES or (folder == RULES and rest.endswith(RULES_SUFFIX) and os.sep not in rest)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -187,7 +187,9 @@ class _Opening:
 
         credentials = ProviderCredentials(settings.provider, self._open_credentials)
         approvals = PendingApprovals(shared.notices)
-        host = ConversationToolHost(transcript, approvals, shared.notices, shared.timings)
+        host = ConversationToolHost(
+            transcript, approvals, shared.notices, shared.timings, keeps_rules=self._remote is None
+        )
         mcp = _mcp_toolset(shared, credentials, host) if settings.mcp_servers else None
         tools = ConversationTools(turn, host, shared.recorder, self._id, self._runtime_directory, mcp, shared.timings)
         requests = RequestBuilder(self._id, instructions, turn, mcp)
@@ -247,8 +249,10 @@ class _Opening:
         if resumed is not None:
             overrides = resumed.complete(overrides)
         remote = self._remote
-        if remote is not None and overrides.cwd is not None:
-            overrides = msgspec.structs.replace(overrides, cwd=remote.directory(overrides.cwd))
+        if remote is not None:
+            overrides = msgspec.structs.replace(
+                overrides, cwd=remote.directory(overrides.cwd or remote.parts.default_cwd)
+            )
         settings = ConversationSettings(self._home, cli, overrides, None if remote is None else remote.paths)
         if names_cwd:
             require_directory(settings.value.cwd, "cwd")

@@ -24,11 +24,15 @@ class ConversationToolHost:
         approvals: PendingApprovals,
         notices: ConversationNotices,
         timings: TurnTimings,
+        *,
+        keeps_rules: bool = True,
     ) -> None:
+        """`keeps_rules`: whether the home is on this machine, so that the user can make rules."""
         self._transcript = transcript
         self._approvals = approvals
         self._notices = notices
         self._timings = timings
+        self.keeps_rules = keeps_rules
         self.reviewer: ApprovalReviewer | None = None
         """Decides in place of the user, in turns whose settings say so."""
 

@@ -21,8 +21,8 @@ DRAIN_SECONDS: Final = 0.1
 """How long the pipes may stay open after the command has ended, or was killed."""
 DEATH_SECONDS: Final = 1.0
 """How long a killed command may take to die before the call no longer waits for it."""
-END_OF_INPUT: Final = b"\x04"
-"""What ends the input of a command at a terminal (termios(3), `VEOF`)."""
+END_OF_INPUT: Final = b"\x04\x04"
+"""What ends the input of a command at a terminal (termios(3), `VEOF`): the first may only flush an unfinished line."""
 _PIPE_CAPACITY: Final = 64 * 1024
 
 
@@ -88,9 +88,10 @@ class CommandRun:
 
     async def type(self, data: bytes) -> None:
         """Write to the command's input, waiting while it is full. What the command no longer reads is dropped."""
-        while data and self._keyboard is not None:
+        rest = memoryview(data)  # not copied with each write
+        while rest and self._keyboard is not None:
             try:
-                data = data[os.write(self._keyboard, data) :]
+                rest = rest[os.write(self._keyboard, rest) :]
             except BlockingIOError:
                 await self._until_writable(self._keyboard)
             except OSError:  # nothing holds the other end

@@ -60,6 +60,8 @@ class _Session:
         self._channel = channel
         self._run = CommandRun(command)
         self._output = _Output(request, channel)
+        self._input: asyncio.Queue[CommandInput] = asyncio.Queue()
+        """Input that the command has not taken; the supervisor sends the next one when the last has been."""
 
     async def run(self, starter: CommandStarter, stopped: asyncio.Event) -> CommandExecResult:
         """Run it to its end; it is killed when `stopped` is set."""
@@ -67,7 +69,7 @@ class _Session:
             await self._run.start(starter)
         except (OSError, ValueError) as error:
             raise JobError(explain_failure(self._command, error)) from None
-        helpers = [asyncio.create_task(self._obey()), asyncio.create_task(self._stop_with(stopped))]
+        helpers = [asyncio.create_task(work) for work in (self._obey(), self._type(), self._stop_with(stopped))]
         try:
             await self._run.relay(self._output.take)
             await self._run.over.wait()
@@ -81,12 +83,21 @@ class _Session:
         )
 
     async def _obey(self) -> None:
-        """Pass on input, in order."""
+        """Resize the terminal at once, also while the command takes no input, and leave input to `_type`."""
         while True:
             wanted = _read_input(await self._channel.told.get())
             if wanted.size is not None:
                 with contextlib.suppress(OSError):  # nothing holds the terminal: the command ends
                     self._run.resize(wanted.size.rows, wanted.size.columns)
+            if wanted.data or wanted.is_last:
+                self._input.put_nowait(wanted)
+            else:
+                self._channel.report(_encode(InputTaken(number=wanted.number)))
+
+    async def _type(self) -> None:
+        """Pass on input, in order."""
+        while True:
+            wanted = await self._input.get()
             await self._run.type(wanted.data)
             if wanted.is_last:
                 await self._run.end_input()

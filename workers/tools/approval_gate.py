@@ -65,12 +65,13 @@ class ApprovalGate:
         approved: ApprovedCommands | None = None,
         can_confine: Callable[[], bool] = lambda: True,
         rules: Rules = NO_RULES,
-        keep_rule: Callable[[Sequence[str]], None] = lambda _: None,
+        keep_rule: Callable[[Sequence[str]], None] | None = lambda _: None,
     ) -> None:
         """`approved` are the user's approvals so far; none if it is `None`. `rules` are the user's about commands.
 
         `can_confine` tells whether this system can confine commands; called only if the answer matters. `keep_rule`
-        saves a rule that allows commands with a certain beginning; it raises `OSError`.
+        saves a rule that allows commands with a certain beginning, and raises `OSError`; where it is `None` none can be
+        saved, and none is proposed.
         """
         self._policy: ApprovalPolicy = policy
         self._mode: SandboxMode = mode
@@ -172,7 +173,7 @@ class ApprovalGate:
     ) -> Answer:
         """Ask the user. `may_rule`: the answer may be a rule, where the command would leave the sandbox anyway."""
         is_free = isinstance(ask.approved, Run)
-        may_rule = may_rule and is_free and classify(facts.command) != "dangerous"
+        may_rule = may_rule and is_free and self._keep_rule is not None and classify(facts.command) != "dangerous"
         proposed = proposed_rule(self._rules, facts.command) if may_rule else None
         command, parts = list(facts.command), summarize(facts.command)
         event = ExecApprovalRequest(
@@ -209,8 +210,8 @@ class ApprovalGate:
 
     async def _add_rule(self, rule: Sequence[str], proposed: Sequence[str]) -> None:
         """Allow commands with a certain beginning from now on, as the user wants: that proposed, or a part of it."""
-        if tuple(proposed[: len(rule)]) != tuple(rule):
-            await self._emit_and_wait(WarningEvent("The rule was not made: it is not how the command begins."))
+        if self._keep_rule is None or tuple(proposed[: len(rule)]) != tuple(rule):
+            await self._emit_and_wait(WarningEvent("The rule was not made: it was not proposed."))
             return
         self._approved.allow(rule)
         try:

@@ -1,6 +1,8 @@
 """Keeps a rule that the user has made with an answer: a line of a file of the home, which later conversations read."""
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,7 +18,7 @@ FILE: Final = "default.rules"
 def keep_rule(home: str, words: Sequence[str]) -> None:
     """Add a rule that allows commands which begin with these words. Raises `OSError`.
 
-    The file is opened through no link, and what is written is one line by one write, so that several programs can add
+    The file itself is no link, and what is written is one line by one write, so that several programs can add
     some.
     """
     folder = os.path.join(home, FOLDER)
@@ -25,9 +27,12 @@ def keep_rule(home: str, words: Sequence[str]) -> None:
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(os.path.join(folder, FILE), flags, 0o600)
     try:
-        size = os.fstat(descriptor).st_size
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        size = facts.st_size
         if size + len(line) + 1 > MAX_BYTES:
-            raise OSError(27, f"it would have more than {MAX_BYTES} bytes")
+            raise OSError(errno.EFBIG, f"it would have more than {MAX_BYTES} bytes")
         is_complete = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
         os.write(descriptor, line if is_complete else b"\n" + line)
     finally:

@@ -6,6 +6,7 @@ fresh server need not wait for it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules import NO_RULES, Rules
@@ -85,7 +86,7 @@ class Toolbox:
             self._approved,
             lambda: not probe().missing(),
             workplace.rules,
-            lambda rule: keep_rule(surroundings.codex_home, rule),
+            partial(keep_rule, surroundings.codex_home) if self._host.keeps_rules else None,
         )
         self._read_only = ReadOnlyStarter(self._present_launcher, read_only(surroundings).resolved())
         self._cwd = surroundings.cwd

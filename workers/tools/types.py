@@ -40,6 +40,11 @@ ToolResult: TypeAlias = str | list[JsonObject]
 class ToolHost(Protocol):
     """What tools need of their conversation."""
 
+    @property
+    def keeps_rules(self) -> bool:
+        """Whether a rule that the user makes can be saved in the home."""
+        ...
+
     async def ask(self, question: AnyQuestion) -> Decision:
         """Ask the user (`Ask`)."""
         ...

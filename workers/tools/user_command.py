@@ -6,8 +6,9 @@ from typing import Final
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.exec.process import Finished, run
-from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents
+from greenroom.workers.exec.process import run
+from greenroom.workers.tools.background_commands import shell_exit_code
+from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.context import ToolContext, emit
 from greenroom.workers.tools.types import CommandFacts
 
@@ -37,7 +38,7 @@ async def run_user_command(call_id: str, script: str, timeout_ms: int | None, co
     except (asyncio.CancelledError, SandboxUnavailableError) as error:
         await emit(context, events.failed(str(error) or "aborted by user"))
         raise
-    exit_code = _exit_code(finished)
+    exit_code = TIMED_OUT if finished.timed_out else shell_exit_code(finished)
     output = finished.spawn_error or finished.aggregated.render_for_model(context.budget)
     fault = finished.spawn_error or ("command timed out" if finished.timed_out else None)
     await emit(context, events.end(finished, exit_code, output, fault))
@@ -50,11 +51,3 @@ def told(script: str, exit_code: int, duration: float, output: str) -> str:
     return (
         f"<user_shell_command>\n<command>\n{script}\n</command>\n<result>\n{result}\n</result>\n</user_shell_command>"
     )
-
-
-def _exit_code(finished: Finished) -> int:
-    if finished.timed_out:
-        return TIMED_OUT
-    if finished.signal is not None:
-        return 128 + finished.signal
-    return NO_EXIT_CODE if finished.exit_code is None else finished.exit_code

@@ -15,6 +15,7 @@ _MEMBERS: Final[Mapping[str, str]] = {
     "planType": "plan_type",
     "rateLimitReachedType": "rate_limit_reached_type",
 }
+_LASTING: Final = frozenset({"planType", "credits"})
 _CREDITS: Final[Mapping[str, str]] = {"hasCredits": "has_credits", "unlimited": "unlimited", "balance": "balance"}
 
 
@@ -38,18 +39,18 @@ def _window(window: Mapping[str, object]) -> dict[str, object]:
 
 
 class AccountLimits:
-    """What all threads of this instance have been told of the account in force; shared by its clients."""
+    """What threads that clients of this protocol follow have been told of the account; shared by the clients."""
 
     def __init__(self, broadcasts: Broadcasts) -> None:
         self._broadcasts = broadcasts
         self._known: dict[str, object] = {}
-        broadcasts.subscribe(self.heard)
+        broadcasts.subscribe(self.receive)
 
     def note(self, snapshot: Mapping[str, object]) -> None:
-        """Take what was told last. What it does not mention stays as it was."""
-        self._known |= snapshot
+        """Take what was told last. Plan and credits, which not all responses mention, stay as they were."""
+        self._known = {name: value for name, value in self._known.items() if name in _LASTING} | dict(snapshot)
 
-    def heard(self, broadcast: Broadcast) -> None:
+    def receive(self, broadcast: Broadcast) -> None:
         """Forget the limits of an account that is no longer in force."""
         if isinstance(broadcast, AuthChanged) and broadcast.identity_changed:
             self._known = {}
@@ -61,4 +62,4 @@ class AccountLimits:
 
     async def close(self) -> None:
         """Listen no more."""
-        self._broadcasts.unsubscribe(self.heard)
+        self._broadcasts.unsubscribe(self.receive)

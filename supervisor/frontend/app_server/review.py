@@ -1,4 +1,4 @@
-"""A review on request: what the agent is asked for, in our own words. Free of I/O."""
+"""A review on request: what the agent is asked for. Free of I/O."""
 
 from greenroom.protocol.app_server.reviews import ReviewTarget
 from greenroom.protocol.jsonrpc import INVALID_REQUEST

@@ -85,9 +85,8 @@ class SettingsMethods:
 
     async def _hooks(self, request: Request) -> Answer:
         params = decode(request, wire.HooksListParams, b"{}")
-        entries = [
-            wire.HooksListEntry(cwd=cwd, hooks=[], errors=[], warnings=[]) for cwd in params.cwds or [os.getcwd()]
-        ]
+        cwds = params.cwds or [self._channel.directory(None) or os.getcwd()]
+        entries = [wire.HooksListEntry(cwd=cwd, hooks=[], errors=[], warnings=[]) for cwd in cwds]
         return Answer(encode(wire.HooksListResponse(data=entries)))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, cast
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from greenroom.protocol.jsonrpc import MAX_LINE, LineBuffer
+from greenroom.runtime import socket_file
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
@@ -43,6 +44,7 @@ class WebSocketListener:
     ) -> None:
         self._listening = listening
         self._path = path
+        self._own = socket_file.identity(path)
         self._make_front = make_front
         self._check_peer = check_peer
         self._patience = patience
@@ -61,8 +63,7 @@ class WebSocketListener:
         if self._unix is not None:
             self._unix.close()
             self._unix = None
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
+            socket_file.remove(self._path, self._own)
 
     async def drained(self) -> None:
         """Return: there is nothing to wait for."""
@@ -104,7 +105,7 @@ class WebSocketListener:
             transport = partial(StdioTransport, descriptors)
             self._intake.attach(Connection(front, transport, b"".join(unsent), pid=pid, patience=self._patience))
         reader, writer = await asyncio.open_unix_connection(sock=far)
-        answering = asyncio.create_task(_send(reader, response), name="web socket")
+        answering = asyncio.create_task(_send(reader, response, self._patience.seconds), name="web socket")
         try:
             await _receive(response, writer)
             await answering
@@ -129,15 +130,35 @@ async def _receive(response: web.WebSocketResponse, writer: asyncio.StreamWriter
         return
 
 
-async def _send(reader: asyncio.StreamReader, response: web.WebSocketResponse) -> None:
-    """Pass on what the client is sent, until the connection ends."""
+async def _send(reader: asyncio.StreamReader, response: web.WebSocketResponse, patience_s: float) -> None:
+    """Pass on what the client is sent, until the connection ends; a client that takes nothing for long is let go."""
     buffer = LineBuffer()
     while data := await reader.read(READ_SIZE):
         for line in buffer.feed(data):
-            if line is not None and not response.closed:
-                with contextlib.suppress(ConnectionError):  # the client has left, which the other direction notices
+            if line is None:
+                log.warning("a client is let go: what it was to be sent is longer than any message may be")
+                await response.close(code=WSCloseCode.MESSAGE_TOO_BIG)
+                return
+            if response.closed:
+                continue
+            try:
+                async with asyncio.timeout(patience_s):
                     await response.send_str(line.decode())
+            except TimeoutError:
+                log.warning("a client is let go: it has read nothing for %g s", patience_s)
+                _abort(response)
+                return
+            except ConnectionError:  # the client has left, which the other direction notices
+                continue
     await response.close(code=WSCloseCode.GOING_AWAY)
+
+
+def _abort(response: web.WebSocketResponse) -> None:
+    """End the connection of a client that would not read the end of it either."""
+    transport = response.get_extra_info("socket")
+    if transport is not None:
+        with contextlib.suppress(OSError):
+            transport.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(status: int, reason: str) -> web.Response:

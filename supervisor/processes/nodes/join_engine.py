@@ -159,7 +159,7 @@ class JoinEngine:
             return
         match message:
             case Enrol() if kind == "ticket":
-                self._enrol(name, route, message)
+                self._enrol(name, key, route, message)
             case Join() if kind == "node":
                 self._join(name, key, route, message)
             case Enrol() | Join():
@@ -171,9 +171,9 @@ class JoinEngine:
             case _:
                 self._take(self._members[name], message)
 
-    def _enrol(self, name: str, route: bytes, message: Enrol) -> None:
+    def _enrol(self, name: str, key: str, route: bytes, message: Enrol) -> None:
         try:
-            self._keys.redeem(name, message.public_key)
+            self._keys.redeem(name, key, message.public_key)
         except (GreenroomError, ValueError) as error:
             log.error("a ticket for node %s was refused: %s", name, error)
             self._port.send([route, *node_frames(Refused(text=str(error)))])
@@ -183,7 +183,12 @@ class JoinEngine:
         self._port.send([route, *node_frames(Enrolled())])
 
     def _join(self, name: str, key: str, route: bytes, join: Join) -> None:
-        if self._keys.key_of(name) != key:
+        try:
+            known = self._keys.key_of(name)
+        except GreenroomError as error:  # which says nothing of the node: it tries again
+            log.error("node %s cannot join: %s", name, error)
+            return
+        if known != key:
             self._port.send([route, *node_frames(Refused(text=f"the key of node {name} was revoked"))])
             return
         if join.version != __version__:
@@ -204,6 +209,8 @@ class JoinEngine:
             log.warning("node %s has joined with room for %d workers", name, member.capacity)
         self._look_later()
         self._on_change(NodeName(name))
+        if member.state == "draining":  # its last worker may have ended while the link was cut
+            self._dismiss_if_empty(member)
 
     def _carry_out(self, member: Membership, join: Join, result: Reconciliation) -> None:
         for worker_id in result.end:

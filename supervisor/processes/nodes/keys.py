@@ -91,15 +91,19 @@ class NodeKeys:
             known.tickets[name] = OpenTicket(own.public, self._clock() + TICKET_LIFE)
         return Ticket(name, host.public, own.public, own.secret)
 
-    def redeem(self, name: str, public_key: str) -> None:
-        """Let a node have this key from now on, and forget its ticket. Raises `ConfigError` where it is over."""
+    def redeem(self, name: str, ticket_key: str, public_key: str) -> None:
+        """Let a node have `public_key` from now on, and forget its ticket, which it has shown.
+
+        Raises `ConfigError` where the ticket is over, or another one was made for the name since.
+        """
         if len(public_key) != 40:
             raise ConfigError("a key has 40 characters")
         zmq.utils.z85.decode(public_key)
         with self._changing() as known:
-            ticket = known.tickets.pop(name, None)
-            if ticket is None or ticket.expires_at <= self._clock():
+            ticket = known.tickets.get(name)
+            if ticket is None or ticket.public_key != ticket_key or ticket.expires_at <= self._clock():
                 raise ConfigError(f"the ticket of {name} is over")
+            del known.tickets[name]
             known.nodes[name] = public_key
 
     def revoke(self, name: str) -> bool:

@@ -8,14 +8,16 @@ from typing import Final
 import msgspec
 
 from greenroom.config.nodes import NodesTable
+from greenroom.config.rules_files import MAX_FILES
 from greenroom.protocol.ids import ConversationId, NodeName
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
 from greenroom.sessions.file import session_path
 
-MAX_RULES: Final = 100
-"""Files with rules that are sent."""
 MAX_BYTES: Final = 1024 * 1024
-"""Bytes of one file; a larger one is left out."""
+"""Bytes of one file that are sent."""
+UNSENT: Final = "= this file of the host could not be sent"
+"""Stands for settings or rules that cannot be sent. It is no such file, so that the worker refuses what it refuses at
+home: without a forbidding rule, or the sandbox that is set, a command would have more rights than there."""
 
 
 class NodeOpenings:
@@ -35,6 +37,7 @@ class NodeOpenings:
             session_path=session_path(self._home, conversation_id, started),
             started=started,
             cwd=cwd,
+            default_cwd=os.getcwd(),
             paths={} if named is None else named.paths,
             node=node,
         )
@@ -42,9 +45,20 @@ class NodeOpenings:
 
 def home_files(home: str) -> dict[str, str]:
     """Return the text of the files that conversations go by, by path below the home."""
-    names = [*FILES, *(os.path.join(RULES, name) for name in _rules(home))]
-    texts = ((name, _text(os.path.join(home, name))) for name in names)
-    return {name: text for name, text in texts if text is not None}
+    names = [*FILES]
+    found: dict[str, str] = {}
+    try:
+        rules = sorted(name for name in os.listdir(os.path.join(home, RULES)) if name.endswith(RULES_SUFFIX))
+        names += [os.path.join(RULES, name) for name in rules[: MAX_FILES + 1]]  # one too many is a fault there as here
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError:
+        found[os.path.join(RULES, f"unreadable{RULES_SUFFIX}")] = UNSENT
+    for name in names:
+        text = _text(os.path.join(home, name))
+        if text is not None:
+            found[name] = text
+    return found
 
 
 def encoded(parts: HomeParts) -> bytes:
@@ -52,18 +66,13 @@ def encoded(parts: HomeParts) -> bytes:
     return msgspec.json.encode(parts)
 
 
-def _rules(home: str) -> list[str]:
-    try:
-        names = os.listdir(os.path.join(home, RULES))
-    except OSError:
-        return []
-    return sorted(name for name in names if name.endswith(RULES_SUFFIX))[:MAX_RULES]
-
-
 def _text(path: str) -> str | None:
+    """Return the text of a file; `None` where there is none."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError:
+        return data.decode() if len(data) <= MAX_BYTES else UNSENT
+    except FileNotFoundError:
         return None
-    return None if len(data) > MAX_BYTES else data.decode("utf-8", "replace")
+    except (OSError, UnicodeDecodeError):
+        return UNSENT

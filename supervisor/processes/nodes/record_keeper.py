@@ -172,13 +172,18 @@ class RecordKeeper:
                 case WriteRecords():
                     self._write(entry, request, lines)
                 case CloseRecords():
-                    _close(entry)
+                    file, entry.file = entry.file, None
+                    if file is not None:
+                        file.close()
             return RecordsWritten(number=request.number), b""
         except OSError as error:
             text, number = error.strerror or str(error), error.errno or 0
             return RecordsFailed(number=request.number, text=text, errno=number), b""
         except GreenroomError as error:
             return RecordsFailed(number=request.number, text=str(error), kind=error.kind), b""
+        except Exception as error:  # whatever it is, the worker is answered, and what waits behind it goes on
+            log.exception("session records of conversation %s could not be written", request.conversation_id)
+            return RecordsFailed(number=request.number, text=str(error)), b""
 
     def _resume(self, entry: _Entry, request: ResumeRecords) -> tuple[RecordsReply, bytes]:
         opening = entry.opening

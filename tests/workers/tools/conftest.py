@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -67,6 +68,8 @@ class Conversation:
         budget: OutputBudget = DEFAULT_BUDGET,
         home: str = NOWHERE,
         rules: Rules = NO_RULES,
+        *,
+        keeps_rules: bool = True,
     ) -> None:
         self.groups = ProcessGroups()
         self.events: list[JsonObject] = []
@@ -95,7 +98,7 @@ class Conversation:
                 self.ask,
                 self.emit,
                 rules=rules,
-                keep_rule=lambda rule: keep_rule(home, rule),
+                keep_rule=partial(keep_rule, home) if keeps_rules else None,
             ),
             free=self.free,
             sandboxed=self.sandboxed,
@@ -160,8 +163,11 @@ class Conversations:
         budget: OutputBudget = DEFAULT_BUDGET,
         home: object = NOWHERE,
         rules: Rules = NO_RULES,
+        *,
+        keeps_rules: bool = True,
     ) -> Conversation:
-        self._made.append(Conversation(str(cwd), policy, mode, answers, budget, str(home), rules))
+        made = Conversation(str(cwd), policy, mode, answers, budget, str(home), rules, keeps_rules=keeps_rules)
+        self._made.append(made)
         return self._made[-1]
 
     def end(self) -> None:

@@ -52,6 +52,10 @@ def test_a_link_and_a_file_that_is_too_large_are_left_alone(tmp_path: Path) -> N
         keep_rule(str(tmp_path), ["git"])
     assert outside.read_text() == ""
     file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(OSError, match="no regular file"):
+        keep_rule(str(tmp_path), ["git"])
+    file.unlink()
     file.write_text("#" * (MAX_BYTES - 5))
     size = os.path.getsize(file)
     with pytest.raises(OSError, match="bytes"):
@@ -78,6 +82,14 @@ def test_a_rule_is_asked_for_once_and_lasts(begin: Conversations, tmp_path: Path
     assert question.proposed_rule == ["echo", "a", "b"]
     assert one.ways == (0, 2)
     assert kept(tmp_path) == [("echo", "a")]
+
+
+def test_where_no_rule_can_be_saved_none_is_proposed_and_none_is_made(begin: Conversations, tmp_path: Path) -> None:
+    answers = [Decision(verdict="approved", rule=("echo", "a")), Decision(verdict="denied")]
+    one = begin(policy="on-request", mode="workspace-write", cwd=str(tmp_path), answers=answers, keeps_rules=False)
+    assert one.run(**escalated("echo a b")).success
+    assert not one.run(**escalated("echo a c")).success, "it is asked about again"
+    assert [question.proposed_rule for question in one.questions if isinstance(question, CommandQuestion)] == [None] * 2
 
 
 @pytest.mark.parametrize("rule", [("rm",), ("echo", "b"), ("echo", "a", "b", "c")])

@@ -23,7 +23,8 @@ class FileMethods:
         self.methods: Mapping[str, Method] = {f"fs/{operation}": self._operate for operation in READERS}
 
     async def _operate(self, request: Request) -> Answer:
-        job = file_job(request, self._sessions.settings(), self._cli_overrides)
+        directory = self._sessions.channel.directory(None)
+        job = file_job(request, self._sessions.settings(), self._cli_overrides, directory)
         try:
             done = await self._jobs.run("file-operation", encode(job))
         except JobFailedError as error:

@@ -54,11 +54,13 @@ READERS: Final[Mapping[str, Callable[[Request], Members]]] = {
 """By operation, what reads the params of its method. They raise `RefusedError`."""
 
 
-def file_job(request: Request, threads: Iterable[SessionSettings], config_overrides: Sequence[str]) -> FileOperation:
+def file_job(
+    request: Request, threads: Iterable[SessionSettings], config_overrides: Sequence[str], directory: str | None = None
+) -> FileOperation:
     """Return the job for a request. Raises `RefusedError`.
 
     Its sandbox is that of the client's thread in whose directory the path is, where there are several the innermost;
-    else that of the configuration.
+    else that of the configuration in the client's own directory, `None` where that is the one of this process.
     """
     operation = request.method.removeprefix("fs/")
     members = READERS[operation](request)
@@ -70,7 +72,7 @@ def file_job(request: Request, threads: Iterable[SessionSettings], config_overri
     return FileOperation(
         **members,
         operation=operation,  # type: ignore[arg-type]  # a key of `READERS`
-        cwd=None if thread is None else thread.cwd,
+        cwd=directory if thread is None else thread.cwd,
         sandbox_policy=None if thread is None else policy_members(thread.sandbox),
         config_overrides=tuple(config_overrides),
     )

@@ -80,7 +80,8 @@ class McpServerMethods:
             await self._sessions.announced(conversation)
             yield conversation
             return
-        conversation = self._conversations.open(conversation_overrides(ThreadStartParams()), ephemeral=True)
+        params = ThreadStartParams(cwd=self._sessions.channel.directory(None))
+        conversation = self._conversations.open(conversation_overrides(params), ephemeral=True)
         try:
             await self._sessions.announced(conversation)
             yield conversation

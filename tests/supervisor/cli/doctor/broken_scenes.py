@@ -578,7 +578,9 @@ SCENES: dict[str, Broken] = {
     "no more files": Broken(room(files=5), "system.disk", "fail", "only 5 more files", "Make room"),
     "disk hangs": Broken(disk_that_hangs, "system.disk", "fail", "hangs", "a disk, server or program"),
     "damaged session": Broken(damaged_session, "state.sessions", "warning", "cannot be read", "see the details"),
-    "very many sessions": Broken(very_many_sessions, "state.sessions", "warning", "3 conversations", "sessions compress"),
+    "very many sessions": Broken(
+        very_many_sessions, "state.sessions", "warning", "3 conversations", "sessions compress"
+    ),
     "silent instance": Broken(
         instance_that_is_silent, "instances.home", "warning", "does not answer", "greenroom stop"
     ),

@@ -49,6 +49,7 @@ async def test_what_was_told_last_is_read_until_another_account_is_in_force() ->
     limits.note({"limitId": "codex", "primary": {"usedPercent": 20, "windowDurationMins": None, "resetsAt": None}})
     known = (await read(limits))["rateLimits"]
     assert (known["primary"]["usedPercent"], known["credits"]) == (20, SNAPSHOT["credits"])
+    assert "rateLimitReachedType" not in known, "the last response does not say so any more"
     assert (await read(limits))["rateLimitsByLimitId"] == {"codex": known}
     broadcasts.publish(RateLimited(key="k"))
     assert (await read(limits))["rateLimits"] == known

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from greenroom.demo.script import Text, rule
-from greenroom.protocol.errors import StartError
-from greenroom.supervisor.startup.app_server_socket import open_socket, socket_path
+from greenroom.supervisor.startup.app_server_socket import socket_path
 from tests.support.app_server import ME, PROGRAM, said
 from tests.support.loop import until
 from tests.support.stage import Stage
@@ -80,27 +78,10 @@ def test_clients_share_threads_over_a_socket(stage: Stage) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     second = stage.start("--listen", f"unix://{path}", program=PROGRAM)
     assert second.wait() == 1
-    assert "another server listens" in stage.told()
+    assert "another program listens" in stage.told()
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert not path.exists()
-
-
-def test_a_socket_without_a_server_gives_way_and_other_files_do_not(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    with open_socket(str(path)) as listening:
-        with pytest.raises(StartError, match="another server"):
-            open_socket(str(path))
-        assert listening.getsockname()
-    with open_socket(str(path)):
-        assert stat.S_ISSOCK(path.stat().st_mode)
-    other = tmp_path / "file"
-    other.write_text("x")
-    with pytest.raises(StartError, match="in the way"):
-        open_socket(str(other))
-    with pytest.raises(StartError, match="cannot be opened"):
-        open_socket(str(tmp_path / "gone" / "s"))
-    assert sorted(os.listdir(tmp_path)) == ["file", "s"]
 
 
 def test_an_address_without_a_path_is_the_usual_place(tmp_path: Path) -> None:

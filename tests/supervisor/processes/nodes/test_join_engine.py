@@ -86,8 +86,7 @@ class Site:
     async def node(self, name: NodeName) -> Peer:
         """Return a node that has joined."""
         keys = key_pair()
-        self.keys.issue(name)
-        self.keys.redeem(name, keys.public)
+        self.keys.redeem(name, self.keys.issue(name).public_key, keys.public)
         peer = Peer(self, keys)
         assert await peer.next() == "up"
         peer.say(Join(version=__version__, run="run", capacity=2))
@@ -149,8 +148,7 @@ def test_a_node_of_another_version_is_refused_with_both(tmp_path: Path) -> None:
     async def scene() -> None:
         async with site_at(tmp_path) as site:
             keys = key_pair()
-            site.keys.issue(N1)
-            site.keys.redeem(N1, keys.public)
+            site.keys.redeem(N1, site.keys.issue(N1).public_key, keys.public)
             peer = Peer(site, keys)
             assert await peer.next() == "up"
             peer.say(Join(version="0.0.0", run="run", capacity=2))

@@ -41,11 +41,11 @@ def test_a_ticket_puts_one_key_in_its_place(keys: NodeKeys) -> None:
     assert ticket.host_key == keys.host_keys().public
     assert keys.owner(raw(ticket.public_key)) == KeyOwner("ticket", "n1")
     assert keys.owner(raw(own.public)) is None
-    keys.redeem("n1", own.public)
+    keys.redeem("n1", ticket.public_key, own.public)
     assert keys.owner(raw(own.public)) == KeyOwner("node", "n1")
     assert keys.owner(raw(ticket.public_key)) is None
     with pytest.raises(ConfigError):
-        keys.redeem("n1", key_pair().public)
+        keys.redeem("n1", ticket.public_key, key_pair().public)
     assert keys.key_of("n1") == own.public
 
 
@@ -56,7 +56,7 @@ def test_a_ticket_is_over_after_some_minutes(keys: NodeKeys, watch: Watch) -> No
     watch.now += 1
     assert keys.owner(raw(ticket.public_key)) is None
     with pytest.raises(ConfigError):
-        keys.redeem("n1", key_pair().public)
+        keys.redeem("n1", ticket.public_key, key_pair().public)
     assert keys.names() == []
 
 
@@ -66,10 +66,17 @@ def test_a_new_ticket_replaces_one_that_was_not_used(keys: NodeKeys) -> None:
     assert keys.owner(raw(present.public_key)) is not None
 
 
+def test_a_ticket_that_was_replaced_uses_up_no_other(keys: NodeKeys) -> None:
+    former, present, own = keys.issue("n1"), keys.issue("n1"), key_pair()
+    with pytest.raises(ConfigError):
+        keys.redeem("n1", former.public_key, key_pair().public)
+    keys.redeem("n1", present.public_key, own.public)
+    assert keys.key_of("n1") == own.public
+
+
 def test_a_revoked_key_is_nobodys(keys: NodeKeys) -> None:
     own = key_pair()
-    keys.issue("n1")
-    keys.redeem("n1", own.public)
+    keys.redeem("n1", keys.issue("n1").public_key, own.public)
     keys.issue("n2")
     assert keys.revoke("n1")
     assert keys.owner(raw(own.public)) is None
@@ -79,9 +86,9 @@ def test_a_revoked_key_is_nobodys(keys: NodeKeys) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 40 + "y", "\0" * 40])
 def test_what_is_no_key_is_refused_and_leaves_the_file_readable(keys: NodeKeys, key: str) -> None:
-    keys.issue("n1")
+    ticket = keys.issue("n1")
     with pytest.raises((ConfigError, ValueError, KeyError)):
-        keys.redeem("n1", key)
+        keys.redeem("n1", ticket.public_key, key)
     assert keys.names() == []
 
 

@@ -87,6 +87,22 @@ def test_commands_are_written_to_resized_and_killed(stage: Stage, app: Serve) ->
         commands.client.messages.clear()
 
 
+def test_at_a_terminal_input_ends_behind_an_unfinished_line_and_holds_no_resizing_up(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    commands = Commands(app().app, stage.cwd)
+    running = commands.begin("cat", processId="c", tty=True, sandboxPolicy=FREE)
+    commands.write("c", b"unfinished", close=True)
+    assert commands.ends(running)["exitCode"] == 0
+    script = "stty raw -echo; echo there; sleep 600"
+    running = commands.begin("sh", "-c", script, processId="d", tty=True, sandboxPolicy=FREE)
+    commands.until("d", b"there")
+    stuck = {"processId": "d", "deltaBase64": base64.b64encode(bytes(1 << 20)).decode()}
+    commands.client.request("command/exec/write", stuck)
+    assert commands.do("resize", "d", size={"rows": 6, "cols": 60}) == {}
+    assert commands.do("terminate", "d") == {}
+    assert commands.ends(running)["exitCode"] == 128 + 9
+
+
 def test_limits_hold_and_what_cannot_be_done_is_refused(stage: Stage, app: Serve) -> None:
     stage.play(HELLO)
     commands = Commands(app().app, stage.cwd)

@@ -88,3 +88,9 @@ def test_the_innermost_thread_lends_its_sandbox(path: str, cwd: str | None, mode
     ):
         job = file_job(request, threads, [])
         assert (job.cwd, job.sandbox_policy and job.sandbox_policy["type"]) == (cwd, mode)
+
+
+def test_outside_of_all_threads_the_clients_own_directory_counts() -> None:
+    for directory in ("/home/ada", None):
+        assert file_job(asked("readFile", path="/c"), [thread("/a")], [], directory).cwd == directory
+        assert file_job(asked("readFile", path="/a/x"), [thread("/a")], [], directory).cwd == "/a"
