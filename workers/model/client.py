@@ -37,7 +37,7 @@ from greenroom.workers.model.outcome import (
     Unreachable,
     judge,
 )
-from greenroom.workers.model.proxy import Proxy, find_proxy
+from greenroom.workers.model.proxy import Proxy, applied, find_proxy, needs_tls
 from greenroom.workers.model.request_pace import RequestPace, SharedLimits, limit_key
 from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
 from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
@@ -268,7 +268,7 @@ class ModelClient:
             self._session = self._session_factory()
         url = self._endpoint.url_for(bearer)
         headers = {**self._endpoint.headers_for(bearer, self._conversation_id), **trace}
-        proxy, proxy_headers = self._proxy(url, headers)
+        proxy, proxy_headers = applied(self._proxy(url), url, headers)
         headers["content-length"] = str(len(body))
         return await self._session.post(
             url,
@@ -279,22 +279,13 @@ class ModelClient:
             timeout=aiohttp.ClientTimeout(total=None, connect=self._endpoint.connect_timeout),
             proxy=proxy,
             proxy_headers=proxy_headers,
-            ssl=tls_context() if _needs_tls(url, proxy) else True,
+            ssl=tls_context() if needs_tls(url, proxy) else True,
         )
 
-    def _proxy(self, url: str, headers: dict[str, str]) -> tuple[str | None, dict[str, str] | None]:
-        """Return the proxy and the headers for it alone; a proxy that sees the request finds them in `headers`."""
+    def _proxy(self, url: str) -> Proxy | None:
         if url not in self._proxies:
             self._proxies[url] = find_proxy(url)
-        proxy = self._proxies[url]
-        if proxy is None:
-            return None, None
-        if proxy.authorization is None:
-            return proxy.url, None
-        if url.startswith("http:"):
-            headers["proxy-authorization"] = proxy.authorization
-            return proxy.url, None
-        return proxy.url, {"Proxy-Authorization": proxy.authorization}
+        return self._proxies[url]
 
     async def _refusal(self, response: aiohttp.ClientResponse, bearer: Bearer) -> HttpRefused:
         body = bytearray()
@@ -393,10 +384,6 @@ def _tokens(last: ModelEvent) -> TokenUse | None:
         output=usage.output_tokens,
         reasoning_output=usage.reasoning_output_tokens,
     )
-
-
-def _needs_tls(url: str, proxy: str | None) -> bool:
-    return url.startswith("https:") or (proxy is not None and proxy.startswith("https:"))
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

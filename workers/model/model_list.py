@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -16,7 +15,7 @@ from greenroom.workers.model.connection_failure import failure_text
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.model.error_body import read_complaint, without
-from greenroom.workers.model.proxy import find_proxy
+from greenroom.workers.model.proxy import applied, find_proxy, needs_tls
 
 LONGEST: Final = 4 * 1024 * 1024
 """Bytes of an answer that are read."""
@@ -96,25 +95,20 @@ async def _ask(session: aiohttp.ClientSession, attempt: _Attempt) -> ModelListed
     headers = _headers(attempt.endpoint, attempt.bearer)
     proxy = find_proxy(url)
     attempt.by_proxy = proxy is not None
-    proxy_headers = None
-    if proxy is not None and proxy.authorization is not None:
-        name, chosen = "Proxy-Authorization", {} if url.startswith("https:") else headers
-        chosen[name] = proxy.authorization
-        proxy_headers = chosen if chosen is not headers else None
+    proxy_url, proxy_headers = applied(proxy, url, headers)
     response = await session.get(
         url,
         headers=headers,
         allow_redirects=False,
-        proxy=None if proxy is None else proxy.url,
+        proxy=proxy_url,
         proxy_headers=proxy_headers,
-        ssl=tls_context() if "https:" in (url[:6], (proxy.url if proxy else "")[:6]) else True,
+        ssl=tls_context() if needs_tls(url, proxy_url) else True,
     )
     async with response:
         received_at = time.time()
         body = bytearray()
-        with suppress(aiohttp.ClientPayloadError):
-            while len(body) < LONGEST and (chunk := await response.content.readany()):
-                body += chunk
+        while len(body) < LONGEST and (chunk := await response.content.readany()):
+            body += chunk
     listed = 200 <= response.status < 300
     secrets = attempt.endpoint.secrets(attempt.bearer)
     return ModelListed(

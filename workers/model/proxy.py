@@ -112,3 +112,20 @@ def _basic(user: str | None, password: str | None) -> str | None:
         return None
     pair = f"{unquote(user)}:{unquote(password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+def applied(proxy: Proxy | None, url: str, headers: dict[str, str]) -> tuple[str | None, dict[str, str] | None]:
+    """Return the URL of a proxy and the headers for it alone; one that sees the request finds them in `headers`."""
+    if proxy is None:
+        return None, None
+    if proxy.authorization is None:
+        return proxy.url, None
+    if url.startswith("http:"):
+        headers["proxy-authorization"] = proxy.authorization
+        return proxy.url, None
+    return proxy.url, {"Proxy-Authorization": proxy.authorization}
+
+
+def needs_tls(url: str, proxy: str | None) -> bool:
+    """Tell whether certificates are needed on the way to a URL."""
+    return url.startswith("https:") or (proxy is not None and proxy.startswith("https:"))
