@@ -158,7 +158,12 @@ class Inspection:
             return ActionRefused(f"no node of the name {name} has joined this instance")
         conversations, limit = self._host.conversations, self._host.options.limits.drain
         count = conversations.vacate(node)
-        asyncio.get_running_loop().call_later(limit, lambda: conversations.vacate(node, interrupt=True))
+
+        def end_the_rest() -> None:
+            if nodes.is_draining(node):  # it may have left and come back meanwhile
+                conversations.vacate(node, interrupt=True)
+
+        asyncio.get_running_loop().call_later(limit, end_the_rest)
         return ActionDone(f"node {name} takes no more work, and leaves once its conversations have ({count})", limit)
 
     def _interrupt_client(self, client_id: str) -> ControlAnswer:

@@ -64,7 +64,11 @@ class SharedConversations:
                 self._park(conversation)
 
     def _park(self, conversation: Conversation) -> None:
-        if conversation.state == "idle" and not self._assignments.is_being_killed(conversation):
+        if (
+            conversation.state == "idle"
+            and not conversation.requests
+            and not self._assignments.is_being_killed(conversation)
+        ):
             self._slots.park(conversation)
 
     def _has_process(self, conversation: Conversation) -> bool:

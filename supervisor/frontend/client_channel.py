@@ -42,7 +42,7 @@ class ClientChannel:
         self.drain: Drain = _drained
         """Waits until the client has read what was sent."""
         self.on_rest: Callable[[], object] | None = None
-        """Called when the last open request of the client was answered, if anybody wants to know."""
+        """Called after each answer to the client, which may be at rest then."""
         self.is_reading = True
         """Whether the client reads what it is sent; the connection keeps it up to date."""
         self._user_agent = user_agent
@@ -96,5 +96,5 @@ class ClientChannel:
             self.write(line)
         else:
             self._streams.answer(request.id, line)
-        if self.on_rest is not None and not self.peer.open_requests:
+        if self.on_rest is not None:
             self.on_rest()

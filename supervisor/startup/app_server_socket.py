@@ -1,7 +1,6 @@
 """The start of `greenroom app-server --listen unix://PATH`: a server for clients that come to a socket of its own."""
 
 import argparse
-import asyncio
 import os
 import socket
 from typing import Final
@@ -12,10 +11,10 @@ from greenroom.supervisor.frontend.app_server.web_socket import WebSocketListene
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import FrontEnd
 from greenroom.supervisor.frontend.descriptors import leave_stdio
-from greenroom.supervisor.frontend.slow_reader import Patience
 from greenroom.supervisor.options import UNIX, ServerOptions
 from greenroom.supervisor.startup.early_signals import end_early_at_signals
-from greenroom.supervisor.startup.host_listeners import check_peer
+from greenroom.supervisor.startup.host_listeners import check_peer, patience_of
+from greenroom.supervisor.startup.last_threads import run_without_threads
 from greenroom.supervisor.startup.prelaunch import Prelaunch
 from greenroom.supervisor.startup.provisions import Provisions
 from greenroom.supervisor.startup.server import Server, open_logs
@@ -34,7 +33,7 @@ def serve(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> int:
     listening = socket_file.open_socket(path)
     try:
         end_early_at_signals()
-        asyncio.run(_serve(options, provide(options, prelaunch), listening, path))
+        run_without_threads(_serve(options, provide(options, prelaunch), listening, path))
     finally:
         listening.close()
     return 0
@@ -56,7 +55,5 @@ async def _serve(options: ServerOptions, provisions: Provisions, listening: sock
     def front(write: Write) -> FrontEnd:
         return AppServerFront(write, provisions.environment, options.codex_home)
 
-    limits = options.limits
-    patience = Patience(limits.slow_client, limits.client_buffer)
-    listener = WebSocketListener(listening, path, front, check_peer, patience)
+    listener = WebSocketListener(listening, path, front, check_peer, patience_of(options))
     await Server(options, provisions, (SERVICES,), (listener,)).serve()

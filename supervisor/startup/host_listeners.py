@@ -36,7 +36,7 @@ def unix_listener(
         home_id(options.codex_home),
         check_peer,
         options.limits.first_line_timeout,
-        _patience(options),
+        patience_of(options),
         path,
     )
 
@@ -64,7 +64,7 @@ def moved_connection(
     front.resume(state)
     os.set_blocking(descriptor, False)
     descriptors = Descriptors(input=descriptor, output=os.dup(descriptor))
-    return Connection(front, partial(StdioTransport, descriptors), pid=pid or None, patience=_patience(options))
+    return Connection(front, partial(StdioTransport, descriptors), pid=pid or None, patience=patience_of(options))
 
 
 def http_listener(options: ServerOptions, listen: str | None, environment: Mapping[str, str]) -> "HttpListener | None":
@@ -104,5 +104,6 @@ def check_peer(connected: socket.socket) -> int:
     return found.pid
 
 
-def _patience(options: ServerOptions) -> Patience:
+def patience_of(options: ServerOptions) -> Patience:
+    """Return what a client of a host may do without being let go."""
     return Patience(options.limits.slow_client, options.limits.client_buffer)

@@ -169,6 +169,7 @@ class Server:
             await _first(self._stop.wait(), self._replaced.wait())
             if self._replaced.is_set():
                 self._close_metrics()
+                await self._end_retention()
                 await self._finish()
             if self._stop.is_set() or not self._replaced.is_set():
                 await self._drain(host)
@@ -266,6 +267,11 @@ class Server:
         work = apply_retention(host.jobs, retention)
         self._retention = asyncio.get_running_loop().create_task(work, name="retention")
 
+    async def _end_retention(self) -> None:
+        if self._retention is not None:
+            self._retention.cancel()
+            await asyncio.wait((self._retention,))
+
     async def _serve(self, connection: Connection) -> None:
         """Wait for the end of a client; the server ends with the last one, as `_close` does."""
         await connection.wait_ended()
@@ -306,9 +312,7 @@ class Server:
 
     async def _close(self) -> None:
         departure = Departure(asyncio.get_running_loop().time)
-        if self._retention is not None:
-            self._retention.cancel()
-            await asyncio.wait((self._retention,))
+        await self._end_retention()
         for listener in self._listeners:
             await listener.close()
         if self._control is not None:

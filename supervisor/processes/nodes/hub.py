@@ -140,6 +140,10 @@ class NodeHub:
         """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""
         return self.engine.drain(NodeName(name))
 
+    def is_draining(self, name: str) -> bool:
+        """Tell whether a node takes no more workers, and has not left yet."""
+        return any(node.name == name and node.state == "draining" for node in self.engine.nodes())
+
     def close(self) -> None:
         """Let go of all nodes, and write the records that have arrived."""
         self.supply.close()

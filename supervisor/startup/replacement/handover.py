@@ -140,8 +140,8 @@ class HostHandover:
             self._deadline.cancel()
         if self._link is not None:
             self._link.close()
-        if self._claims is None:
-            self._link = None
+        if self._claims is None:  # another process may ask
+            self._link = self._giving_way = None
 
     # The connection
 
@@ -179,7 +179,6 @@ class HostHandover:
         """Handle the end of the new host: before it has taken over nothing has happened."""
         if self._claims is None:
             self._drop_link()
-            self._giving_way = None
             return
         log.error("process %d, which has replaced this host, has ended", self._successor)
         self._claims.be_alone()
@@ -188,11 +187,17 @@ class HostHandover:
 
     async def _give_way(self, take: Take) -> None:
         """Hand over. Between the last look at whether it may and the end nothing is waited for."""
-        http = self._holdings.http
-        passed_on = "" if http is None else await http.take_passed_on(self._server.host.tree.directory)
-        link, shared = self._link, self._shared
-        if link is None or link.has_left() or self._server.is_stopping:
-            self._drop_link()
+        link, http, shared = self._link, self._holdings.http, self._shared
+        passed_on = ""
+        try:
+            if http is not None:
+                passed_on = await http.take_passed_on(self._server.host.tree.directory)
+        except OSError as error:
+            log.error("process %d cannot replace this host: %s", self._successor, error)
+            self._end_attempt(link)
+            return
+        if link is None or link is not self._link or link.has_left() or self._server.is_stopping:
+            self._end_attempt(link)
             return
         if self._deadline is not None:
             self._deadline.cancel()
@@ -207,6 +212,11 @@ class HostHandover:
         shared.park_idle()
         log.warning("process %d has replaced this host, which finishes its turns", self._successor)
         self._server.replaced()
+
+    def _end_attempt(self, link: Link | None) -> None:
+        """Give an attempt up, unless that has happened already and another one has begun."""
+        if link is self._link:
+            self._drop_link()
 
     # For the claims
 

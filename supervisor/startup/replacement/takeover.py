@@ -5,6 +5,7 @@ It is a listener (`greenroom.supervisor.frontend.listener.Listener`) which is st
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -102,7 +103,10 @@ class Takeover:
             await http.prepare(intake)
             passed_on = await http.take_passed_on(self._host.tree.directory)
         taken = await self._take(passed_on)
-        lock.write(unix.address)
+        try:
+            lock.write(unix.address)
+        except OSError as error:  # who holds the lock is told by the kernel; the file is for people
+            log.error("the lock of the home cannot be written: %s", error.strerror or error)
         holdings = self._holdings
         holdings.lock, holdings.unix, holdings.http = lock, unix, http
         if not holdings.manager.notify_address:
@@ -190,6 +194,8 @@ class Takeover:
             message = read_from_old(received.line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             log.error("%s has sent what is not understood: %s", self._who, error)
+            while received.descriptors:  # those of this line, lest a client be served with the state of another
+                os.close(received.descriptors.popleft())
             return
         match message:
             case Taken():
@@ -200,6 +206,8 @@ class Takeover:
                 if remembered is not None:
                     self._shared.remember(remembered)
                 self._claims.given(conversation_id)
+            case MovedClient() if not received.descriptors:
+                log.error("%s has moved a client without its connection", self._who)
             case MovedClient(state, pid):
                 self._take_client(state, pid, received.descriptors.popleft())
             case MovedSession(state):
