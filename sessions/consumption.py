@@ -101,5 +101,5 @@ class Consumption:
 def _decode(data: bytes | msgspec.Raw, form: type[T]) -> T | None:
     try:
         return msgspec.json.decode(data, type=form)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

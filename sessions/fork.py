@@ -78,7 +78,7 @@ def _meta(line: bytes) -> tuple[Meta, bool]:
         is_2025 = not first.type and first.payload is None
         members = msgspec.json.decode(line, type=dict[str, object])
         UUID(str((members if is_2025 else first.payload or {}).get("id")))
-    except (msgspec.MsgspecError, UnicodeError, ValueError):
+    except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
         raise SessionFileError("it does not begin with the metadata of a session") from None
     if not is_2025 and first.type != "session_meta":
         raise SessionFileError("it does not begin with the metadata of a session")

@@ -222,7 +222,7 @@ def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
     known = (name.conversation_id, name.path, name.started, facts.st_mtime, facts.st_size)
     log = TurnLog()
     try:
-        restored = restore(log.watching(_ends(reader, name.path)))
+        restored = restore(log.watching(_ends(reader, name.path, log.skip)))
     except SessionFileError as error:
         return SessionEntry(*known, fault=str(error))
     except OSError as error:
@@ -241,14 +241,16 @@ def _outcome(log: TurnLog, restored: Restored) -> Outcome:
     return "unfinished" if restored.interrupted else "completed"
 
 
-def _ends(reader: Reader, path: str) -> Iterator[bytes]:
-    """Yield the first and the last lines of a file."""
+def _ends(reader: Reader, path: str, on_gap: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the first and the last lines of a file; `on_gap` is called where lines are left out between them."""
     with open_conversation(reader, path) as file:
         read_so_far = 0
         while read_so_far < HEAD and (line := file.readline(MAX_LINE)):
             read_so_far += len(line)
             yield line
         last, is_whole = _last_bytes(file, read_so_far)
+    if not is_whole:
+        on_gap()
     yield from islice(BytesIO(last), 0 if is_whole else 1, None)
 
 

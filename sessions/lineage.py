@@ -68,7 +68,7 @@ def origin(reader: Reader, path: str) -> ConversationId | None:
     Raises `OSError` or `SessionFileError`.
     """
     with open_session(reader, path) as file:
-        base = _base(file.readline(_LARGEST_HEAD))
+        base = _base(file.readline())  # as long as it is for those that read the conversation
     return None if base is None else ConversationId(base.thread_id.lower())
 
 
@@ -85,7 +85,7 @@ def _base(line: bytes) -> _Base | None:
         return None
     try:
         return msgspec.json.decode(line, type=_Meta).payload.history_base
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise SessionFileError("it does not tell where its beginning is") from error
 
 
@@ -141,7 +141,7 @@ def _whole(first: bytes) -> bytes:
 def _ordinal(line: bytes) -> int | None:
     try:
         return msgspec.json.decode(line, type=_Line).ordinal
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -38,7 +38,7 @@ def names(reader: Reader) -> dict[str, str]:
     for line in lines:
         try:
             entry = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         found[entry.id] = entry.thread_name
     return {conversation_id: name for conversation_id, name in found.items() if name}

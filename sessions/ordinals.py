@@ -35,7 +35,7 @@ def next_ordinal(lines: Iterable[bytes]) -> int | None:
     for line in chain([first], following):
         try:
             found = msgspec.json.decode(line, type=_Line).ordinal
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue
         ordinal = (ordinal if found is None else found) + 1
     return ordinal
@@ -53,7 +53,7 @@ def renumbered(lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in chain([first], following):
         try:
             members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue
         members.pop("ordinal", None)
         stamp = {"timestamp": members.pop("timestamp")} if "timestamp" in members else {}
@@ -64,5 +64,5 @@ def renumbered(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _is_paginated(first: bytes) -> bool:
     try:
         return msgspec.json.decode(first, type=_First).payload.history_mode == "paginated"
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return False

@@ -102,5 +102,5 @@ def _part(part: Mapping[str, object]) -> str:
 def _json(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

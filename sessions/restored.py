@@ -149,7 +149,7 @@ class _UsageRecord(msgspec.Struct, frozen=True):
 def _decode(data: bytes | msgspec.Raw, form: type[T]) -> T | None:
     try:
         return msgspec.json.decode(data, type=form)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -86,19 +86,30 @@ def due(home: str, retention: Retention, now: float) -> list[RetentionStep]:
     """Return what is to be done to the files of a home."""
     if not retention.is_set:
         return []
-    kept = origins(home) if retention.delete_after_days else ()
+    kept: Collection[ConversationId] = ()
+    if retention.delete_after_days:
+        try:
+            kept = origins(home)
+        except SessionFileError as error:
+            log.warning("%s", error)
+            retention = replace(retention, delete_after_days=0)
     return list(plan(_aged(home), retention, now, kept))
 
 
 def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
-    """Return the conversations that hold the beginnings of others, with these."""
+    """Return the conversations that hold the beginnings of others, with these.
+
+    Raises `SessionFileError` where that cannot be told of a file: its beginning may be in any other.
+    """
     reader = Reader(home)
     found: dict[ConversationId, set[ConversationId]] = {}
     for name in _names(home):
         try:
             origin = lineage.origin(reader, name.path)
-        except (OSError, SessionFileError):
+        except (FileNotFoundError, SessionFileError):  # moved or removed meanwhile, or not to be continued anyway
             continue
+        except OSError as error:
+            raise SessionFileError(f"{name.path} cannot be read ({error.strerror}), so no file is deleted") from error
         if origin is not None:
             found.setdefault(origin, set()).add(name.conversation_id)
     return found
@@ -128,8 +139,9 @@ def apply_daily(home: str, retention: Retention, is_stopped: Callable[[], bool])
         if facts.st_size and 0 <= now - facts.st_mtime < PAUSE:
             return None
         result = apply(home, due(home, retention, now), is_stopped)
-        os.pwrite(lock, b"\n", 0)  # an empty file is one that was just made
-        os.utime(lock)
+        if not is_stopped():  # else another run does the rest
+            os.pwrite(lock, b"\n", 0)  # an empty file is one that was just made
+            os.utime(lock)
         return result
 
 

@@ -97,7 +97,7 @@ def meta_of(line: bytes) -> StoredMeta:
     try:
         payload = _decode_line(line).payload
         return msgspec.convert(_decode_object(line) if payload is None else payload, StoredMeta)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return StoredMeta()
 
 

@@ -65,13 +65,18 @@ class TurnLog:
             self.take(line)
             yield line
 
+    def skip(self) -> None:
+        """Note that lines are missing here, in which a turn may have begun."""
+        if self.turns and self.turns[-1].outcome != "open":
+            self.turns.append(SavedTurn(""))
+
     def take(self, line: bytes) -> None:
         """Read a line. One of another form is passed over."""
         if not any(mark in line for mark in _MARKS):
             return
         try:
             record = _decode(line)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return
         if record.type == "event_msg" and record.payload.type in _OUTCOMES:
             self._take(record.payload, _OUTCOMES[record.payload.type])

@@ -43,7 +43,10 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     try:
         if rest[:1] == [EXEC]:
             return _exec(rest[1:], settings, prelaunch)
-        arguments = _parser().parse_args(words)
+        parser = _parser()
+        arguments = parser.parse_args(words)
+        if arguments.version_json:
+            parser.error(f"{JSON} before a command belongs to {VERSION}")
         arguments.prelaunch = prelaunch
         status: int = arguments.run(arguments)
     except GreenroomError as error:

@@ -322,3 +322,12 @@ def test_a_fork_keeps_members_that_only_later_releases_know(tmp_path: Path) -> N
     lines = [json.loads(text) for text in Path(path).read_text().splitlines()]
     assert (lines[0]["future"], lines[0]["payload"]["future"]) == (first["future"], first["payload"]["future"])
     assert (lines[3], lines[4]) == (odd, json.loads(end))
+
+
+def test_a_turn_that_may_have_begun_in_what_is_not_read_counts_as_one(tmp_path: Path) -> None:
+    filler = [said("assistant", "x" * 10_000) for _ in range(2 * HEAD // 10_000)]
+    begun = line("event_msg", type="task_started")
+    save(tmp_path, meta(), *ended("first"), *filler, begun, said("user", "second"), *filler)
+    assert only(tmp_path).outcome == "unfinished"
+    save(tmp_path, meta(), *ended("first"), *filler, begun, *filler, line("event_msg", type="task_complete"))
+    assert only(tmp_path).outcome == "completed"

@@ -4,11 +4,13 @@ import json
 import os
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
+from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions import retention, shelf
+from greenroom.sessions import lineage, retention, shelf
 from greenroom.sessions.finder import SessionName, find, find_archived
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.retention import DAY, AgedFile, Retention, RetentionResult, apply, apply_daily, due, plan
@@ -103,6 +105,26 @@ def test_it_is_done_once_a_day_by_the_instance_that_looks_first(home: Path) -> N
     lock = home / retention.LOCK
     os.utime(lock, (time.time() - retention.PAUSE - 1,) * 2)
     assert apply_daily(str(home), wanted, bool) == RetentionResult()
+
+
+def test_what_was_broken_off_is_done_by_the_next_instance(home: Path) -> None:
+    wanted = Retention(compress_after_days=30)
+    assert apply_daily(str(home), wanted, lambda: True) == RetentionResult()
+    assert apply_daily(str(home), wanted, bool) == RetentionResult(compressed=1, saved=ANY)
+
+
+def test_nothing_is_deleted_while_a_file_cannot_be_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have its beginning in any other."""
+    wanted = Retention(compress_after_days=30, delete_after_days=90)
+    assert "delete" in {step.act for step in due(str(home), wanted, time.time())}
+
+    def unreadable(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(lineage, "origin", unreadable)
+    with pytest.raises(SessionFileError, match="no file is deleted"):
+        retention.origins(str(home))
+    assert {step.act for step in due(str(home), wanted, time.time())} <= {"compress"}
 
 
 def test_a_fork_keeps_the_file_with_its_beginning(home: Path) -> None:

@@ -88,3 +88,13 @@ def test_directories_are_told_as_the_host_names_them() -> None:
     assert b'"cwd":"/elsewhere"' in encode(at_home(meta("/elsewhere"), paths), 0.0)
     item = response_item({"cwd": "/node/x"})
     assert at_home(item, paths) is item, "what was said stays as it was said"
+
+
+def test_a_commit_behind_a_flush_is_one_though_nothing_waits() -> None:
+    sender = Sender()
+    records = SentRecords(sender, "/home/file", HERE, clock=clock())
+    records.append((response_item({"type": "message"}),))
+    records.flush()
+    records.commit()
+    assert [commit for _, commit in sender.sent] == [False, True]
+    assert sender.sent[1][0] == b""

@@ -117,7 +117,10 @@ def _is_confirmed(targets: Sequence[_Target]) -> bool:
         return False
     for target in targets:
         _say(f"{target.name.conversation_id}  {target.title}".rstrip())
-    return input(f"Delete {what}? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"Delete {what}? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _compressor(_: str) -> _Changer:

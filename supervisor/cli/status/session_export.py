@@ -10,6 +10,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Final
 
@@ -95,7 +96,11 @@ def _write(path: str, text: str) -> int:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+    except FileExistsError as error:
+        return _refuse(DEGRADED, f"{path}: {error.strerror}")
     except OSError as error:
+        with suppress(OSError):  # the half of a text is worth nothing
+            os.unlink(path)
         return _refuse(DEGRADED, f"{path}: {error.strerror}")
     return WELL
 

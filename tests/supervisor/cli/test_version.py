@@ -46,3 +46,10 @@ def test_the_version_alone_is_a_line(capsys: pytest.CaptureFixture[str]) -> None
         command_line.run(["--version"])
     assert leaving.value.code == 0
     assert capsys.readouterr().out == f"greenroom {__version__}\n"
+
+
+def test_json_belongs_to_the_version_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.run(["--json", "schema"])
+    assert ended.value.code == 2
+    assert "belongs to --version" in capsys.readouterr().err
