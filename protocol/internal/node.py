@@ -26,10 +26,14 @@ HEARTBEAT_TIMEOUT_MS: Final = 600
 
 
 class Enrol(Message):
-    """Node to host, over a connection with the key of a ticket: remember this key under the name of the ticket."""
+    """Node to host, over a connection with the key of a ticket: remember this key under the name of the ticket.
+
+    By the ticket of a pool, under a name that the node has given itself.
+    """
 
     wire: ClassVar[bytes] = b"enrol"
     public_key: str
+    name: str = ""
 
 
 class Enrolled(Message):

@@ -12,9 +12,9 @@ from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.runtime import directory, hardening, logfile
 from greenroom.runtime import log as logs
 from greenroom.supervisor.node.enrolment import enrol
-from greenroom.supervisor.node.identity import chosen, read_ticket
+from greenroom.supervisor.node.identity import chosen, ticket_of
 from greenroom.supervisor.node.node import Node
-from greenroom.supervisor.processes.nodes.keys import TICKET_LIFE, NodeKeys, write_private
+from greenroom.supervisor.processes.nodes.keys import NodeKeys, write_private
 from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 from greenroom.supervisor.startup.processes import make_engine
@@ -22,6 +22,10 @@ from greenroom.supervisor.startup.start import provide, server_options
 
 CAPACITY: Final = 100
 """Workers that a node takes at a time, unless it is told."""
+LARGEST_POOL: Final = 1000
+"""Nodes that may come by one ticket."""
+MOST_MINUTES: Final = 24 * 60
+"""Minutes for which a ticket may be good."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         hardening.make_undumpable()
         hardening.set_name("gr-node")
         hardening.adopt_orphans()
-        ticket = None if arguments.ticket is None else read_ticket(arguments.ticket)
-        identity = chosen(state, ticket)
+        ticket = ticket_of(state, arguments.ticket)
+        identity = chosen(state, ticket, arguments.name)
         prelaunch = Prelaunch.prepare()
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
         logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
@@ -73,20 +77,27 @@ def make_ticket(arguments: argparse.Namespace) -> int:
     path = os.path.abspath(arguments.output or f"{name}.ticket")
     if os.path.lexists(path):
         raise ConfigError(f"{path} exists already")
-    ticket = NodeKeys(environment_and_home()[1]).issue(name)
+    pool, minutes = arguments.pool, arguments.minutes
+    if pool is not None and not 1 <= pool <= LARGEST_POOL:
+        raise ConfigError(f"a pool has 1 to {LARGEST_POOL} nodes")
+    if not 1 <= minutes <= MOST_MINUTES:
+        raise ConfigError(f"a ticket is good for 1 to {MOST_MINUTES} minutes")
+    ticket = NodeKeys(environment_and_home()[1]).issue(name, pool, minutes * 60.0)
     write_private(path, msgspec.json.encode(ticket))
+    uses = "once" if pool is None else f"for {pool} nodes named {name}-…"
+    words = "" if pool is None else f" --name {name}-1"
     sys.stdout.write(
-        f"{path}\nIt is good once, within {TICKET_LIFE / 60:.0f} minutes. On the node, with the address of this host:\n"
-        f"greenroom node --join tcp://ADDRESS:PORT --ticket {os.path.basename(path)}\n"
+        f"{path}\nIt is good {uses}, within {minutes} minutes. On the node, with the address of this host:\n"
+        f"greenroom node --join tcp://ADDRESS:PORT --ticket {os.path.basename(path)}{words}\n"
     )
     return 0
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    """Forget the key of a node. Raises `GreenroomError`."""
+    """Forget the key of a node, or of those of a pool. Raises `GreenroomError`."""
     name = node_name(arguments.name)
     if not NodeKeys(environment_and_home()[1]).revoke(name):
-        raise ConfigError(f"no node or ticket has the name {name}")
+        raise ConfigError(f"no node, pool or ticket has the name {name}")
     sys.stdout.write(f"{name} is revoked; a running host drops it within a second.\n")
     return 0
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.config.nodes import node_name
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.supervisor.processes.endpoints import key_pair
@@ -54,14 +55,43 @@ def read_ticket(path: str) -> Ticket:
         raise ConfigError(f"{path} is no ticket ({error})") from error
 
 
-def chosen(state: str, ticket: Ticket | None) -> NodeIdentity:
-    """Return who this node is to be: a new one for a ticket that it has not seen. Raises `ConfigError`."""
+def ticket_of(state: str, path: str | None) -> Ticket | None:
+    """Return the ticket to show; `None` where there is no file of one and a node's key. Raises as `read_ticket`."""
+    if path is None or (not os.path.lexists(path) and load(state) is not None):
+        return None
+    return read_ticket(path)
+
+
+def chosen(state: str, ticket: Ticket | None, name: str | None = None) -> NodeIdentity:
+    """Return who this node is to be: a new one for a ticket that it has not seen. Raises `ConfigError`.
+
+    `name`: that of a node of a pool, which keeps its key with a new ticket of the pool and has it entered again.
+    """
     known = load(state)
-    if ticket is None and known is None:
-        raise ConfigError(f"{state} holds no key of a node; give a ticket (`greenroom node ticket NAME` on the host)")
-    if known is not None and (ticket is None or known.ticket == ticket.public_key):
+    if ticket is None:
+        if known is None:
+            raise ConfigError(
+                f"{state} holds no key of a node; give a ticket (`greenroom node ticket NAME` on the host)"
+            )
+        if name not in (None, known.name):
+            raise ConfigError(f"{state} holds the key of node {known.name}, and none of {name}")
         return known
-    assert ticket is not None
-    fresh = NodeIdentity(ticket.name, ticket.host_key, key_pair(), ticket.public_key)
+    wanted = _wanted_name(ticket, name)
+    if known is not None and (known.name, known.host_key) == (wanted, ticket.host_key):
+        if known.ticket == ticket.public_key:
+            return known
+        if ticket.is_pool:
+            return msgspec.structs.replace(known, ticket=ticket.public_key, is_enrolled=False)
+    fresh = NodeIdentity(wanted, ticket.host_key, key_pair(), ticket.public_key)
     save(state, fresh)
     return fresh
+
+
+def _wanted_name(ticket: Ticket, name: str | None) -> str:
+    if not ticket.is_pool:
+        if name not in (None, ticket.name):
+            raise ConfigError(f"the ticket is for a node of the name {ticket.name}")
+        return ticket.name
+    if name is None:
+        raise ConfigError(f"the ticket is for a pool: give the node a name that begins with {ticket.name}- (`--name`)")
+    return node_name(name)

@@ -107,6 +107,12 @@ def test_a_conversation_runs_on_a_node_and_all_that_lasts_is_at_home(stage: Stag
             assert command(stage, "node", "revoke", "n1").returncode == 0
             assert again.process.wait(10) == 0
             assert "revoked" in again.told()
+        pool = ticket(stage, "pool", "--pool", "2", "--minutes", "60")
+        for _ in range(2):  # with its ticket, and without one that has been taken away
+            with running(NodeProcess(stage, "pool-1", port, pool, more=("--name", "pool-1"))) as member:
+                member.await_workers()
+                assert member.end() == 0
+            pool.unlink(missing_ok=True)
     assert not stage.left_over(3.0)
 
 

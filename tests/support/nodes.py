@@ -56,10 +56,10 @@ def command(stage: Stage, *words: str, prefix: Sequence[str] = ()) -> "subproces
     )
 
 
-def ticket(stage: Stage, name: str) -> Path:
+def ticket(stage: Stage, name: str, *more: str) -> Path:
     """Make a ticket on the host."""
     path = stage.home.path.parent / f"{name}.ticket"
-    done = command(stage, "node", "ticket", name, "--output", str(path))
+    done = command(stage, "node", "ticket", name, "--output", str(path), *more)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -88,12 +88,14 @@ class NodeProcess:
         address: str = "127.0.0.1",
         prefix: Sequence[str] = (),
         capacity: int = 4,
+        more: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.state = stage.home.path.parent / f"state-{name}"
         self.log = stage.home.path.parent / f"{name}.log"
         words = ["node", "--join", f"tcp://{address}:{port}", "--state", str(self.state), "--capacity", str(capacity)]
         words += [] if with_ticket is None else ["--ticket", str(with_ticket)]
+        words += more
         with self.log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 (*prefix, *GREENROOM, *words),

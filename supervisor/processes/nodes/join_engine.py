@@ -173,13 +173,13 @@ class JoinEngine:
 
     def _enrol(self, name: str, key: str, route: bytes, message: Enrol) -> None:
         try:
-            self._keys.redeem(name, key, message.public_key)
+            node = self._keys.redeem(name, key, message.public_key, message.name)
         except (GreenroomError, ValueError) as error:
             log.error("a ticket for node %s was refused: %s", name, error)
             self._port.send([route, *node_frames(Refused(text=str(error)))])
             return
-        log.warning("node %s has used its ticket; its key is known from now on", name)
-        self._members.setdefault(name, Membership(name))
+        log.warning("node %s has used its ticket; its key is known from now on", node)
+        self._members.setdefault(node, Membership(node))
         self._port.send([route, *node_frames(Enrolled())])
 
     def _join(self, name: str, key: str, route: bytes, join: Join) -> None:

@@ -1,7 +1,8 @@
 """The keys of a host's nodes, in its home: its own pair, the public keys of nodes, and tickets that are not used yet.
 
 A ticket is a key pair of which the home keeps the public half. It lives for `TICKET_LIFE` seconds of this machine's
-clock and lets its holder do one thing: put the node's own key in its place.
+clock, or as long as it was made for, and lets its holder do one thing: put the node's own key in its place. A ticket of
+a pool does that for a number of nodes, each under a name that begins with that of the pool and that no other node has.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 import zmq.utils.z85
 
+from greenroom.config.nodes import NAME
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime import filelock
@@ -35,6 +37,10 @@ class OpenTicket(msgspec.Struct, frozen=True):
     public_key: str
     expires_at: float
     """Seconds since the epoch."""
+    uses: int = 1
+    """Nodes that may still come by it."""
+    is_pool: bool = False
+    """Whether it is for the nodes of a pool, which name themselves."""
 
 
 class KnownKeys(msgspec.Struct, frozen=True):
@@ -43,7 +49,9 @@ class KnownKeys(msgspec.Struct, frozen=True):
     nodes: dict[str, str] = msgspec.field(default_factory=dict)
     """Public key by name of the node."""
     tickets: dict[str, OpenTicket] = msgspec.field(default_factory=dict)
-    """By the name that the node will have."""
+    """By the name that the node will have, or that of the pool."""
+    pools: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Names of the nodes that have come by tickets of each pool."""
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -54,6 +62,8 @@ class Ticket(msgspec.Struct, frozen=True):
     """Public key of the host."""
     public_key: str
     secret_key: str
+    is_pool: bool = False
+    """Whether the node names itself, and `name` is that of the pool."""
 
 
 class KeyOwner(NamedTuple):
@@ -84,17 +94,21 @@ class NodeKeys:
         except msgspec.MsgspecError as error:
             raise StartError(f"{path} holds no key pair; remove it, and make new tickets for all nodes") from error
 
-    def issue(self, name: str) -> Ticket:
-        """Make a ticket for a node of this name, in place of one that was not used. Raises `StartError`."""
-        host, own = self.host_keys(), key_pair()
+    def issue(self, name: str, pool: int | None = None, life: float = TICKET_LIFE) -> Ticket:
+        """Make a ticket for a node of this name, in place of one that was not used. Raises `StartError`.
+
+        `pool`: it is for so many nodes, with names of their own that begin with this one. `life`: seconds.
+        """
+        host, own, is_pool = self.host_keys(), key_pair(), pool is not None
         with self._changing() as known:
-            known.tickets[name] = OpenTicket(own.public, self._clock() + TICKET_LIFE)
-        return Ticket(name, host.public, own.public, own.secret)
+            known.tickets[name] = OpenTicket(own.public, self._clock() + life, pool or 1, is_pool)
+        return Ticket(name, host.public, own.public, own.secret, is_pool)
 
-    def redeem(self, name: str, ticket_key: str, public_key: str) -> None:
-        """Let a node have `public_key` from now on, and forget its ticket, which it has shown.
+    def redeem(self, name: str, ticket_key: str, public_key: str, node: str = "") -> str:
+        """Let a node have `public_key` from now on, count its ticket, which it has shown, and return the node's name.
 
-        Raises `ConfigError` where the ticket is over, or another one was made for the name since.
+        `name` is that of the ticket, `node` the one that the node has given itself. Raises `ConfigError` where the
+        ticket is over, another one was made for the name since, or the node may not have the name.
         """
         if len(public_key) != 40:
             raise ConfigError("a key has 40 characters")
@@ -103,14 +117,33 @@ class NodeKeys:
             ticket = known.tickets.get(name)
             if ticket is None or ticket.public_key != ticket_key or ticket.expires_at <= self._clock():
                 raise ConfigError(f"the ticket of {name} is over")
-            del known.tickets[name]
-            known.nodes[name] = public_key
+            if ticket.is_pool:
+                _check_member(known, name, node, public_key)
+                if node in known.nodes:  # its own key: it asks again, because the answer was lost
+                    return node
+                known.pools.setdefault(name, []).append(node)
+            elif node not in ("", name):
+                raise ConfigError(f"the ticket is for a node of the name {name}")
+            chosen = node or name
+            if ticket.uses > 1:
+                known.tickets[name] = msgspec.structs.replace(ticket, uses=ticket.uses - 1)
+            else:
+                del known.tickets[name]
+            known.nodes[chosen] = public_key
+        return chosen
 
     def revoke(self, name: str) -> bool:
-        """Forget the key and the ticket of a node; return whether there was one. Raises `StartError`."""
+        """Forget the key and the ticket of a node, or of all nodes of a pool; return whether there was one.
+
+        Raises `StartError`.
+        """
         with self._changing() as known:
-            had_key, had_ticket = known.nodes.pop(name, None), known.tickets.pop(name, None)
-        return had_key is not None or had_ticket is not None
+            names = {name, *known.pools.pop(name, ())}
+            found = [known.nodes.pop(one, None) for one in names] + [known.tickets.pop(name, None)]
+            for members in known.pools.values():
+                if name in members:
+                    members.remove(name)
+        return any(one is not None for one in found)
 
     def owner(self, key: bytes) -> KeyOwner | None:
         """Return whose a raw public key is; `None` where nobody's, or the ticket is over."""
@@ -157,6 +190,14 @@ class NodeKeys:
                 yield
         except (OSError, filelock.LockTimeoutError) as error:
             raise StartError(f"the keys of nodes in {self._home} cannot be changed ({error})") from error
+
+
+def _check_member(known: KnownKeys, pool: str, node: str, public_key: str) -> None:
+    """Raise `ConfigError` where a node may not have the name by a ticket of the pool."""
+    if not NAME.fullmatch(node) or not node.startswith(f"{pool}-"):
+        raise ConfigError(f"the ticket is for nodes whose names begin with {pool}- (`--name`)")
+    if known.nodes.get(node, public_key) != public_key:
+        raise ConfigError(f"node {node} is known with another key; `greenroom node revoke {node}` forgets it")
 
 
 def read_private(path: str) -> bytes | None:

@@ -144,6 +144,31 @@ def test_a_ticket_lets_its_holder_name_a_key_and_nothing_else(tmp_path: Path) ->
     asyncio.run(scene())
 
 
+def test_a_ticket_of_a_pool_lets_in_new_names_and_none_that_is_taken(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            await site.node(NodeName("pool-0"))
+            ticket, own = site.keys.issue("pool", 2), key_pair()
+            holder = Peer(site, KeyPair(public=ticket.public_key, secret=ticket.secret_key))
+            assert await holder.next() == "up"
+            known = site.keys.key_of("pool-0")
+            holder.say(Enrol(public_key=own.public, name="pool-0"))
+            assert isinstance(await holder.next(), Refused)
+            assert site.keys.key_of("pool-0") == known
+            holder.say(Enrol(public_key=own.public, name="pool-1"))
+            assert isinstance(await holder.next(), Enrolled)
+            assert site.state(NodeName("pool-1")) == "absent"
+            holder.say(Join(version=__version__, run="run", capacity=2))
+            holder.say(Enrol(public_key=key_pair().public, name="pool-2"))
+            assert isinstance(await holder.next(), Enrolled), "and the ticket itself joined nothing"
+            holder.say(Enrol(public_key=key_pair().public, name="pool-3"))
+            assert isinstance(await holder.next(), Refused), "over the connection that stands, too"
+            assert await Peer(site, KeyPair(public=ticket.public_key, secret=ticket.secret_key)).next() == "refused"
+            assert site.keys.names() == ["pool-0", "pool-1", "pool-2"]
+
+    asyncio.run(scene())
+
+
 def test_a_node_of_another_version_is_refused_with_both(tmp_path: Path) -> None:
     async def scene() -> None:
         async with site_at(tmp_path) as site:

@@ -107,3 +107,69 @@ def test_the_files_are_for_their_user_alone_and_hidden_from_commands(keys: NodeK
 def test_the_secret_half_of_a_ticket_is_not_kept(keys: NodeKeys, tmp_path: Path) -> None:
     ticket = keys.issue("n1")
     assert all(ticket.secret_key.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_ticket_of_a_pool_counts_its_nodes(keys: NodeKeys, watch: Watch) -> None:
+    ticket = keys.issue("pool", 2, 3600.0)
+    assert ticket.is_pool
+    one, two = key_pair(), key_pair()
+    assert keys.redeem("pool", ticket.public_key, one.public, "pool-0") == "pool-0"
+    assert keys.redeem("pool", ticket.public_key, one.public, "pool-0") == "pool-0", "whose answer was lost"
+    watch.now += 3599
+    assert keys.owner(raw(ticket.public_key)) == KeyOwner("ticket", "pool")
+    assert keys.redeem("pool", ticket.public_key, two.public, "pool-1") == "pool-1"
+    assert keys.owner(raw(ticket.public_key)) is None
+    with pytest.raises(ConfigError, match="over"):
+        keys.redeem("pool", ticket.public_key, key_pair().public, "pool-2")
+    assert keys.names() == ["pool-0", "pool-1"]
+
+
+def test_a_ticket_of_a_pool_is_over_at_its_time_whatever_is_left(keys: NodeKeys, watch: Watch) -> None:
+    ticket = keys.issue("pool", 2, 60.0)
+    keys.redeem("pool", ticket.public_key, key_pair().public, "pool-0")
+    watch.now += 60
+    assert keys.owner(raw(ticket.public_key)) is None
+    with pytest.raises(ConfigError, match="over"):
+        keys.redeem("pool", ticket.public_key, key_pair().public, "pool-1")
+
+
+@pytest.mark.parametrize("name", ["", "pool", "poolx", "other-1", "pool-1/..", "pool-\n", "pool-" + "x" * 63])
+def test_a_node_of_a_pool_has_a_name_of_the_pool(keys: NodeKeys, name: str) -> None:
+    ticket = keys.issue("pool", 2)
+    with pytest.raises(ConfigError, match="begin with pool-"):
+        keys.redeem("pool", ticket.public_key, key_pair().public, name)
+    assert keys.names() == []
+
+
+def test_a_ticket_of_a_pool_takes_no_name_that_a_node_has(keys: NodeKeys) -> None:
+    alone, first = key_pair(), key_pair()
+    keys.redeem("pool-7", keys.issue("pool-7").public_key, alone.public)
+    ticket = keys.issue("pool", 5)
+    keys.redeem("pool", ticket.public_key, first.public, "pool-0")
+    for name, owner in (("pool-7", alone), ("pool-0", first)):
+        with pytest.raises(ConfigError, match="another key"):
+            keys.redeem("pool", ticket.public_key, key_pair().public, name)
+        assert keys.key_of(name) == owner.public
+
+
+def test_a_ticket_for_one_node_names_no_other(keys: NodeKeys) -> None:
+    ticket = keys.issue("n1")
+    with pytest.raises(ConfigError, match="of the name n1"):
+        keys.redeem("n1", ticket.public_key, key_pair().public, "n2")
+    assert keys.names() == []
+    assert keys.redeem("n1", ticket.public_key, key_pair().public, "n1") == "n1"
+
+
+def test_a_revoked_pool_has_neither_nodes_nor_ticket(keys: NodeKeys) -> None:
+    ticket = keys.issue("pool", 5)
+    for name in ("pool-0", "pool-1", "pool-2"):
+        keys.redeem("pool", ticket.public_key, key_pair().public, name)
+    alone = key_pair()
+    keys.redeem("pool-x", keys.issue("pool-x").public_key, alone.public)
+    assert keys.revoke("pool-1")
+    assert keys.names() == ["pool-0", "pool-2", "pool-x"]
+    assert keys.redeem("pool", ticket.public_key, key_pair().public, "pool-1") == "pool-1", "its name is free again"
+    assert keys.revoke("pool")
+    assert keys.names() == ["pool-x"], "which did not come by the ticket of the pool"
+    assert keys.owner(raw(ticket.public_key)) is None
+    assert not keys.revoke("pool")
