@@ -36,6 +36,8 @@ class NodesTable(OwnSection, frozen=True):
     """Workers that wait on each node, ready, for the next conversation."""
     host_capacity: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     """Conversations that the host itself takes while there are nodes; `None`: as many as `live_workers`."""
+    wait_for_nodes: bool = False
+    """Whether conversations wait where neither a node nor `host_capacity` has room; else the host runs them."""
     named: dict[str, NodeTable] = field(default_factory=dict)
     """The tables of single nodes, by name."""
 

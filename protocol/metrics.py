@@ -71,7 +71,9 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_start_time_seconds": _gauge("When the instance started, since the epoch.", unit="seconds"),
     # Conversations, calls and turns
     "greenroom_conversations": _gauge("Conversations that the instance keeps, by state.", "state"),
-    "greenroom_conversations_waiting": _gauge("Conversations that wait until another one is parked."),
+    "greenroom_conversations_waiting": _gauge(
+        "Conversations that wait until another one is parked, or a node has room."
+    ),
     "greenroom_conversations_held": _gauge("Conversations that are held back because a client does not read."),
     "greenroom_conversations_forgotten": _counter("Conversations at rest that were dropped from memory."),
     "greenroom_clients": _gauge("Clients that are connected."),
@@ -106,6 +108,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_workers_ready": _gauge("Workers that wait for a conversation."),
     "greenroom_workers_starting": _gauge("Workers that have been requested and are not ready."),
     "greenroom_workers_ordered": _gauge("Conversations and jobs that wait for a worker."),
+    "greenroom_nodes": _gauge("Nodes that are known, by state.", "state"),
+    "greenroom_node_capacity": _gauge("Workers that the nodes take together which are ready."),
+    "greenroom_node_conversations": _gauge(
+        "Conversations that have a worker on a node, or are about to (`placed`), and those that wait for a place.",
+        "state",
+    ),
     "greenroom_deaths": _counter("Deaths of processes that nobody asked for.", "role", "cause"),
     "greenroom_restarts": _counter("Processes that took the place of one that had died.", "role"),
     "greenroom_private_memory_bytes": _gauge(

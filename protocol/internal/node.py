@@ -114,6 +114,12 @@ class NodeReady(Message):
     wire: ClassVar[bytes] = b"node-ready"
 
 
+class Leaving(Message):
+    """Node to host: it has been asked to end; drain it."""
+
+    wire: ClassVar[bytes] = b"leaving"
+
+
 class KillWorker(Message):
     """Host to node: kill a worker and what it started; `why` is told with its end, unless it is empty."""
 
@@ -137,7 +143,7 @@ class Leave(Message):
     """The reason, for people."""
 
 
-FromNode: TypeAlias = Enrol | Join | Beat | NodeReady | Spawned | Exited
+FromNode: TypeAlias = Enrol | Join | Beat | NodeReady | Spawned | Exited | Leaving
 ToNode: TypeAlias = Enrolled | Joined | Refused | Rejoin | Beaten | Spawn | KillWorker | Confirm | Leave
 
 _FROM_NODE: Final[Mapping[bytes, type[FromNode]]] = {kind.wire: kind for kind in get_args(FromNode)}

@@ -153,17 +153,10 @@ class Inspection:
 
     def _drain(self, name: str) -> ControlAnswer:
         """Let the conversations of a node go elsewhere: the idle now, others once their turns end, or are ended."""
-        nodes, node = self._tree.nodes, NodeName(name)
+        nodes, limit = self._tree.nodes, self._host.options.limits.drain
+        count = len(self._host.conversations.on_node(NodeName(name)))
         if nodes is None or not nodes.drain(name):
             return ActionRefused(f"no node of the name {name} has joined this instance")
-        conversations, limit = self._host.conversations, self._host.options.limits.drain
-        count = conversations.vacate(node)
-
-        def end_the_rest() -> None:
-            if nodes.is_draining(node):  # it may have left and come back meanwhile
-                conversations.vacate(node, interrupt=True)
-
-        asyncio.get_running_loop().call_later(limit, end_the_rest)
         return ActionDone(f"node {name} takes no more work, and leaves once its conversations have ({count})", limit)
 
     def _interrupt_client(self, client_id: str) -> ControlAnswer:

@@ -29,6 +29,11 @@ class Workers(Protocol):
         """Whether workers may be on other machines."""
         ...
 
+    @property
+    def room(self) -> int | None:
+        """How many conversations may have a process on all machines; `None` where nodes set no bound."""
+        ...
+
     def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
         """Assign a worker to `order`, now or later; `wish` is what its conversation needs of the machine."""
 

@@ -11,6 +11,7 @@ from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker import JobDone, JobReport, ReceivedNotice, RequestServed
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.jobs import Jobs
+from greenroom.supervisor.conversations.node_follower import NodeFollower
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns
 from greenroom.supervisor.conversations.turn import Client
@@ -57,6 +58,8 @@ class ConversationHost:
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
         self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE)
         """The jobs that clients keep open: commands, which may go on for long and are not to hold up others."""
+        if tree.nodes is not None:
+            tree.node_listeners.add(NodeFollower(tree.nodes, self.conversations, limits.drain).follow)
 
     def shared(self, kind: type[S], make: Callable[[], S]) -> S:
         """Return the one object of a kind that the front ends of all clients share, made at its first use."""

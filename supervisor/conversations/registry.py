@@ -412,17 +412,23 @@ class Conversations:
         """Handle the end of a process, and its reason if known; the turn that it ran ends with it."""
         self._scheduler.lost(exited, reason)
 
-    def vacate(self, node: NodeName, *, interrupt: bool = False) -> int:
-        """End the processes on a node as soon as no turn runs in them, or at once; return how many there are."""
-        hosted = [one for one in self._table if one.worker_id is not None and one.node == node]
-        for conversation in hosted:
+    def on_node(self, node: NodeName) -> list[Conversation]:
+        """Return the conversations that have a process on a node."""
+        return [one for one in self._table if one.worker_id is not None and one.node == node]
+
+    def fill(self) -> None:
+        """Assign workers to conversations that wait, where there is more room for them than before."""
+        self._slots.fill()
+
+    def vacate(self, node: NodeName, *, interrupt: bool = False) -> None:
+        """End the processes on a node as soon as no turn runs in them, or at once."""
+        for conversation in self.on_node(node):
             if interrupt:
                 self.release(conversation)
             elif conversation.state == "idle" and not self._assignments.is_being_killed(conversation):
                 self._slots.park(conversation)
             else:
                 conversation.is_leaving = True
-        return len(hosted)
 
     @property
     def are_at_rest(self) -> bool:

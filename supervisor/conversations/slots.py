@@ -60,12 +60,16 @@ class Slots:
 
     def fill(self) -> None:
         """Assign slots to waiting conversations, parking the longest idle where none is free."""
-        while self._roster.waiting and self._roster.has_place(self._taken):
+        while self._roster.waiting and self._has_place():
             conversation = self._roster.next_waiting()
             if conversation is not None and conversation.queued:
                 self._place(conversation)
         if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
             self.park(idle)
+
+    def _has_place(self) -> bool:
+        room = self._workers.room
+        return self._roster.has_place(self._taken) and (room is None or self._taken < room)
 
     def waits(self, conversation: Conversation) -> bool:
         """Tell whether a conversation waits for a slot."""

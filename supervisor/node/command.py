@@ -55,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
                 node = Node(
                     known, engine, arguments.join, host, state, runtime_directory, arguments.capacity, options.log_level
                 )
-                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                    asyncio.get_running_loop().add_signal_handler(number, node.leave)
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(signal.SIGTERM, node.drain)
+                for number in (signal.SIGINT, signal.SIGHUP):
+                    loop.add_signal_handler(number, node.leave)
                 await node.serve()
             finally:
                 directory.remove(runtime_directory)

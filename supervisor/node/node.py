@@ -20,6 +20,7 @@ from greenroom.protocol.internal.node import (
     Joined,
     KillWorker,
     Leave,
+    Leaving,
     NodeLoad,
     NodeReady,
     Refused,
@@ -74,6 +75,7 @@ class Node:
         self._joined_at = 0.0
         self._has_joined = False
         self._is_ready = False
+        self._is_leaving = False
         self._beats = 0
         self._loop = asyncio.get_running_loop()
         self._left = asyncio.Event()
@@ -107,6 +109,12 @@ class Node:
     def leave(self) -> None:
         """End."""
         self._left.set()
+
+    def drain(self) -> None:
+        """End once the host has moved the conversations; at once without a host, or the second time."""
+        if self._is_leaving or not self._has_joined or not self._link.send(Leaving()):
+            self.leave()
+        self._is_leaving = True
 
     # What the host says
 
@@ -153,6 +161,8 @@ class Node:
         for exited in self._ledger.standing()[1]:  # of which some may have ended since the host was told how it stands
             self._link.send(exited)
         log.warning("node %s has joined its host", message.name)
+        if self._is_leaving:  # what was said before may have been lost with the link
+            self._link.send(Leaving())
         if self._is_ready:
             self._link.send(NodeReady())
 
@@ -216,6 +226,8 @@ class Node:
         if self._lease.is_over(now):
             self._end_workers("the host has not answered for the length of the lease")
             self._lease.end()
+            if self._is_leaving:
+                self.leave()
         if not self._has_joined or not self._link.is_up:
             return
         for spawned in self._ledger.newborn():

@@ -89,8 +89,12 @@ class WorkerSupply:
         return self.pool.waiting + (() if self.nodes is None else self.nodes.supply.waiting)
 
     def statistics(self) -> PoolStatistics:
-        """Return the counters of the pool."""
-        return self.pool.statistics()
+        """Return the counters of the pool, and of those of the nodes."""
+        own = self.pool.statistics()
+        if self.nodes is None:
+            return own
+        there = self.nodes.supply.statistics()
+        return PoolStatistics(own.waiting + there.waiting, own.expected + there.expected, own.orders + there.orders)
 
     def enrol_first(self) -> Mapping[WorkerId, KeyPair]:
         """Enter the first workers, which a broker that is started next admits by its spec."""
@@ -124,6 +128,11 @@ class WorkerSupply:
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         """Return the node of a worker; `None` where it is of this machine."""
         return None if self.nodes is None else self.nodes.engine.node_of(worker_id)
+
+    @property
+    def room(self) -> int | None:
+        """How many conversations may have a process on all machines; `None` where nodes set no bound."""
+        return None if self.nodes is None else self.nodes.room
 
     @property
     def has_nodes(self) -> bool:

@@ -21,6 +21,7 @@ from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.processes.exits import role_of
 from greenroom.supervisor.processes.memory_report import ProcessFootprints
+from greenroom.supervisor.processes.nodes.membership import MEANINGS as NODE_STATES
 from greenroom.supervisor.processes.tree import TreeStatistics
 
 SUPERVISOR: Final = "supervisor"
@@ -182,9 +183,21 @@ def _of_processes(
     yield "greenroom_workers_ready", tree.pool.waiting
     yield "greenroom_workers_starting", tree.pool.expected
     yield "greenroom_workers_ordered", tree.pool.orders
+    yield from _of_nodes(host, conversations)
     yield "greenroom_deaths", _labelled(host.tree.exit_history.counts)
     restarts = _labelled({(role,): status.restarts for role, status in services.items()})
     yield "greenroom_restarts", {(CONVERSATION,): conversations.restarts, **restarts}
+
+
+def _of_nodes(host: ConversationHost, conversations: ConversationsStatistics) -> Iterator[tuple[str, Value]]:
+    nodes = host.tree.nodes
+    if nodes is None:
+        return
+    states = Counter(view.state for view in nodes.views())
+    yield "greenroom_nodes", {(state,): states[state] for state in NODE_STATES}
+    yield "greenroom_node_capacity", nodes.capacity
+    placed = {("placed",): nodes.supply.busy, ("waiting",): conversations.waiting_for_place}
+    yield "greenroom_node_conversations", placed
 
 
 def _labelled(counts: Mapping[Labels, float]) -> dict[tuple[str, ...], float]:

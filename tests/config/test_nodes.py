@@ -22,6 +22,7 @@ def test_tables_of_nodes_stand_beside_the_settings() -> None:
     assert table.named["gpu-1"].paths == {"/work": "/srv"}
     assert table.named["gpu-1"].capacity == 8
     assert table.idle_workers == 0
+    assert not table.wait_for_nodes
 
 
 @pytest.mark.parametrize(

@@ -259,3 +259,38 @@ def test_a_node_that_is_stopped_is_given_up_and_what_it_still_has_is_fenced(stag
             node.process.send_signal(signal.SIGCONT)
             until(lambda: state_of(stage, "n1") == "ready")
             node.await_workers()
+
+
+def test_conversations_wait_for_room_and_leave_a_node_that_is_asked_to_end(stage: Stage) -> None:
+    port = free_ports()
+    stage.play(HELLO, more=settings(port, host_capacity=0, wait_for_nodes=True))
+    with hosting(stage) as host:
+        client = host.client()
+        calls = [client.codex("hello", cwd=stage.cwd) for _ in range(2)]
+        until(lambda: metric(stage, 'greenroom_node_conversations{state="waiting"}') == 2)
+        assert not stage.model.requests()
+        first = NodeProcess(stage, "n1", port, ticket(stage, "n1"), capacity=1)
+        with running(first):
+            threads = [thread_id(client.result(call, within=60)) for call in calls]
+            assert metric(stage, "greenroom_node_capacity") == 1, "one after the other: the first was parked"
+            assert metric(stage, 'greenroom_nodes{state="ready"}') == 1
+            assert metric(stage, 'greenroom_node_conversations{state="placed"}') == 1
+            assert first.end() == 0
+            assert "it was drained" in first.told()
+            assert metric(stage, 'greenroom_node_conversations{state="placed"}') == 0
+        call = client.reply(threads[0], "hello")
+        until(lambda: metric(stage, "greenroom_conversations_waiting") == 1)
+        with running(NodeProcess(stage, "n2", port, ticket(stage, "n2"), capacity=1)):
+            assert text(client.result(call, within=60)) == "Good day."
+    assert not stage.left_over(3.0)
+
+
+def metric(stage: Stage, name: str) -> float:
+    """Return a value of the page of metrics, whatever process it is of."""
+    page = command(stage, "metrics").stdout
+    wanted, _, labels = name.partition("{")
+    label = labels.rstrip("}")
+    (found,) = (
+        float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(f"{wanted}{{") and label in line
+    )
+    return found

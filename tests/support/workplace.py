@@ -40,6 +40,7 @@ class Workplace:
         self.conversations = Conversations(cast("WorkerRouter", self), self, self.exit_history, Limits(), ())
 
     has_nodes = False
+    room: int | None = None
 
     def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
         order(WORKER)

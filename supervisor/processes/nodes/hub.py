@@ -99,9 +99,25 @@ class NodeHub:
         has_it_here = wish.cwd is None or os.path.isdir(wish.cwd)
         return has_it_here or self._choose(wish, busy_here) != HERE
 
+    @property
+    def room(self) -> int | None:
+        """How many conversations may have a process on all machines together; `None` where others go to the host."""
+        if not self._table.wait_for_nodes:
+            return None
+        return self._host_capacity + self.capacity
+
+    @property
+    def capacity(self) -> int:
+        """Workers that the nodes take together which take any."""
+        return sum(view.capacity for view in self.engine.nodes() if view.state == "ready")
+
+    @property
+    def _host_capacity(self) -> int:
+        own = self._table.host_capacity
+        return self._options.limits.live_workers if own is None else own
+
     def _choose(self, wish: Wish, busy_here: int) -> NodeName:
-        capacity = self._table.host_capacity
-        host = Candidate(HERE, self._options.limits.live_workers if capacity is None else capacity, busy_here)
+        host = Candidate(HERE, self._host_capacity, busy_here)
         return choose(wish, host, self.supply.candidates(), self._paths)
 
     def withdraw(self, order: WorkerRequest) -> None:

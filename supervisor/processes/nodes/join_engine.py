@@ -27,6 +27,7 @@ from greenroom.protocol.internal.node import (
     Joined,
     KillWorker,
     Leave,
+    Leaving,
     NodeReady,
     Refused,
     Rejoin,
@@ -223,7 +224,7 @@ class JoinEngine:
         for spec in result.resend:
             self._send(member.name, Spawn(spec=spec))
 
-    def _take(self, member: Membership, message: Beat | NodeReady | Spawned | Exited) -> None:
+    def _take(self, member: Membership, message: Beat | NodeReady | Spawned | Exited | Leaving) -> None:
         member.heard(self._loop.time())
         match message:
             case Beat():
@@ -235,6 +236,9 @@ class JoinEngine:
                     self._on_change(NodeName(member.name))
             case NodeReady():
                 self._on_change(NodeName(member.name))
+            case Leaving():
+                log.warning("node %s has been asked to end, and is drained", member.name)
+                self.drain(NodeName(member.name))
             case Spawned():
                 if not member.spawned(message):
                     self._send(member.name, KillWorker(id=message.id))

@@ -11,7 +11,7 @@ from greenroom.protocol.internal.process import Exited
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.processes.nodes.engine import NodeEngine, NodeView
 from greenroom.supervisor.processes.nodes.placement import Candidate
-from greenroom.supervisor.processes.pool import Pool, WorkerRequest
+from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
 from greenroom.supervisor.processes.restart import POOL
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,18 @@ class NodeSupply:
     def waiting(self) -> tuple[WorkerId, ...]:
         """The workers that are ready for a conversation, of all nodes."""
         return tuple(worker_id for stock in self._stocks.values() for worker_id in stock.pool.waiting)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the counters of the pools of all nodes, added up."""
+        each = [stock.pool.statistics() for stock in self._stocks.values()]
+        return PoolStatistics(
+            sum(one.waiting for one in each), sum(one.expected for one in each), sum(one.orders for one in each)
+        )
+
+    @property
+    def busy(self) -> int:
+        """Conversations that have a worker on a node, or that one is being started for."""
+        return sum(map(self._busy, self._stocks.values()))
 
     def candidates(self) -> Iterator[Candidate]:
         """Yield the nodes with the workers that have something to do."""

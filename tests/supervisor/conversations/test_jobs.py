@@ -28,6 +28,7 @@ class Place:
     obstacle = None
 
     has_nodes = False
+    room: int | None = None
 
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         return None
