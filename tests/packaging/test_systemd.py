@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from greenroom.config.defaults import Limits
+from greenroom.supervisor.cli import command_line
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
-USER, SYSTEM = UNITS / "greenroom.service", UNITS / "greenroom@.service"
-EXPOSURE = {USER: 82, SYSTEM: 35}
+USER, SYSTEM, NODE = UNITS / "greenroom.service", UNITS / "greenroom@.service", UNITS / "greenroom-node.service"
+EXPOSURE = {USER: 82, SYSTEM: 35, NODE: 35}
 """The most, in tenths, that `systemd-analyze security` may find. What a user's own manager can shut out is little: it
 has no right to most of it, and conversations work in the user's files."""
 
@@ -41,7 +42,7 @@ def test_the_units_are_well_formed(units: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("unit", [USER, SYSTEM], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [USER, SYSTEM, NODE], ids=lambda unit: unit.name)
 def test_a_unit_shuts_out_what_it_can(units: Path, unit: Path) -> None:
     done = analyze("security", "--offline=yes", f"--threshold={EXPOSURE[unit]}", "--no-pager", str(units / unit.name))
     assert done.returncode == 0, done.stdout
@@ -56,3 +57,14 @@ def test_the_limits_of_a_unit_fit_those_of_the_program(unit: Path) -> None:
     assert settings["RestartPreventExitStatus"] == "2 3"
     assert settings["Type"] == "notify"
     assert settings["ExecStart"].endswith("/greenroom serve")
+
+
+def test_the_unit_of_a_node_starts_one_and_gives_its_turns_their_time() -> None:
+    settings = dict(re.findall(r"^(\w+)=(.*)$", NODE.read_text(), re.MULTILINE))
+    program, *words = settings["ExecStart"].split()
+    assert program.endswith("/greenroom")
+    arguments = command_line._parser().parse_args(words)
+    assert arguments.run is command_line._node
+    assert arguments.state.endswith(settings["StateDirectory"])
+    assert int(settings["TimeoutStopSec"]) >= Limits().drain + 15
+    assert settings["RestartPreventExitStatus"] == "2"
