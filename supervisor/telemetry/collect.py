@@ -196,8 +196,8 @@ def _of_nodes(host: ConversationHost, conversations: ConversationsStatistics) ->
     states = Counter(view.state for view in nodes.views())
     yield "greenroom_nodes", {(state,): states[state] for state in NODE_STATES}
     yield "greenroom_node_capacity", nodes.capacity
-    placed = {("placed",): nodes.supply.busy, ("waiting",): conversations.waiting_for_place}
-    yield "greenroom_node_conversations", placed
+    conversations_by_state = {"placed": nodes.supply.busy, "waiting": conversations.waiting_for_place}
+    yield "greenroom_node_conversations", {(state,): count for state, count in conversations_by_state.items()}
 
 
 def _labelled(counts: Mapping[Labels, float]) -> dict[tuple[str, ...], float]:
