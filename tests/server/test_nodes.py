@@ -15,7 +15,7 @@ from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.delayed_link import Relay
 from tests.support.home import records, stored_events
-from tests.support.host import hosting
+from tests.support.host import Host, hosting
 from tests.support.model import Gate
 from tests.support.nodes import NodeProcess, command, free_ports, report, settings, ticket
 from tests.support.stage import Stage
@@ -267,27 +267,27 @@ def test_conversations_wait_for_room_and_leave_a_node_that_is_asked_to_end(stage
     with hosting(stage) as host:
         client = host.client()
         calls = [client.codex("hello", cwd=stage.cwd) for _ in range(2)]
-        until(lambda: metric(stage, 'greenroom_node_conversations{state="waiting"}') == 2)
+        until(lambda: metric(stage, host, 'greenroom_node_conversations{state="waiting"}') == 2)
         assert not stage.model.requests()
         first = NodeProcess(stage, "n1", port, ticket(stage, "n1"), capacity=1)
         with running(first):
             threads = [thread_id(client.result(call, within=60)) for call in calls]
-            assert metric(stage, "greenroom_node_capacity") == 1, "one after the other: the first was parked"
-            assert metric(stage, 'greenroom_nodes{state="ready"}') == 1
-            assert metric(stage, 'greenroom_node_conversations{state="placed"}') == 1
+            assert metric(stage, host, "greenroom_node_capacity") == 1, "one after the other: the first was parked"
+            assert metric(stage, host, 'greenroom_nodes{state="ready"}') == 1
+            assert metric(stage, host, 'greenroom_node_conversations{state="placed"}') == 1
             assert first.end() == 0
             assert "it was drained" in first.told()
-            assert metric(stage, 'greenroom_node_conversations{state="placed"}') == 0
+            assert metric(stage, host, 'greenroom_node_conversations{state="placed"}') == 0
         call = client.reply(threads[0], "hello")
-        until(lambda: metric(stage, "greenroom_conversations_waiting") == 1)
+        until(lambda: metric(stage, host, "greenroom_conversations_waiting") == 1)
         with running(NodeProcess(stage, "n2", port, ticket(stage, "n2"), capacity=1)):
             assert text(client.result(call, within=60)) == "Good day."
     assert not stage.left_over(3.0)
 
 
-def metric(stage: Stage, name: str) -> float:
-    """Return a value of the page of metrics, whatever process it is of."""
-    page = command(stage, "metrics").stdout
+def metric(stage: Stage, host: Host, name: str) -> float:
+    """Return a value of the page of metrics of a host, whatever process it is of."""
+    page = command(stage, "metrics", "--instance", str(host.process.pid)).stdout
     wanted, _, labels = name.partition("{")
     label = labels.rstrip("}")
     (found,) = (
