@@ -1,5 +1,6 @@
 """The program. What can be started before the command line is read is started first."""
 
+import gc
 import sys
 
 TYPE_CHECKING = False
@@ -18,6 +19,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     from greenroom.supervisor.startup.prelaunch import Prelaunch
 
     prelaunch = None if _may_join_host(words) else Prelaunch.launch(words)
+    if prelaunch is not None:
+        gc.disable()  # imports make almost no garbage; a server collects it again once all of them are done
     from greenroom.supervisor.cli import command_line  # the fork server need not wait for this import
 
     try:

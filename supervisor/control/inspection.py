@@ -2,27 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.ids import NodeName, WorkerId
+from greenroom.protocol.ids import NodeName
 from greenroom.protocol.instance import Instance
-from greenroom.protocol.internal.broker import CredentialStanding
-from greenroom.protocol.report import (
-    ConversationFigures,
-    CredentialEntry,
-    EngineFigures,
-    NodeEntry,
-    PoolFigures,
-    PortFigures,
-    ProcessEntry,
-    Report,
-    Role,
-    Statistics,
-    StdioFigures,
-)
-from greenroom.supervisor.control.build_report import Tables, report
+from greenroom.runtime.thread_import import import_in_thread
 from greenroom.supervisor.control.control import ControlServer, OnHandOver
 from greenroom.supervisor.control.control_messages import (
     Action,
@@ -43,11 +29,14 @@ from greenroom.supervisor.control.instances import parents, remove_stale, this_i
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.connection import Connection
-from greenroom.supervisor.processes.broker_process import BROKER_ID
-from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
-from greenroom.supervisor.processes.service_state import ServiceStatus
+
+if TYPE_CHECKING:
+    from greenroom.protocol.report import Report
 
 NOT_ALLOWED: Final = "approvals can be decided by its clients alone; `approval_tools` in `[greenroom]` allows more"
+
+REPORT_SOURCE: Final = "greenroom.supervisor.control.report_source"
+"""The module that a report needs, and with it pydantic, which takes long to import."""
 
 
 class Inspection:
@@ -66,25 +55,12 @@ class Inspection:
         self._connections = connections
         self._stop = stop
 
-    async def report(self) -> Report:
+    async def report(self) -> "Report":
         """Return the report, after a moment in which each process may report its footprint."""
-        tree = self._tree
-        holdings = await tree.survey()
-        tables = Tables(
-            instance=self._instance,
-            conversations=self._host.conversations,
-            deaths=list(tree.exit_history),
-            pid_of=tree.workers.pid_of,
-            limits=self._host.options.limits,
-            statistics=self._statistics(),
-            others=tuple(self._others()),
-            holdings=holdings,
-            clients=[client for one in self._connections if (client := one.client) is not None],
-            credential=_credential(tree.broker.standing),
-            nodes=[] if tree.nodes is None else [NodeEntry.model_validate(view) for view in tree.nodes.views()],
-            node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
-        )
-        return report(tables, asyncio.get_running_loop().time())
+        await import_in_thread(REPORT_SOURCE)
+        from greenroom.supervisor.control.report_source import ReportSource
+
+        return await ReportSource(self._instance, self._host, self._connections).report()
 
     async def metrics(self) -> MetricsReported:
         """Return all metrics, after a moment in which each process may report its footprint."""
@@ -179,47 +155,6 @@ class Inspection:
     def _find(self, conversation_id: str) -> Conversation | None:
         return next((one for one in self._host.conversations if one.id == conversation_id), None)
 
-    def _statistics(self) -> Statistics:
-        figures, conversations = self._tree.statistics(), self._host.conversations.statistics()
-        router = PortFigures.model_validate(figures.router)
-        pipes = [connection.statistics() for connection in self._connections]
-        return Statistics(
-            stdio=StdioFigures(
-                read=sum(pipe.read for pipe in pipes),
-                written=sum(pipe.written for pipe in pipes),
-                waiting=sum(pipe.waiting for pipe in pipes),
-            ),
-            worker_router=router.model_copy(update={"paused": conversations.held > 0}),
-            pool=PoolFigures.model_validate(figures.pool),
-            engine=EngineFigures.model_validate(figures.engine),
-            conversations=ConversationFigures.model_validate(conversations),
-            open_calls=sum(connection.open_calls for connection in self._connections),
-        )
-
-    def _others(self) -> Iterator[ProcessEntry]:
-        fork_server = self._tree.fork_server_status
-        if fork_server is not None:
-            yield _helper("fork_server", FORK_SERVER_ID, fork_server)
-        zygote = self._tree.zygote_status
-        if zygote is not None and (zygote.pid is not None or zygote.deaths):
-            yield _helper("zygote", ZYGOTE_ID, zygote)
-        yield _helper("broker", BROKER_ID, self._tree.broker_status)
-        pid_there = _no_pid if self._tree.nodes is None else self._tree.nodes.engine.pid_of
-        for worker_id in self._tree.workers.waiting:
-            node = self._tree.workers.node_of(worker_id)
-            yield ProcessEntry(
-                role="worker",
-                pid=self._tree.workers.pid_of(worker_id),
-                worker_id=worker_id,
-                state="ready",
-                node=node,
-                node_pid=pid_there(worker_id),
-            )
-
-
-def _no_pid(_: WorkerId) -> None:
-    return None
-
 
 def control_server(
     host: ConversationHost,
@@ -239,21 +174,4 @@ def control_server(
         inspection.list_approvals,
         on_hand_over,
         inspection.metrics,
-    )
-
-
-def _helper(role: Role, worker_id: WorkerId, standing: ServiceStatus) -> ProcessEntry:
-    return ProcessEntry(
-        role=role, pid=standing.pid, state=standing.state, worker_id=worker_id, restarts=standing.deaths
-    )
-
-
-def _credential(standing: CredentialStanding | None) -> CredentialEntry | None:
-    if standing is None:
-        return None
-    return CredentialEntry(
-        mode=standing.mode,
-        state=standing.state,
-        time_left=None if standing.expires_at is None else standing.expires_at - time.time(),
-        plan_type=standing.plan_type,
     )

@@ -2,13 +2,14 @@
 
 import os
 
-from greenroom.config.settings import ConversationOverrides, resolve
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.conversations.host import ConversationHost
 
 
 def requires_openai_auth(host: ConversationHost) -> bool | None:
     """Tell whether the configured provider takes credentials of OpenAI; `None` where the configuration is in error."""
+    from greenroom.config.settings import ConversationOverrides, resolve  # a first call need not wait for it
+
     options = host.options
     try:
         settings = resolve(

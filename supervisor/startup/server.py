@@ -1,11 +1,11 @@
 """The server: the connections of its clients, the process tree behind them, and their end."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime import log as logs
 from greenroom.runtime import logfile
+from greenroom.runtime.thread_import import import_in_thread
 from greenroom.supervisor.frontend.connection import FLUSH_TIMEOUT, Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.listener import Listener
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 CLIENT_LEFT = "the client has left"
 SHUTTING_DOWN = "the server is shutting down"
+REPORT_DELAY = 1.0
+"""Seconds after the start of the control socket until what a report needs is imported, unless one is asked for before:
+a first call does not wait for it, and neither does an operator who asks a server that is in trouble."""
 METRICS_TRIES = 5
 """How often a host that replaces another tries to listen where that one has served its metrics."""
 METRICS_PAUSE = 0.1
@@ -93,7 +97,7 @@ class Server:
         """The first signal that told it to end."""
         self._connections: list[Connection] = []
         """Those that are served, oldest first."""
-        self._serving: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._host: ConversationHost | None = None
         self._tree: ProcessTree | None = None
         self._control: ControlServer | None = None
@@ -132,9 +136,7 @@ class Server:
         connection.start()
         if self._host is not None and self._is_open:
             connection.attach(self._host)
-        task = asyncio.get_running_loop().create_task(self._serve(connection), name="connection")
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        self._run_beside(self._serve(connection), "connection")
 
     def refusal(self) -> str | None:
         """Return why no further client is taken at the moment, for people; `None` where one is."""
@@ -152,14 +154,15 @@ class Server:
         try:
             if not self._listens_last:
                 await self._listen()
-            await _import_in_thread("greenroom.supervisor.startup.processes")
+            await import_in_thread("greenroom.supervisor.startup.processes")
             host = self._host = await self._start_processes()
             await self._start_telemetry(host)
             for module in self._services:
-                await _import_in_thread(module)
+                await import_in_thread(module)
             self._let_in(host)
-            await _import_in_thread("greenroom.supervisor.control.inspection")
+            await import_in_thread("greenroom.supervisor.control.inspection")
             await self._open_control(host)
+            _collect_garbage()
             if self._listens_last:
                 await self._listen()
             await self._open_metrics(host)
@@ -201,7 +204,7 @@ class Server:
         if self._options.otel is None:
             return
         try:
-            await _import_in_thread("greenroom.supervisor.telemetry.otel")
+            await import_in_thread("greenroom.supervisor.telemetry.otel")
         except ImportError as error:
             log.error("no telemetry is sent: %s; it needs `pip install 'greenroom[otel]'`", error)
             return
@@ -219,20 +222,21 @@ class Server:
 
     async def _open_control(self, host: "ConversationHost") -> None:
         """Listen on the control socket."""
-        from greenroom.supervisor.control.inspection import control_server
+        from greenroom.supervisor.control.inspection import REPORT_SOURCE, control_server
 
         if self._make_gives_way is not None:
             self._gives_way = self._make_gives_way(self)
         asked = None if self._gives_way is None else self._gives_way.asked
         self._control = control_server(host, self._connections, self._stop.set, asked)
         await self._control.start()
+        self._run_beside(_import_later(REPORT_SOURCE, REPORT_DELAY), "import of what a report needs")
 
     async def _open_metrics(self, host: "ConversationHost") -> None:
         """Serve metrics, if that is asked for. If that fails, clients are served all the same."""
         listen = self._options.metrics_listen
         if listen is None:
             return
-        await _import_in_thread("greenroom.supervisor.control.metrics_listener")
+        await import_in_thread("greenroom.supervisor.control.metrics_listener")
         from greenroom.supervisor.control.metrics_listener import MetricsListener
         from greenroom.supervisor.telemetry.collect import MetricsReader
 
@@ -271,6 +275,12 @@ class Server:
         if self._retention is not None:
             self._retention.cancel()
             await asyncio.wait((self._retention,))
+
+    def _run_beside(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run something beside all else, at most until the end."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _serve(self, connection: Connection) -> None:
         """Wait for the end of a client; the server ends with the last one, as `_close` does."""
@@ -337,9 +347,9 @@ class Server:
 
     async def _let_go(self) -> None:
         """Wait for connections that are being closed already, and stop waiting for the end of others."""
-        for task in self._serving:
+        for task in self._beside:
             task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.gather(*self._beside, return_exceptions=True)
 
     def _signalled(self, number: signal.Signals) -> None:
         """End the server; at a second signal, without waiting for turns to end and for workers to save."""
@@ -350,6 +360,17 @@ class Server:
                 self._tree.hasten()
         self._signals += 1
         self._stop.set()
+
+
+async def _import_later(name: str, delay_s: float) -> None:
+    await asyncio.sleep(delay_s)
+    await import_in_thread(name)
+
+
+def _collect_garbage() -> None:
+    """Collect garbage from now on, but examine none of what has been imported: that stays as long as the process."""
+    gc.freeze()
+    gc.enable()
 
 
 async def _first(*waits: Awaitable[object], within_s: float | None = None) -> None:
@@ -363,23 +384,6 @@ async def _first(*waits: Awaitable[object], within_s: float | None = None) -> No
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-async def _import_in_thread(name: str) -> None:
-    """Import a module while the loop continues to answer."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def work() -> None:
-        try:
-            __import__(name)
-        except BaseException as error:  # any error is raised where the import is awaited
-            loop.call_soon_threadsafe(done.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(done.set_result, None)
-
-    threading.Thread(target=work, name=f"import {name}", daemon=True).start()
-    await done
 
 
 def run(

@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from greenroom.config.layers import layered
-from greenroom.config.models import catalogue
-from greenroom.config.overrides import parse_assignment
 from greenroom.config.saved_prompts import saved_prompt
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
@@ -56,6 +53,8 @@ class Completions:
         return list(dict.fromkeys([*here, *await self._saved.beginning_with(begun)]))
 
     async def _models(self, begun: str) -> list[str]:
+        from greenroom.config.models import catalogue
+
         table = await self._table()
         own = table.get("greenroom", {})
         named = own.get("models", {}) if isinstance(own, dict) else {}
@@ -69,6 +68,9 @@ class Completions:
 
     async def _table(self) -> Mapping[str, object]:
         """Return the present configuration; an unreadable one offers nothing."""
+        from greenroom.config.layers import layered
+        from greenroom.config.overrides import parse_assignment
+
         try:
             return await asyncio.to_thread(layered, self._home, map(parse_assignment, self._overrides))
         except ConfigError:
