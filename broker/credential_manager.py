@@ -9,8 +9,9 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.broker.credential.credential import resolve
@@ -33,8 +34,7 @@ PERSIST_PAUSE: Final = 5.0
 _UNKNOWN: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class _Unwritten:
+class _Unwritten(msgspec.Struct, frozen=True):
     """Tokens that could not be written yet, and the spent one that they replace."""
 
     spent: Secret
@@ -151,7 +151,7 @@ class CredentialManager:
             if unwritten is not None and await holds(self.store, unwritten.spent):
                 found = self._read_leniently()
                 if found is not None:  # others may have written beside the tokens meanwhile
-                    unwritten = replace(unwritten, record=found.renewed_by(unwritten.record))
+                    unwritten = msgspec.structs.replace(unwritten, record=found.renewed_by(unwritten.record))
                 self._write_or_keep(unwritten)
 
     def stir(self) -> None:

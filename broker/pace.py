@@ -9,8 +9,9 @@ is forgotten.
 
 import random as standard_random
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 QUIET: Final = 120.0
 """Seconds without a refusal, and since the last wait, after which a limit is forgotten."""
@@ -37,8 +38,7 @@ LONGEST_HOLD: Final = 3600.0
 """Seconds; a longer wait that a server asks for is cut to this."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueAnswer:
+class QueueAnswer(msgspec.Struct, frozen=True):
     """The answer to a request for a turn."""
 
     granted: bool

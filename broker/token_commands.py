@@ -6,8 +6,9 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.protocol.errors import GreenroomError
@@ -24,8 +25,7 @@ class CommandFailedError(GreenroomError):
     """A program printed no token. The text is for people."""
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct):
     """The cached token of one command."""
 
     serial: int = 0

@@ -2,11 +2,11 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+import msgspec
 from msgspec.structs import asdict
 
 from greenroom.config.section import Name, OwnSection, Size
@@ -35,8 +35,7 @@ AUTO_COMPACT_PERCENT: Final = 90
 FALLBACK_CONTEXT_WINDOW: Final = 272_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFamily:
+class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of a family of models. All sizes are in tokens."""
 
     name: str
@@ -85,7 +84,9 @@ class ModelFamily:
         if self.max_context_window is not None:
             window = min(window, self.max_context_window)
         known = self.window_is_known or context_window is not None
-        return replace(self, context_window=window, window_is_known=known, auto_compact_ceiling=auto_compact)
+        return msgspec.structs.replace(
+            self, context_window=window, window_is_known=known, auto_compact_ceiling=auto_compact
+        )
 
 
 class ModelRow(OwnSection, frozen=True):
@@ -126,7 +127,7 @@ def model_family(slug: str, own: Mapping[str, ModelRow] = MappingProxyType({})) 
     base = model_family(known)
     window_is_known = base.window_is_known or "context_window" in changes
     replaced = {"max_context_window": None, **changes, "window_is_known": window_is_known}
-    return replace(base, **replaced, name=known, known=True)
+    return msgspec.structs.replace(base, **replaced, name=known, known=True)
 
 
 def known_models(

@@ -5,8 +5,9 @@ directory names the file in turn, as git has it for linked working trees.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
@@ -19,8 +20,7 @@ class RepositoryError(ValueError):
     """There is no repository that can be used; the text completes a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(msgspec.Struct, frozen=True):
     """One working tree and its repository. All paths are absolute and contain no links."""
 
     root: str

@@ -6,8 +6,9 @@ Free of I/O. An `allow` lifts the sandbox, so it has to be certain that it speak
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 RuleDecision: TypeAlias = Literal["allow", "prompt", "forbidden"]
 Pattern: TypeAlias = tuple[tuple[str, ...], ...]
@@ -19,8 +20,7 @@ SYSTEM_DIRECTORIES: Final = ("/bin", "/usr/bin")
 """Directories in which a program is the one that its name says, unless `host_executable` lists others."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrefixRule:
+class PrefixRule(msgspec.Struct, frozen=True):
     """A rule about commands that begin with certain words."""
 
     pattern: Pattern
@@ -36,8 +36,7 @@ class PrefixRule:
         return tuple(words[:length])
 
 
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
+class RuleMatch(msgspec.Struct, frozen=True):
     """A rule that a command is subject to, and the words by which."""
 
     rule: PrefixRule
@@ -54,12 +53,11 @@ def strictest(matches: Iterable[RuleMatch]) -> RuleMatch | None:
     return max(matches, key=lambda match: (match.strictness, len(match.prefix)), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """The rules of all files."""
 
     prefixes: tuple[PrefixRule, ...] = ()
-    executables: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    executables: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict)
     """For names of programs the absolute paths at which they are that program."""
     complete: bool = True
     """Whether every file could be read. As long as one cannot, nothing is allowed: it may forbid that."""
@@ -70,7 +68,7 @@ class Rules:
     def allowing(self, prefixes: Iterable[Sequence[str]]) -> "Rules":
         """Return them with a rule for each of these beginnings, which allows it."""
         added = tuple(PrefixRule(tuple((word,) for word in words)) for words in prefixes)
-        return replace(self, prefixes=self.prefixes + added) if added else self
+        return msgspec.structs.replace(self, prefixes=self.prefixes + added) if added else self
 
     def judge(self, words: Sequence[str]) -> RuleMatch | None:
         """Return the rule that decides about one command, read as its words; `None` if none speaks of it."""

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.encoding import decoded
 from greenroom.config.reader import Reader
@@ -17,8 +18,7 @@ MAX_FILES: Final = 100
 """Files of one folder that are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRules:
+class FoundRules(msgspec.Struct, frozen=True):
     """The rules that apply, and what is wrong with files."""
 
     rules: Rules = NO_RULES

@@ -10,8 +10,9 @@ import os
 import shlex
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, TypeAlias, cast
+
+import msgspec
 
 from greenroom.config.rules import STRICTNESS, Pattern, PrefixRule, RuleDecision, Rules
 
@@ -186,11 +187,11 @@ class _File:
 
     def _verify(self, line: int, rule: PrefixRule, matching: Sequence[_Value], other: Sequence[_Value]) -> None:
         """Check the examples of a rule; where a program lies counts only for what it is said not to match."""
-        widely = Rules((replace(rule, decision="forbidden"),), self._executables)
+        widely = Rules((msgspec.structs.replace(rule, decision="forbidden"),), self._executables)
         for example in matching:
             if widely.judge(_words(line, example)) is None:
                 raise RulesError(line, f"the example `{_shown(example)}` in `match` is not matched by the rule")
-        narrowly = Rules((replace(rule, decision="allow"),), self._executables)
+        narrowly = Rules((msgspec.structs.replace(rule, decision="allow"),), self._executables)
         for example in other:
             if narrowly.judge(_words(line, example)) is not None:
                 raise RulesError(line, f"the example `{_shown(example)}` in `not_match` is matched by the rule")

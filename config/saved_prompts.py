@@ -10,8 +10,9 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.encoding import decoded
 from greenroom.config.reader import Reader
@@ -34,8 +35,7 @@ class PromptArgumentError(ValueError):
     """An argument that a prompt needs was not given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """A placeholder of a prompt."""
 
     name: str
@@ -43,8 +43,7 @@ class Argument:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPrompt:
+class SavedPrompt(msgspec.Struct, frozen=True):
     """One file."""
 
     name: str

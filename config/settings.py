@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -287,7 +287,7 @@ def _family(model: str, file: ConfigFile, own: Mapping[str, ModelRow]) -> ModelF
     )
     if family.known or file.model_supports_reasoning_summaries is None:
         return family
-    return replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
+    return msgspec.structs.replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
 
 
 def _workspace(file: ConfigFile, overrides: ConversationOverrides) -> WorkspaceWrite:

@@ -7,8 +7,9 @@ Its front matter has a `description` and, unless that is the folder's, a `name`.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.config.document import Table
 from greenroom.config.encoding import decoded
@@ -35,8 +36,7 @@ MAX_SKILLS: Final = 200
 """Skills below one root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skill:
+class Skill(msgspec.Struct, frozen=True):
     """One skill."""
 
     name: str
@@ -50,16 +50,14 @@ class Skill:
     """False where the user has switched it off in `config.toml`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SkillFault:
+class SkillFault(msgspec.Struct, frozen=True):
     """A file or folder that could not be used."""
 
     path: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSkills:
+class FoundSkills(msgspec.Struct, frozen=True):
     """All skills that apply in a directory, those switched off too, and what is wrong with others."""
 
     skills: tuple[Skill, ...] = ()
@@ -71,8 +69,7 @@ class FoundSkills:
         return tuple(skill for skill in self.skills if skill.enabled)
 
 
-@dataclass(frozen=True, slots=True)
-class DisabledSkills:
+class DisabledSkills(msgspec.Struct, frozen=True):
     """The skills that the user has switched off."""
 
     names: frozenset[str] = frozenset()

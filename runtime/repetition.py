@@ -7,8 +7,9 @@ or, once the period is over, before the next record of any kind.
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+import msgspec
 
 MOST_KEYS: Final = 512
 """Keys that are remembered; of more, those of the oldest periods are forgotten."""
@@ -16,8 +17,7 @@ MOST_KEYS: Final = 512
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(slots=True)
-class _Period:
+class _Period(msgspec.Struct):
     """The records of one key since a time."""
 
     begun: float

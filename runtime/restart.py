@@ -3,11 +3,11 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Intensity:
+class Intensity(msgspec.Struct, frozen=True):
     """At most `deaths` within `period` seconds; the n-th restart in that time is delayed by the n-th delay."""
 
     deaths: int
@@ -16,12 +16,11 @@ class Intensity:
     """Seconds; the last one repeats."""
 
 
-@dataclass(slots=True)
-class RestartPolicy:
+class RestartPolicy(msgspec.Struct):
     """The policy for one child. Times are seconds of any monotonic clock."""
 
     intensity: Intensity
-    _deaths: deque[float] = field(default_factory=deque)
+    _deaths: deque[float] = msgspec.field(default_factory=deque)
 
     def on_death(self, now: float) -> float | None:
         """Return the seconds to wait before the restart, `None` if the child is to be given up."""
@@ -38,8 +37,7 @@ class RestartPolicy:
         return sum(1 for death in self._deaths if death > now - self.intensity.period)
 
 
-@dataclass(frozen=True, slots=True)
-class Delays:
+class Delays(msgspec.Struct, frozen=True):
     """Growing delays without end: the n-th restart in a row is delayed by the n-th delay."""
 
     seconds: tuple[float, ...]
@@ -56,8 +54,7 @@ def by_chance() -> float:
     return os.urandom(1)[0] / 256
 
 
-@dataclass(slots=True)
-class Backoff:
+class Backoff(msgspec.Struct):
     """The policy for one child that is never given up. Times are seconds of any monotonic clock."""
 
     delays: Delays

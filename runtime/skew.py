@@ -1,16 +1,16 @@
 """Estimates the offset of this machine's clock from the `Date` headers of servers (docs/security.md, K13). Free of
 I/O."""
 
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+import msgspec
 
 TOLERANCE: Final = 60.0
 """Seconds by which the clocks may differ before the server's is used."""
 
 
-@dataclass(slots=True)
-class Skew:
+class Skew(msgspec.Struct):
     """An estimate that ignores small differences, such as the time that an answer travels."""
 
     ahead: float = 0.0

@@ -6,9 +6,9 @@ every send must be followed by one (zmq_getsockopt(3), ZMQ_FD). That is kept her
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 import zmq
 
 BURST = 128
@@ -23,8 +23,7 @@ _WRITABLE: Final = int(zmq.POLLOUT)
 OnMessage: TypeAlias = Callable[[list[zmq.Frame]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ZmqStreamStatistics:
+class ZmqStreamStatistics(msgspec.Struct, frozen=True):
     """Counters of a port since its start."""
 
     received: int

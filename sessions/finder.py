@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.packed import plain_path
@@ -22,8 +23,7 @@ _NAME: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SessionName:
+class SessionName(msgspec.Struct, frozen=True):
     """The facts in the name of a session file."""
 
     path: str

@@ -6,7 +6,6 @@ events in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
@@ -59,8 +58,7 @@ NOT_STORED: Final = frozenset({("mcp_tool_call_end", "turn_id")})
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
+class SessionRecord(msgspec.Struct, frozen=True):
     """The content of one line, without its time."""
 
     kind: RecordKind

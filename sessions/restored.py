@@ -6,7 +6,6 @@ Lines that are not needed or not JSON are skipped. Only the first line must be v
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -23,8 +22,7 @@ TITLE: Final = 200
 """Characters of a title."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a conversation according to its session file."""
 
     conversation_id: ConversationId
@@ -178,8 +176,7 @@ def _whole_meta(line: bytes) -> _Meta:
 # The replay
 
 
-@dataclass(slots=True)
-class _Turn:
+class _Turn(msgspec.Struct):
     """The point at which a turn of the user began: what to restore when it is rolled back."""
 
     items: list[JsonObject]

@@ -6,8 +6,9 @@ anywhere.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Final, Protocol
+
+import msgspec
 
 from greenroom.config.path_map import PathMap
 from greenroom.sessions.format import HistoryMode, SessionRecord, encode
@@ -114,4 +115,4 @@ def at_home(record: SessionRecord, paths: PathMap) -> SessionRecord:
     cwd = payload.get("cwd")
     if not isinstance(cwd, str) or paths.home(cwd) == cwd:
         return record
-    return replace(record, payload={**payload, "cwd": paths.home(cwd)})
+    return msgspec.structs.replace(record, payload={**payload, "cwd": paths.home(cwd)})

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from greenroom.protocol.errors import GreenroomError
 
@@ -11,8 +12,7 @@ class JobError(GreenroomError):
     """The job came to nothing; the text says why, in words that clients are told."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitLimits:
+class GitLimits(msgspec.Struct, frozen=True):
     """How much of git a job puts up with."""
 
     seconds: float = 5.0
@@ -27,27 +27,25 @@ async def _at_once() -> None:
     """Return: nobody is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobChannel:
+class JobChannel(msgspec.Struct, frozen=True):
     """What a job that goes on for a while tells its client meanwhile, and what it is told."""
 
     report: Callable[[bytes], object] = lambda _: None
     """Sends a JSON object. Follow with `drain` where many are sent."""
     drain: Callable[[], Awaitable[None]] = _at_once
     """Waits while too much waits for the client."""
-    told: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
+    told: "asyncio.Queue[bytes]" = msgspec.field(default_factory=asyncio.Queue)
     """JSON objects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """The surroundings of one job."""
 
     home: str
     """The Codex home."""
     runtime_directory: str
     """Holds our sockets."""
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the job is to end with what it has."""
     git: GitLimits = GitLimits()
-    channel: JobChannel = field(default_factory=JobChannel)
+    channel: JobChannel = msgspec.field(default_factory=JobChannel)

@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
@@ -52,8 +52,7 @@ _BROKEN = int(
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxStatistics:
+class MailboxStatistics(msgspec.Struct, frozen=True):
     """How the mailbox stands."""
 
     waiting_bytes: int

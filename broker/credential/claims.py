@@ -2,7 +2,6 @@
 
 import binascii
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -39,8 +38,7 @@ class _Payload(msgspec.Struct, frozen=True):
     profile: _Profile = msgspec.field(name=_PROFILE, default=_Profile())
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True):
     """The claims that matter here; all are optional."""
 
     email: str | None = None

@@ -2,8 +2,9 @@
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from greenroom.broker.credential.claims import claims_or_none
 from greenroom.broker.credential.record import AuthRecord
@@ -17,8 +18,7 @@ ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
 _PERSONAL_PLANS: Final = frozenset({"free", "plus", "pro", "team"})
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """The owner of a credential."""
 
     mode: AuthMode = "none"
@@ -50,8 +50,7 @@ class Identity:
         return hmac.digest(secret, "\0".join(part or "" for part in parts).encode(), "sha256").hex()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """One credential. `mode` is what clients are told; it may have no bearer."""
 
     mode: AuthMode = "none"

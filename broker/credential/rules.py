@@ -4,8 +4,9 @@ The rules apply to a new login, and to the present store or environment: a crede
 but nothing is removed because of them.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.broker.credential.credential import Credential
 from greenroom.protocol.choices import ForcedLogin
@@ -18,8 +19,7 @@ _TEXTS: Final[dict[ForcedLogin, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoginRules:
+class LoginRules(msgspec.Struct, frozen=True):
     """The rules of one home."""
 
     method: ForcedLogin | None = None

@@ -3,7 +3,7 @@
 `CredentialState` gets events and the time; its answers follow from the tables of `state_table`.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from greenroom.broker.credential.credential import SIGNED_OUT, Credential
 from greenroom.broker.credential.state_table import (
@@ -24,16 +24,14 @@ from greenroom.protocol.internal.broker import AuthError, AuthMode, AuthState, B
 from greenroom.protocol.secrecy import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class HeldCredential:
+class HeldCredential(msgspec.Struct, frozen=True):
     """A credential and its generation."""
 
     generation: int
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """The change to another credential."""
 
     generation: int

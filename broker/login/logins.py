@@ -4,8 +4,9 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from greenroom.broker.credential.claims import Claims
 from greenroom.broker.credential.record import AuthRecord, Tokens
@@ -20,8 +21,7 @@ NOT_COMPLETED: Final = "Login was not completed"
 TIMED_OUT: Final = "Login timed out"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(msgspec.Struct, frozen=True):
     """The result of a login."""
 
     granted: Granted
@@ -56,8 +56,7 @@ Open: TypeAlias = Callable[[], Awaitable[Flow]]
 """Begins a login. Raises `GreenroomError`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Login:
+class _Login(msgspec.Struct, frozen=True):
     id: str
     work: asyncio.Task[None]
     """Waits for the user. Cancelling it ends the login."""

@@ -6,8 +6,9 @@ Free of I/O: every function gets the time. Waits are in seconds.
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 SPACING: Final = 30.0
 """Seconds between two refreshes, unless the token cannot be used any more."""
@@ -33,8 +34,7 @@ STALE_SPREAD: Final = 30.0
 """Seconds over which brokers spread the refreshes of a token that they share."""
 
 
-@dataclass(slots=True)
-class RefreshBackoff:
+class RefreshBackoff(msgspec.Struct):
     """The wait after each failure in a row: 1, 2, 4 … 60 s, jittered."""
 
     _uniform: Callable[[float, float], float] = random.uniform
@@ -57,11 +57,10 @@ def earliest(while_usable: float, once_unusable: float, usable_for: float) -> fl
     return min(while_usable, max(once_unusable, usable_for))
 
 
-@dataclass(slots=True)
-class RefreshBudget:
+class RefreshBudget(msgspec.Struct):
     """The remaining refreshes of each identity."""
 
-    _refreshed: dict[str, deque[float]] = field(default_factory=dict)
+    _refreshed: dict[str, deque[float]] = msgspec.field(default_factory=dict)
 
     def spend(self, identity: str, now: float) -> None:
         """Count a refresh that the issuer may have carried out."""

@@ -12,8 +12,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.broker.credential.record import AuthRecord, StoreError
 
@@ -31,8 +32,7 @@ _UNREPLACEABLE: Final = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno
 """Errors of a rename where the file is a mount of its own, or its directory is not writable."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(msgspec.Struct, frozen=True):
     """Metadata that distinguish one content of the file from another without reading it."""
 
     inode: int

@@ -6,7 +6,6 @@ another time, or it is unknown whether the token was spent.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -20,8 +19,7 @@ def token_fingerprint(token: Secret) -> str:
     return hashlib.sha256(token.reveal().encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshFailure:
+class RefreshFailure(msgspec.Struct, frozen=True):
     """Why a refresh token is permanently invalid."""
 
     reason: str

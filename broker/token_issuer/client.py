@@ -6,7 +6,6 @@ the library cannot change them. No error contains a body, a token or a URL.
 
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -52,8 +51,7 @@ class IssuerError(GreenroomError):
     """The issuer did not carry out a step of a login. The text is for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """All tokens of a login."""
 
     id_token: Secret
@@ -61,8 +59,7 @@ class Granted:
     refresh_token: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
+class DeviceCode(msgspec.Struct, frozen=True):
     """A login that the user finishes on another machine."""
 
     device_auth_id: str
@@ -71,8 +68,7 @@ class DeviceCode:
     """Seconds between two polls."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceGrant:
+class DeviceGrant(msgspec.Struct, frozen=True):
     """The issuer's answer once the user has entered the code."""
 
     code: Secret

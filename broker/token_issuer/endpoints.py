@@ -1,9 +1,10 @@
 """The issuer of tokens: its addresses, this client's id there, and the variables that override them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
 
 DEFAULT_ISSUER: Final = "https://auth.openai.com"
 DEFAULT_CLIENT: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -17,8 +18,7 @@ VARIABLES: Final = (
 """Variables for the issuer, the refresh address, the revocation address and the client id; in the order of `of`."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerEndpoints:
+class IssuerEndpoints(msgspec.Struct, frozen=True):
     """Addresses of one issuer, and this client's id."""
 
     issuer: str

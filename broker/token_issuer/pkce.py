@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from greenroom.protocol.secrecy import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
+class Verifier(msgspec.Struct, frozen=True):
     """The secret half of PKCE (RFC 7636)."""
 
     secret: Secret

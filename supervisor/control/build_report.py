@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -114,7 +114,9 @@ def _conversation(one: Conversation, tables: Tables, death: DeathEntry | None, n
         "title": one.title,
         "node": one.node or None,
     }
-    return ConversationEntry.model_validate(known | ({} if one.placement is None else asdict(one.placement)))
+    return ConversationEntry.model_validate(
+        known | ({} if one.placement is None else msgspec.structs.asdict(one.placement))
+    )
 
 
 def _turn(one: Conversation, now: float) -> TurnEntry | None:

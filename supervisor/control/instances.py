@@ -13,7 +13,6 @@ import socket
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -36,8 +35,7 @@ parents: Final = host_socket.parents
 """Returns the directories in which instances of this user have their directories (`greenroom.runtime.directory`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningInstance:
+class RunningInstance(msgspec.Struct, frozen=True):
     """A running instance."""
 
     directory: str

@@ -5,8 +5,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, TurnId, WorkerId
@@ -28,8 +29,7 @@ class RequestFailedError(Exception):
     """What a client asked of a conversation beside its turns came to nothing; the text says why."""
 
 
-@dataclass(slots=True, eq=False)
-class Conversation:
+class Conversation(msgspec.Struct, eq=False):
     """A conversation. Its state changes only through `happen`, by the table of the module `lifecycle`."""
 
     id: ConversationId
@@ -289,8 +289,7 @@ class Conversation:
         return self.policy is None or self.policy.deaths_in_period(now) == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """Where a conversation works, with which model, and where it is saved."""
 
     cwd: str
@@ -299,8 +298,7 @@ class Placement:
     worktree: OwnWorktree | None = None
 
 
-@dataclass(slots=True)
-class Pulse:
+class Pulse(msgspec.Struct):
     """What the worker of a running turn has last reported. Times are the loop's."""
 
     heard_at: float
@@ -310,7 +308,7 @@ class Pulse:
     unsent_bytes: int = 0
     saved_bytes: int | None = None
     """Size of the session file when the turn was sent to the worker (`Conversation.saved_bytes`)."""
-    questions: dict[int, OpenQuestion] = field(default_factory=dict)
+    questions: dict[int, OpenQuestion] = msgspec.field(default_factory=dict)
     """Questions to the user that wait for a decision, by their numbers."""
 
     @property

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+
+import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.internal.process import Exited
@@ -21,8 +22,7 @@ LACKS_DIRECTORY = "its node lacks the directory of the conversation"
 """Why a worker is killed whose conversation goes on elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateAtExit:
+class StateAtExit(msgspec.Struct, frozen=True):
     """The state of a conversation when its worker died."""
 
     state: State

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
@@ -34,8 +35,7 @@ class JobFailedError(Exception):
         self.kind = kind
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One job. `result` is a future of its result as JSON, or of `JobFailedError`."""
 
     name: JobName
@@ -52,7 +52,7 @@ class Job:
     on_report: Callable[[bytes], None] | None = None
     is_held: bool = False
     """Whether its worker has been told to report nothing for now."""
-    untold: list[bytes] = field(default_factory=list)
+    untold: list[bytes] = msgspec.field(default_factory=list)
     """What it is told once it has a worker."""
 
 

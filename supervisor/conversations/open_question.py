@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
+
+import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import uuid7
@@ -15,19 +16,18 @@ _serials: Final = count(time.time_ns())
 """Begins with the time, so that later runs of the server go on with larger numbers."""
 
 
-@dataclass(slots=True, eq=False)
-class OpenQuestion:
+class OpenQuestion(msgspec.Struct, eq=False):
     """Kept with the running turn (`greenroom.supervisor.conversations.conversation.Pulse`) until it is decided."""
 
     number: int
     """Its number in the process that asks."""
     turn: Turn
     question: AnyQuestion
-    id: str = field(default_factory=uuid7)
+    id: str = msgspec.field(default_factory=uuid7)
     """Names it for clients and operators."""
-    serial: int = field(default_factory=lambda: next(_serials))
+    serial: int = msgspec.field(default_factory=lambda: next(_serials))
     """Larger than that of every earlier question."""
-    asked_at: float = field(default_factory=time.time)
+    asked_at: float = msgspec.field(default_factory=time.time)
     """Seconds since the epoch."""
     on_decided_elsewhere: Callable[[Decision], None] | None = None
     """Withdraws it from the client that was asked; called with the decision where that came from elsewhere."""

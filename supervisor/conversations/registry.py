@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import assert_never
+
+import msgspec
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import Decision
@@ -57,8 +58,7 @@ from greenroom.supervisor.processes.worker_router import WorkerRouter
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationsStatistics:
+class ConversationsStatistics(msgspec.Struct, frozen=True):
     """Counters of the conversations."""
 
     known: int

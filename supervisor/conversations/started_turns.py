@@ -6,8 +6,9 @@ Outcomes are kept for a while, a limited number of them and of bytes. Later on t
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
@@ -23,8 +24,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 TurnEnd: TypeAlias = Literal["completed", "failed", "aborted"]
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedTurn:
+class FinishedTurn(msgspec.Struct, frozen=True):
     """The outcome of a turn."""
 
     id: TurnId

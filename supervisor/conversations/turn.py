@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
@@ -180,8 +181,7 @@ class Nobody:
         """Ignore the end; the turn has been answered."""
 
 
-@dataclass(slots=True, eq=False)
-class Turn:
+class Turn(msgspec.Struct, eq=False):
     """A turn that waits or runs."""
 
     id: TurnId

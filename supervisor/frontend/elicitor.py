@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.jsonrpc import RequestId, Response
@@ -24,8 +25,7 @@ def too_late(timeout_s: float) -> Decision:
     return Decision(verdict="denied", reason=f"the user did not answer within {timeout_s:g} s")
 
 
-@dataclass(slots=True, eq=False)
-class Elicitation:
+class Elicitation(msgspec.Struct, eq=False):
     """One open question."""
 
     id: RequestId
@@ -33,7 +33,7 @@ class Elicitation:
     elicitor: "Elicitor"
     about: RequestId | None = None
     """The client's request that it belongs to, if any."""
-    deadline: asyncio.TimerHandle | None = field(default=None)
+    deadline: asyncio.TimerHandle | None = msgspec.field(default=None)
 
     def withdraw(self, reason: str) -> None:
         """Tell the client that the question is void, if it is still open. No decision is reported."""

@@ -5,7 +5,8 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
 
@@ -16,8 +17,7 @@ INPUT_STOP = 16 * 1024 * 1024
 """Bytes waiting for the client from which on its own requests are left in its pipe."""
 
 
-@dataclass(frozen=True, slots=True)
-class StdioStatistics:
+class StdioStatistics(msgspec.Struct, frozen=True):
     """Counters of the client's pipe."""
 
     read: int

@@ -1,8 +1,9 @@
 """The interface of process engines: start, watch and end a process. Other engines may run processes elsewhere."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
@@ -22,8 +23,7 @@ ZYGOTE_PREFIX: Final = "zygote-"
 """Prefix of the ids of shared zygotes."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
+class EngineStatistics(msgspec.Struct, frozen=True):
     """Counters of an engine since its start."""
 
     born: int

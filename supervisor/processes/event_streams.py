@@ -11,8 +11,9 @@ import secrets
 import selectors
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId, WorkerId
@@ -35,8 +36,7 @@ ACCEPT_PAUSE: Final = 1.0
 OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class EventStreamsStatistics:
+class EventStreamsStatistics(msgspec.Struct, frozen=True):
     """Counters since the start."""
 
     open: int

@@ -4,8 +4,9 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.internal.process import Exited
@@ -18,8 +19,7 @@ ROLES: Final = ("broker", "fork_server", "zygote", "monitor")
 """The roles that ids of processes begin with; the others are workers."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExitRecord:
+class ExitRecord(msgspec.Struct, frozen=True):
     """One death."""
 
     at: float

@@ -11,9 +11,10 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
+
+import msgspec
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
@@ -43,8 +44,7 @@ log = logging.getLogger(__name__)
 ORPHANED = "the process that starts others died"
 
 
-@dataclass(frozen=True, slots=True)
-class ForkTiming:
+class ForkTiming(msgspec.Struct, frozen=True):
     """How long the engine waits, and for what. Times are in seconds."""
 
     answer: float = 8.0

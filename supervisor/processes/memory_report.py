@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
@@ -16,8 +17,7 @@ TIMEOUT: Final = 0.25
 SUPERVISOR_ID: Final = WorkerId("supervisor")
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessFootprint:
+class ProcessFootprint(msgspec.Struct, frozen=True):
     """The footprint of a process, as it has reported."""
 
     footprint: Footprint

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from greenroom.protocol.ids import WorkerId
 
@@ -11,8 +12,7 @@ WorkerRequest: TypeAlias = Callable[[WorkerId], None]
 """Called once with the worker that was ordered."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatistics:
+class PoolStatistics(msgspec.Struct, frozen=True):
     """Counters of the pool."""
 
     waiting: int

@@ -1,8 +1,9 @@
 """An open conversation as its worker uses it: its turns, the input and decisions for them, and its state."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker import OwnWorktree
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from greenroom.workers.conversation.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Belongs to one worker. It is made by `greenroom.workers.conversation.opening.open_conversation`; `close` it."""
 
     settings: Settings

@@ -1,7 +1,6 @@
 """The turn that runs, or ran last: its id, settings, start and activity."""
 
 import time
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -11,8 +10,7 @@ from greenroom.sessions.format import SessionRecord, turn_context
 from greenroom.workers.conversation.turn_activity import TurnActivity
 
 
-@dataclass(slots=True)
-class CurrentTurn:
+class CurrentTurn(msgspec.Struct):
     """Belongs to one conversation, and is shared by its parts."""
 
     settings: Settings
@@ -22,7 +20,7 @@ class CurrentTurn:
     """Whether the turn only compacts the history."""
     started_at: float = 0.0
     """In seconds since the epoch."""
-    activity: TurnActivity = field(default_factory=TurnActivity)
+    activity: TurnActivity = msgspec.field(default_factory=TurnActivity)
 
     def begin(self, turn_id: TurnId, *, compacts: bool) -> None:
         """Start another turn. Its settings are set before."""

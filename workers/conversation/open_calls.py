@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.types import ToolResult
@@ -15,8 +16,7 @@ _OUTPUTS: Final[Mapping[str, str]] = {
 """The types of items that call a tool of this program, and those of their outputs."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCall:
+class OpenCall(msgspec.Struct, frozen=True):
     """A call of the model that waits for its output."""
 
     call_id: str

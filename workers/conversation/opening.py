@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -95,8 +94,7 @@ class _Arguments(msgspec.Struct, frozen=True):
 _decode_arguments = msgspec.json.Decoder(_Arguments).decode
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(msgspec.Struct, frozen=True):
     """The parts that most others use."""
 
     settings: Settings

@@ -7,8 +7,9 @@ skipped and named in `notes`; the others are read all the same.
 import codecs
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.encoding import EncodingError, refuse_other_encodings
 from greenroom.config.reader import Reader
@@ -24,8 +25,7 @@ SEPARATOR: Final = "\n\n--- project-doc ---\n\n"
 """Separates the text of the home from the text of the project."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectDoc:
+class ProjectDoc(msgspec.Struct, frozen=True):
     """The text of all files, and their paths."""
 
     text: str | None = None
@@ -36,8 +36,7 @@ class ProjectDoc:
     """Warnings for the user: files that could not be read or did not fit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of the search for the project's files."""
 
     max_bytes: int = DEFAULT_MAX_BYTES

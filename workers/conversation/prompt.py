@@ -6,8 +6,9 @@ The only I/O is the reading of an image that the user names, by a function that 
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
@@ -22,8 +23,7 @@ ReadFile: TypeAlias = Callable[[str], bytes]
 """Returns the content of a file, or raises `OSError`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentContext:
+class EnvironmentContext(msgspec.Struct, frozen=True, kw_only=True):
     """The environment in which the agent works. Members that are `None` are left out of the text."""
 
     cwd: str | None = None
@@ -37,8 +37,7 @@ class EnvironmentContext:
     network_access: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permissions:
+class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     """The rights of commands, and the policy for approvals."""
 
     approval_policy: ApprovalPolicy

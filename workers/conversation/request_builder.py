@@ -1,8 +1,9 @@
 """The constant parts of a conversation's requests: model, instructions, tools and reasoning."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
@@ -52,11 +53,13 @@ class RequestBuilder:
 
     def encoder_without_tools(self) -> Encoder:
         """Return the encoder of requests that are to be answered with text alone."""
-        return make_encoder(self._wire_api, replace(self._request(), tools=(), output_schema=None))
+        return make_encoder(self._wire_api, msgspec.structs.replace(self._request(), tools=(), output_schema=None))
 
     def review_encoder(self, instructions: str, schema: JsonObject) -> Encoder:
         """Return the encoder of a request that has instructions of its own and an answer of a given form."""
-        request = replace(self._request(), instructions=instructions, tools=(), output_schema=schema, summary=None)
+        request = msgspec.structs.replace(
+            self._request(), instructions=instructions, tools=(), output_schema=schema, summary=None
+        )
         return make_encoder(self._wire_api, request)
 
     def _renew(self) -> None:

@@ -2,8 +2,9 @@
 
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+import msgspec
 
 from greenroom.protocol.events.text import AgentReasoning, AgentReasoningRawContent
 from greenroom.protocol.events.tool import WebSearchBegin
@@ -39,12 +40,11 @@ class RequestEncoders(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class ModelResponse:
+class ModelResponse(msgspec.Struct):
     """One response of the model."""
 
-    items: list[JsonObject] = field(default_factory=list)
-    searches: set[str] = field(default_factory=set)
+    items: list[JsonObject] = msgspec.field(default_factory=list)
+    searches: set[str] = msgspec.field(default_factory=set)
     """Ids of the web searches of which clients have been told."""
     completed: Completed | None = None
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -23,13 +22,12 @@ UNKNOWN_EFFECT: Final = "interrupted; it is not known whether this took effect"
 """The output of a call during which its process died, as the model reads it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumedSession:
+class ResumedSession(msgspec.Struct, frozen=True):
     """What a session file says of its conversation."""
 
     restored: Restored
     path: str
-    used_tokens: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    used_tokens: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
     """What the conversation has used itself, by model (`greenroom.sessions.consumption`)."""
 
     @property

@@ -1,14 +1,14 @@
 """What a running turn does at the moment, for heartbeats and progress notifications."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 COMPACTING: Final = "making room in the model's context"
 """The text while a summary is made."""
 
 
-@dataclass(slots=True)
-class TurnActivity:
+class TurnActivity(msgspec.Struct):
     """Written by the parts of one turn, read by its worker."""
 
     doing: str = "starting"

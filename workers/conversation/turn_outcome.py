@@ -1,16 +1,16 @@
 """The outcome of a turn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.errors import ErrorKind
 
 OutcomeKind: TypeAlias = Literal["completed", "failed", "aborted"]
 
 
-@dataclass(frozen=True, slots=True)
-class TurnOutcome:
+class TurnOutcome(msgspec.Struct, frozen=True):
     """How a turn ended."""
 
     kind: OutcomeKind
@@ -19,5 +19,5 @@ class TurnOutcome:
     error_kind: ErrorKind | None = None
     message: str | None = None
     """The text of the failure, or the reason of the abort."""
-    facts: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Numbers that belong to the failure."""

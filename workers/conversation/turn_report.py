@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from greenroom.protocol.events.turn import ErrorEvent, ErrorInfo
 from greenroom.protocol.ids import TurnId
@@ -100,7 +101,7 @@ class TurnReport:
             return outcome
         if outcome.kind == "failed":
             text = f"{outcome.message} The conversation cannot be saved either: {fault}."
-            return replace(outcome, message=text)
+            return msgspec.structs.replace(outcome, message=text)
         text = (
             f"The turn is complete, but the conversation cannot be saved to {self._recorder.path}: {fault}. It "
             "goes on as long as this server runs; once the file can be written again, the next turn saves all of it."

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 _decode_items = msgspec.json.Decoder(list[JsonObject]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedMessage:
+class ReceivedMessage(msgspec.Struct, frozen=True):
     """One message of the user."""
 
     item: JsonObject

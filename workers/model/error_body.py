@@ -5,7 +5,6 @@ Texts that leave this module are masked, and no longer than `DETAIL`.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -19,8 +18,7 @@ SHORTEST_SECRET: Final = 8
 """Characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(msgspec.Struct, frozen=True):
     """The content of an error response's body; empty where it says nothing."""
 
     message: str = ""

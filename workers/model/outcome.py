@@ -7,11 +7,12 @@ ever.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
 from enum import Enum
 from http import HTTPStatus
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.errors import GreenroomError, ModelError, PromptTooLongError, UnauthorizedError, UsageLimitError
 from greenroom.workers.model.delay import delay_in_words, limit_reset, retry_after
@@ -56,8 +57,7 @@ def error_info(error: GreenroomError) -> ErrorInfo:
             return "other"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRefused:
+class HttpRefused(msgspec.Struct, frozen=True):
     """The server answered with a status other than 2xx."""
 
     status: int
@@ -70,8 +70,7 @@ class HttpRefused:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(msgspec.Struct, frozen=True):
     """There was no answer: no connection, or it broke before the first byte."""
 
     cause: str
@@ -79,8 +78,7 @@ class Unreachable:
     """Another attempt would end the same way, for instance because the certificate is invalid."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamBroken:
+class StreamBroken(msgspec.Struct, frozen=True):
     """The answer began but did not complete."""
 
     message: str
@@ -88,8 +86,7 @@ class StreamBroken:
     """The server's name of the cause, from `response.failed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialDelayed:
+class CredentialDelayed(msgspec.Struct, frozen=True):
     """No credential was available."""
 
     message: str
@@ -117,8 +114,7 @@ Levels: TypeAlias = tuple[Level, ...]
 """The counters that an outcome may use; the first with something left is used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The meaning of an outcome, before anything is counted."""
 
     levels: Levels
@@ -143,8 +139,7 @@ _CUT_OFF: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(msgspec.Struct, frozen=True):
     """A cause that servers have a name for."""
 
     levels: Levels

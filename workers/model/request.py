@@ -1,7 +1,6 @@
 """The body of a request to the Responses API, joined from pieces that are encoded once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,8 +14,7 @@ _TIERS: Final[Mapping[str, str | None]] = {"fast": "priority", "default": None}
 """Configured service tiers that are sent under another name; `None`: not sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in a request except the conversation itself. `None` values are not sent."""
 
     model: str

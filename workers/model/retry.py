@@ -8,9 +8,10 @@ for is respected; if it is longer than `LONGEST_WAIT`, the request fails instead
 import random as standard_random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.errors import ModelError
 from greenroom.workers.model.outcome import CredentialDelayed, Level, Outcome, Verdict, judge
@@ -26,8 +27,7 @@ RECOVERIES: Final = 2
 """How often a request may be repeated with a new credential after a 401."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Try again."""
 
     after_seconds: float
@@ -40,8 +40,7 @@ class Retry:
     """Seconds that the server has asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """Give up."""
 
     error: ModelError
@@ -50,8 +49,7 @@ class GiveUp:
 Decision: TypeAlias = Retry | GiveUp
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLimits:
+class RetryLimits(msgspec.Struct, frozen=True):
     """Maximum retries at each of the two levels."""
 
     request: int = 4

@@ -1,8 +1,9 @@
 """Types shared by the parts of a tool call."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
@@ -19,8 +20,7 @@ Ask: TypeAlias = Callable[[AnyQuestion], Awaitable[Decision]]
 """Asks the user, and returns the decision."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandFacts:
+class CommandFacts(msgspec.Struct, frozen=True):
     """Members that the events of a command and questions about it share."""
 
     call_id: str

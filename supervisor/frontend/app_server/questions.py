@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from greenroom.protocol.app_server.notifications import ServerRequestResolved
 from greenroom.protocol.app_server.questions import AnyQuestion
@@ -16,8 +17,7 @@ from greenroom.supervisor.frontend.elicitor import too_late
 OnDecision: TypeAlias = Callable[[Decision], None]
 
 
-@dataclass(slots=True, eq=False)
-class SentQuestion:
+class SentQuestion(msgspec.Struct, eq=False):
     """A question that waits for its answer."""
 
     id: RequestId

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from greenroom.protocol.app_server.item import (
     EnteredReviewModeItem,
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 GONE = Fault("The process of this conversation has died; the next turn goes on from where it was saved.", "other")
 
 
-@dataclass(frozen=True, slots=True)
-class OwnInput:
+class OwnInput(msgspec.Struct, frozen=True):
     """What this client has said, as it is repeated to it."""
 
     content: list[UserInput]

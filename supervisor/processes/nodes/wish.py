@@ -1,13 +1,13 @@
 """What a conversation needs of the machine that runs it, and how it is opened there. Imported by every supervisor."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from greenroom.protocol.ids import HERE, NodeName
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a conversation needs of the machine that runs it."""
 
     cwd: str | None = None
@@ -25,8 +25,7 @@ class Wish:
 ON_HOST: Final = Wish(only_here=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True):
     """How a conversation is opened, as its records and its directory depend on it."""
 
     resume: Literal["no", "if-saved", "must"]

@@ -1,7 +1,5 @@
 """States follow from facts, and what is served follows from states."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -69,7 +67,7 @@ def dead(credential: Credential) -> RefreshFailure:
         (login(100.0, lifetime=400.0), "STALE"),
         (login(None), "FRESH"),
         (login(None, refreshed_at=NOW - 9 * 86_400), "STALE"),
-        (replace(login(None), refreshed_at=None), "FRESH"),
+        (msgspec.structs.replace(login(None), refreshed_at=None), "FRESH"),
     ],
 )
 def test_state_of_what_is_held(credential: Credential, expected: AuthState) -> None:
@@ -220,7 +218,7 @@ def test_a_snapshot_holds_no_refresh_token() -> None:
 
 @given(st.floats(-1e6, 1e6), st.none() | st.floats(0, 1e6))
 def test_freshness_only_gets_worse(left: float, lifetime: float | None) -> None:
-    credential = replace(login(left), lifetime=lifetime)
+    credential = msgspec.structs.replace(login(left), lifetime=lifetime)
     order = [Freshness.FRESH, Freshness.STALE, Freshness.UNUSABLE]
     seen = [order.index(freshness(credential, NOW + later)) for later in (0, 10, 100, 1000, 1e7)]
     assert seen == sorted(seen)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import get_args
 
+import msgspec
 import pytest
 
 from greenroom.protocol.report import CredentialEntry, DeathEntry, ProcessEntry
@@ -32,7 +33,7 @@ FAILED = conversation(state="failed", turn=None, last_death=DEATH)
 STOPPED = [one if one.pid != WORKER else process(WORKER, FORK_SERVER, "gr-worker", "stopped") for one in TREE]
 WITHOUT_BROKER = [one for one in TREE if one.pid != BROKER]
 GIVEN_UP = [one if one.role != "broker" else ProcessEntry(role="broker", state="given_up") for one in ENTRIES]
-YOUNG = replace(FOUND, instance=replace(INSTANCE, started_at=NOW - 1))
+YOUNG = msgspec.structs.replace(FOUND, instance=replace(INSTANCE, started_at=NOW - 1))
 
 BAD: dict[str, tuple[InstanceStatus, list[TroubleKind], str]] = {
     "silent": (

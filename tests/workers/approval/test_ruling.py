@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -234,7 +234,7 @@ def test_a_rule_is_proposed_for_one_plain_command_that_no_rule_speaks_of(
     argv: tuple[str, ...], proposed: tuple[str, ...] | None
 ) -> None:
     assert proposed_rule(RULES, argv) == proposed
-    assert proposed_rule(replace(RULES, complete=False), argv) is None
+    assert proposed_rule(msgspec.structs.replace(RULES, complete=False), argv) is None
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))

@@ -1,9 +1,9 @@
 """A message that cannot fit is refused with the length that would, and one that may fit is never refused."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +52,7 @@ def test_the_length_that_a_refusal_names_would_have_fitted_and_one_more_would_no
 @pytest.mark.parametrize(
     ("family", "fixed"),
     [
-        (replace(FAMILY, window_is_known=False), 0),
+        (msgspec.structs.replace(FAMILY, window_is_known=False), 0),
         (model_family("nobody-knows-it"), 0),
         (FAMILY, WINDOW * BYTES_PER_TOKEN),
     ],

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +47,7 @@ def body(request: ModelRequest, *items: JsonObject) -> JsonObject:
 
 
 def messages(*items: JsonObject, instructions: str = "") -> object:
-    return body(replace(ORDINARY, instructions=instructions), *items)["messages"]
+    return body(msgspec.structs.replace(ORDINARY, instructions=instructions), *items)["messages"]
 
 
 def asked(call_id: str, arguments: str = "{}", name: str = "shell") -> JsonObject:
@@ -64,7 +64,7 @@ def tool(call_id: str, text: str = "ok") -> JsonObject:
 
 def test_ordinary_body() -> None:
     tools: list[JsonObject] = [{"type": "function", **SHELL}, {"type": "web_search"}]
-    assert body(replace(ORDINARY, tools=tools), said("user", "Hi")) == {
+    assert body(msgspec.structs.replace(ORDINARY, tools=tools), said("user", "Hi")) == {
         "model": "m",
         "messages": [SYSTEM, {"role": "user", "content": "Hi"}],
         "stream": True,
@@ -79,7 +79,7 @@ def test_without_tools_the_member_is_left_out() -> None:
 
 def test_custom_tool_is_offered_as_a_function_of_one_text() -> None:
     tools: list[JsonObject] = [{"type": "custom", "name": "apply_patch", "description": "Patches.", "format": {}}]
-    encoded: dict[str, Any] = body(replace(ORDINARY, tools=tools))
+    encoded: dict[str, Any] = body(msgspec.structs.replace(ORDINARY, tools=tools))
     (offered,) = encoded["tools"]
     assert offered["function"]["name"] == "apply_patch"
     assert offered["function"]["parameters"]["required"] == ["input"]
@@ -103,7 +103,7 @@ def test_custom_tool_is_offered_as_a_function_of_one_text() -> None:
     ],
 )
 def test_what_is_configured_is_sent(changed: Mapping[str, object], member: str, value: object) -> None:
-    assert body(replace(ORDINARY, **changed)).get(member) == value  # type: ignore[arg-type]
+    assert body(msgspec.structs.replace(ORDINARY, **changed)).get(member) == value
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,9 @@ def test_what_a_server_misses_is_said_of_every_answer() -> None:
     history.append(output("a"))
     assert history.adapt_members("The `reasoning_content` must be passed back")
     encoded = history.encoded_input(with_members=True)
-    assert json.loads(ChatRequestEncoder(replace(ORDINARY, instructions="")).body(encoded))["messages"] == [
+    assert json.loads(ChatRequestEncoder(msgspec.structs.replace(ORDINARY, instructions="")).body(encoded))[
+        "messages"
+    ] == [
         {**assistant("x"), "reasoning_content": ""},
         {"role": "user", "content": "Hi"},
         {**assistant(None, asked("a")), "reasoning_content": "hm"},

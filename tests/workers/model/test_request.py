@@ -1,8 +1,8 @@
 """Request bodies: the members that servers expect, around items that are never encoded again."""
 
 import json
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from greenroom.protocol.ids import ConversationId
@@ -40,7 +40,7 @@ def test_input_is_taken_over_byte_for_byte() -> None:
 
 
 def test_beginnings_of_two_requests_are_equal_as_far_as_their_input_is() -> None:
-    encoder = RequestEncoder(replace(ORDINARY, tools=[{"type": "function", "name": "shell"}]))
+    encoder = RequestEncoder(msgspec.structs.replace(ORDINARY, tools=[{"type": "function", "name": "shell"}]))
     first, second = encoder.body(b'[{"a":1}]'), encoder.body(b'[{"a":1},{"b":2}]')
     shared = first.index(b'{"a":1}') + len(b'{"a":1}')
     assert first[:shared] == second[:shared]
@@ -56,23 +56,23 @@ def test_beginnings_of_two_requests_are_equal_as_far_as_their_input_is() -> None
     ],
 )
 def test_reasoning_has_what_is_configured(effort: str | None, summary: str | None, reasoning: object) -> None:
-    assert body(replace(ORDINARY, effort=effort, summary=summary))["reasoning"] == reasoning
+    assert body(msgspec.structs.replace(ORDINARY, effort=effort, summary=summary))["reasoning"] == reasoning
 
 
 def test_model_that_does_not_reason_is_sent_no_reasoning() -> None:
-    sent = body(replace(ORDINARY, supports_reasoning=False, effort="high"))
+    sent = body(msgspec.structs.replace(ORDINARY, supports_reasoning=False, effort="high"))
     assert sent["reasoning"] is None
     assert sent["include"] == []
 
 
 def test_verbosity_is_sent_only_if_given() -> None:
     assert "text" not in body(ORDINARY)
-    assert body(replace(ORDINARY, verbosity="low"))["text"] == {"verbosity": "low"}
+    assert body(msgspec.structs.replace(ORDINARY, verbosity="low"))["text"] == {"verbosity": "low"}
 
 
 def test_output_schema_is_sent_as_format() -> None:
     schema: JsonObject = {"type": "object"}
-    assert body(replace(ORDINARY, output_schema=schema))["text"] == {
+    assert body(msgspec.structs.replace(ORDINARY, output_schema=schema))["text"] == {
         "format": {"type": "json_schema", "strict": True, "schema": schema, "name": "codex_output_schema"}
     }
 
@@ -82,11 +82,11 @@ def test_output_schema_is_sent_as_format() -> None:
     [("fast", "priority"), ("priority", "priority"), ("default", None), ("flex", "flex"), (None, None)],
 )
 def test_service_tier_is_translated(tier: str | None, sent: str | None) -> None:
-    assert body(replace(ORDINARY, service_tier=tier)).get("service_tier") == sent
+    assert body(msgspec.structs.replace(ORDINARY, service_tier=tier)).get("service_tier") == sent
 
 
 def test_tools_and_parallel_calls_are_sent() -> None:
     tools: list[JsonObject] = [{"type": "function", "name": "shell"}]
-    sent = body(replace(ORDINARY, tools=tools, parallel_tool_calls=False))
+    sent = body(msgspec.structs.replace(ORDINARY, tools=tools, parallel_tool_calls=False))
     assert sent["tools"] == tools
     assert sent["parallel_tool_calls"] is False

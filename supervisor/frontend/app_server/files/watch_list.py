@@ -3,8 +3,9 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.supervisor.frontend.app_server.files.inotify import IGNORED, OVERFLOW, FileChange
 
@@ -12,8 +13,7 @@ MOST_PATHS: Final = 1000
 """Paths that are kept of one watch; where there are more, what is watched stands for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(msgspec.Struct, frozen=True):
     """One watch of a client."""
 
     id: str
