@@ -1,19 +1,21 @@
-"""Finds the Codex home, and loads the variables of its `.env`."""
+"""Finds the Codex home, and loads the variables of its `.env`.
+
+Imported first, so it imports nothing that a start without `.env` and errors can do without.
+"""
 
 import os
-from collections.abc import Mapping
-from io import StringIO
-from typing import Final
 
-from greenroom.config.encoding import decoded
-from greenroom.config.reason import reason
-from greenroom.protocol.errors import ConfigError
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-PROTECTED_PREFIX: Final = "CODEX_"
+    from greenroom.protocol.errors import ConfigError
+
+PROTECTED_PREFIX = "CODEX_"
 """Variables with this prefix control Greenroom itself, so a file may not set them."""
 
 
-def codex_home(environment: Mapping[str, str]) -> str:
+def codex_home(environment: "Mapping[str, str]") -> str:
     """Return the absolute path of the Codex home.
 
     If `CODEX_HOME` is set and not empty, it must be an existing directory, and its symbolic links are resolved.
@@ -25,15 +27,19 @@ def codex_home(environment: Mapping[str, str]) -> str:
     try:
         home = os.path.realpath(chosen, strict=True)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"CODEX_HOME is {chosen!r}, which cannot be used: {reason(error)}") from error
+        from greenroom.config.reason import reason
+
+        raise _error(f"CODEX_HOME is {chosen!r}, which cannot be used: {reason(error)}") from error
     if not os.path.isdir(home):
-        raise ConfigError(f"CODEX_HOME is {chosen!r}, which is not a directory")
+        raise _error(f"CODEX_HOME is {chosen!r}, which is not a directory")
     return home
 
 
-def home_name(environment: Mapping[str, str]) -> str:
+def home_name(environment: "Mapping[str, str]") -> str:
     """Return the absolute path by which a server finds the Codex home, with links unresolved; empty if there is
     none."""
+    from greenroom.protocol.errors import ConfigError
+
     chosen = environment.get("CODEX_HOME", "")
     try:
         return os.path.abspath(chosen) if chosen else os.path.join(user_home(environment), ".codex")
@@ -41,7 +47,7 @@ def home_name(environment: Mapping[str, str]) -> str:
         return ""
 
 
-def load_dotenv(home: str, environment: Mapping[str, str]) -> dict[str, str]:
+def load_dotenv(home: str, environment: "Mapping[str, str]") -> dict[str, str]:
     """Return a copy of the environment in which the entries of the home's `.env` replace existing variables.
 
     Values are taken literally, including `${NAME}`. No other `.env` is read: a cloned repository must not choose the
@@ -55,14 +61,19 @@ def load_dotenv(home: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _entries(path: str) -> dict[str, str]:
+    from io import StringIO
+
     from dotenv import dotenv_values
+
+    from greenroom.config.encoding import decoded
+    from greenroom.config.reason import reason
 
     try:
         with open(path, "rb") as stream:
             text = decoded(stream.read())
         values = dotenv_values(stream=StringIO(text), interpolate=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"failed to read {path}: {reason(error)}") from error
+        raise _error(f"failed to read {path}: {reason(error)}") from error
     return {
         name: value
         for name, value in values.items()
@@ -70,7 +81,7 @@ def _entries(path: str) -> dict[str, str]:
     }
 
 
-def user_home(environment: Mapping[str, str]) -> str:
+def user_home(environment: "Mapping[str, str]") -> str:
     """Return the absolute path of the user's home directory. Raises `ConfigError` if it cannot be found."""
     home = environment.get("HOME", "")
     if home:
@@ -80,4 +91,10 @@ def user_home(environment: Mapping[str, str]) -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        raise ConfigError("Could not find home directory; set HOME or CODEX_HOME") from None
+        raise _error("Could not find home directory; set HOME or CODEX_HOME") from None
+
+
+def _error(text: str) -> "ConfigError":
+    from greenroom.protocol.errors import ConfigError  # not needed by a start that succeeds
+
+    return ConfigError(text)

@@ -1,6 +1,8 @@
 """A secret that does not show in a repr, a log line, a traceback or a pickle."""
 
-from typing import NoReturn, SupportsIndex
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, SupportsIndex
 
 
 class Secret:
@@ -31,7 +33,7 @@ class Secret:
     def __bool__(self) -> bool:
         return bool(self._value)
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+    def __reduce_ex__(self, protocol: "SupportsIndex") -> "NoReturn":
         raise TypeError("a secret is not pickled")
 
 

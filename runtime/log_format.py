@@ -1,25 +1,27 @@
 """The form of the lines on standard error, as the environment names it. Imported early, so it imports nothing slow."""
 
-from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Final, get_args
 
-from greenroom.protocol.choices import LogFormat
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-VARIABLE: Final = "GREENROOM_LOG_FORMAT"
+    from greenroom.protocol.choices import LogFormat
+
+VARIABLE = "GREENROOM_LOG_FORMAT"
 """By it all processes of a server learn the form."""
-OPTION: Final = "--log-format"
-_SHORTEST: Final = "--log-f"
+OPTION = "--log-format"
+_SHORTEST = "--log-f"
 """The option may be abbreviated to this."""
-_FORMS: Final[tuple[LogFormat, ...]] = get_args(LogFormat)
+FORMS: "tuple[LogFormat, ...]" = ("text", "json")
 
 
-def format_in(environment: Mapping[str, str]) -> LogFormat:
+def format_in(environment: "Mapping[str, str]") -> "LogFormat":
     """Return the form that an environment names; text where it names none."""
     return _named(environment.get(VARIABLE, "").lower()) or "text"
 
 
-def format_on(words: Sequence[str]) -> LogFormat | None:
+def format_on(words: "Sequence[str]") -> "LogFormat | None":
     """Return the form that a command line names, which has not been read yet; `None` where it names none."""
     form = None
     for word, following in zip_longest(words, words[1:], fillvalue=""):
@@ -29,5 +31,5 @@ def format_on(words: Sequence[str]) -> LogFormat | None:
     return form
 
 
-def _named(text: str) -> LogFormat | None:
-    return next((form for form in _FORMS if form == text), None)
+def _named(text: str) -> "LogFormat | None":
+    return next((form for form in FORMS if form == text), None)

@@ -2,7 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 OWN_VARIABLES = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """Variables that only Greenroom's own programs get, in addition to the user's.
@@ -12,7 +15,7 @@ Looking for pydantic plugins takes longer than building all models.
 
 
 def spawn(
-    statement: str, environment: Mapping[str, str], inherited: Mapping[int, int], *, same_session: bool = False
+    statement: str, environment: "Mapping[str, str]", inherited: "Mapping[int, int]", *, same_session: bool = False
 ) -> int:
     """Start an isolated interpreter on one statement and return its pid.
 
@@ -31,7 +34,7 @@ def spawn(
     return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsid=True)
 
 
-def _handed_over(inherited: Mapping[int, int]) -> Iterator[tuple[int, ...]]:
+def _handed_over(inherited: "Mapping[int, int]") -> "Iterator[tuple[int, ...]]":
     """Yield the file actions that give a child the descriptors under its numbers, through temporary numbers to avoid
     collisions."""
     spare = 1 + max((*inherited, *inherited.values()), default=2)

@@ -5,18 +5,10 @@ import platform
 import re
 from collections.abc import Mapping
 
-DEFAULT_ORIGINATOR = "codex_cli_rs"
-"""The name that the model's servers recognize."""
-ORIGINATOR = "CODEX_INTERNAL_ORIGINATOR_OVERRIDE"
-"""The variable that replaces it."""
+from greenroom.runtime.originator import originator
 
 _FOREIGN = re.compile(r"[^\x20-\x7e]")
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9._/-]")
-
-
-def originator(environment: Mapping[str, str]) -> str:
-    """Return the first component of the user agent."""
-    return environment.get(ORIGINATOR) or DEFAULT_ORIGINATOR
 
 
 def user_agent(version: str, environment: Mapping[str, str], client: tuple[str, str] | None = None) -> str:

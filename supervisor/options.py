@@ -10,18 +10,8 @@ if TYPE_CHECKING:
     from greenroom.config.nodes import NodesTable
     from greenroom.config.otel import OtelTable
 
-SERVER = "mcp-server"
-"""The command that starts a server for an MCP client."""
-APP_SERVER = "app-server"
-"""The command that starts one for a client of the protocol of that name."""
-EXEC = "exec"
-"""The command that runs one turn."""
 STDIO, UNIX = "stdio://", "unix://"
-"""How the addresses begin at which its clients may be."""
-GENERATE_SCHEMA = "generate-json-schema"
-"""The command below it that prints schemas instead."""
-CONFIG_FLAGS = ("-c", "--config")
-"""The flags before a setting. They may also come before the command."""
+"""How the addresses begin at which clients of `app-server` may be."""
 ENGINES: tuple[str, ...] = get_args(EngineName)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMATS: tuple[str, ...] = get_args(LogFormat)

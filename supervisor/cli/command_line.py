@@ -9,18 +9,8 @@ from greenroom.protocol.choices import AttachMode
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
-from greenroom.supervisor.options import (
-    APP_SERVER,
-    CONFIG_FLAGS,
-    ENGINES,
-    EXEC,
-    GENERATE_SCHEMA,
-    LOG_FORMATS,
-    LOG_LEVELS,
-    SERVER,
-    STDIO,
-    UNIX,
-)
+from greenroom.supervisor.command_words import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
+from greenroom.supervisor.options import ENGINES, LOG_FORMATS, LOG_LEVELS, STDIO, UNIX
 from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, environment_and_home
 
 if TYPE_CHECKING:

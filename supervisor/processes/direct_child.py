@@ -16,7 +16,7 @@ CLOSING_TIME = 1.0
 def start_spawned(spawn: Callable[[], Launched], spec: AnyProcessSpec) -> int:
     """Start a fresh interpreter, send it its spec and return its pid. Raises `OSError`."""
     launched = spawn()
-    with launched.control:
+    with contextlib.closing(launched.control):
         launched.control.send(datagram(Spawn(spec=spec)))
     return launched.pid
 

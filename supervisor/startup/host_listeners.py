@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from greenroom.runtime.host_socket import home_id
+from greenroom.supervisor.command_words import APP_SERVER
 from greenroom.supervisor.control import peer
 from greenroom.supervisor.frontend.app_server.front import AppServerFront
 from greenroom.supervisor.frontend.client_channel import Write
@@ -19,7 +20,7 @@ from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.slow_reader import Patience
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.frontend.unix_listener import MakeFrontEnd, UnixListener
-from greenroom.supervisor.options import APP_SERVER, ServerOptions
+from greenroom.supervisor.options import ServerOptions
 
 if TYPE_CHECKING:
     from greenroom.supervisor.frontend.http.listener import HttpListener

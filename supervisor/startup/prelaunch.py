@@ -1,23 +1,23 @@
 """The prelaunch of a server: its environment, its lifeline, and a fork server that begins its imports.
 
-A first call waits for the imports of the fork server, so it is started before the command line is read, whose own
-imports take time. This assumes the fork engine; the fork server is ended again if the spawn engine is configured.
+A first call waits for the imports of the fork server, so it is started before the command line is read, and before
+anything slow is imported here, be it `typing`, `signal` or the class of an error. This assumes the fork engine; the
+fork server is ended again if the spawn engine is configured.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import NamedTuple
 
 from greenroom.config.home import codex_home, load_dotenv
-from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
 from greenroom.runtime.log_format import VARIABLE, format_on
-from greenroom.runtime.user_agent import ORIGINATOR
-from greenroom.supervisor.options import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
+from greenroom.runtime.originator import ORIGINATOR
+from greenroom.supervisor.command_words import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORK_IS_SAFE = sys.platform.startswith("linux")
 EXEC_ORIGINATOR = "codex_exec"
@@ -26,15 +26,18 @@ OTHERWISE = "spawn"
 """The word that has to be in the command line or the file to configure the other engine."""
 
 
-class Prelaunch(NamedTuple):
+class Prelaunch:
     """Made once, at the start."""
 
-    home: str
-    environment: Mapping[str, str]
-    """This process's environment, with the home's `.env` in it."""
-    lifeline: Lifeline
-    fork_server: Launched | None = None
-    """`None` where it has not been started yet."""
+    __slots__ = ("environment", "fork_server", "home", "lifeline")
+
+    def __init__(
+        self, home: str, environment: "Mapping[str, str]", lifeline: Lifeline, fork_server: Launched | None = None
+    ) -> None:
+        """`environment` is that of this process, with the home's `.env` in it; `fork_server` is `None` where none has
+        been started yet.
+        """
+        self.home, self.environment, self.lifeline, self.fork_server = home, environment, lifeline, fork_server
 
     @classmethod
     def prepare(cls) -> "Prelaunch":
@@ -42,7 +45,7 @@ class Prelaunch(NamedTuple):
         environment, home = environment_and_home()
         return cls(home, environment, Lifeline.create())
 
-    def for_command(self, words: Sequence[str]) -> "Prelaunch":
+    def for_command(self, words: "Sequence[str]") -> "Prelaunch":
         """Let the processes of a single run bear its name to the model's servers, unless the caller has set another.
 
         All processes learn the form of their log lines, if the command line names one.
@@ -50,10 +53,10 @@ class Prelaunch(NamedTuple):
         single = {ORIGINATOR: EXEC_ORIGINATOR} if command_of(words)[1][:1] == [EXEC] else {}
         form = format_on(words)
         chosen = {} if form is None else {VARIABLE: form}
-        return self._replace(environment={**single, **self.environment, **chosen})
+        return Prelaunch(self.home, {**single, **self.environment, **chosen}, self.lifeline, self.fork_server)
 
     @classmethod
-    def launch(cls, words: Sequence[str]) -> "Prelaunch | None":
+    def launch(cls, words: "Sequence[str]") -> "Prelaunch | None":
         """Start the fork server for the command that serves, unless the spawn engine may be configured.
 
         Errors of the environment are reported when the command line has been read.
@@ -62,17 +65,22 @@ class Prelaunch(NamedTuple):
             return None
         try:
             prepared = cls.prepare().for_command(words)
-        except GreenroomError:
+        except Exception as error:
+            from greenroom.protocol.errors import GreenroomError
+
+            if not isinstance(error, GreenroomError):
+                raise
             return None
-        if OTHERWISE in _text_of_file(prepared.home):
-            return prepared
-        return prepared._replace(
-            fork_server=launch(FORK_SERVER, without_secrets(prepared.environment), prepared.lifeline)
-        )
+        if OTHERWISE not in _text_of_file(prepared.home):
+            prepared.fork_server = launch(FORK_SERVER, without_secrets(prepared.environment), prepared.lifeline)
+        return prepared
 
     def abort(self) -> None:
         """End the fork server, which is not needed."""
         if self.fork_server is not None:
+            import signal
+            from contextlib import suppress
+
             self.fork_server.control.close()
             with suppress(ProcessLookupError):
                 os.kill(self.fork_server.pid, signal.SIGKILL)
@@ -80,15 +88,17 @@ class Prelaunch(NamedTuple):
                 os.waitpid(self.fork_server.pid, 0)
 
 
-def environment_and_home() -> tuple[Mapping[str, str], str]:
+def environment_and_home() -> "tuple[Mapping[str, str], str]":
     """Return this process's environment with the home's `.env` in it, and the home. Raises `ConfigError`."""
     home = codex_home(os.environ)
     if as_text(home) != home:
+        from greenroom.protocol.errors import ConfigError
+
         raise ConfigError(f"CODEX_HOME is not valid UTF-8: {as_text(home)}")
     return load_dotenv(home, os.environ), home
 
 
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environment: "Mapping[str, str]") -> dict[str, str]:
     """Return the variables that every process may have."""
     return {name: value for name, value in environment.items() if not is_secret_name(name)}
 
@@ -98,7 +108,7 @@ def as_text(value: str) -> str:
     return os.fsencode(value).decode("utf-8", "replace")
 
 
-def command_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def command_of(words: "Sequence[str]") -> tuple[list[str], list[str]]:
     """Return the settings before the command of a command line, as Codex allows them, and the rest from the command."""
     rest, settings = list(words), []
     while rest and rest[0] in CONFIG_FLAGS:
@@ -107,7 +117,7 @@ def command_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return settings, rest
 
 
-def _serves(words: Sequence[str]) -> bool:
+def _serves(words: "Sequence[str]") -> bool:
     """Tell whether a command line starts a server."""
     rest = command_of(words)[1]
     return rest[:1] in ([SERVER], [EXEC]) or (rest[:1] == [APP_SERVER] and GENERATE_SCHEMA not in rest)

@@ -12,8 +12,9 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
 from greenroom.runtime.log_format import VARIABLE, format_in
+from greenroom.supervisor.command_words import APP_SERVER
 from greenroom.supervisor.frontend.descriptors import take_over_stdio
-from greenroom.supervisor.options import APP_SERVER, LOG_LEVELS, ServerOptions
+from greenroom.supervisor.options import LOG_LEVELS, ServerOptions
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_text, without_secrets
 from greenroom.supervisor.startup.provisions import Provisions

@@ -1,8 +1,11 @@
 """The form of log lines is found in the environment, and on a command line that nobody has read yet."""
 
+from typing import get_args
+
 import pytest
 
-from greenroom.runtime.log_format import VARIABLE, format_in, format_on
+from greenroom.protocol.choices import LogFormat
+from greenroom.runtime.log_format import FORMS, VARIABLE, format_in, format_on
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,7 @@ def test_the_environment_names_it(value: str, form: str) -> None:
 )
 def test_the_command_line_names_it(words: list[str], form: str | None) -> None:
     assert format_on(words) == form
+
+
+def test_it_knows_every_form() -> None:
+    assert get_args(LogFormat) == FORMS

@@ -5,7 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.runtime.user_agent import originator, user_agent
+from greenroom.runtime.originator import originator
+from greenroom.runtime.user_agent import user_agent
 
 FORM = re.compile(r"codex_cli_rs/1\.2 \([^;]+; [^)]+\) [A-Za-z0-9._/-]+ \(my-editor; 1\.2\)")
 

@@ -5,7 +5,7 @@ import os
 from greenroom.config.providers import LOCAL_PROVIDERS
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime.user_agent import originator
+from greenroom.runtime.originator import originator
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient, SessionFactory
 from greenroom.workers.model.codec import decoder_factory

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn, TypeAlias
 
-from greenroom.supervisor.options import CONFIG_FLAGS, ENGINES, LOG_LEVELS
+from greenroom.supervisor.command_words import CONFIG_FLAGS
+from greenroom.supervisor.options import ENGINES, LOG_LEVELS
 
 Color: TypeAlias = Literal["always", "never", "auto"]
 

@@ -14,11 +14,12 @@ from greenroom.config.paths import absolute
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
-from greenroom.runtime.user_agent import ORIGINATOR
+from greenroom.runtime.originator import ORIGINATOR
 from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse
 from greenroom.supervisor.cli.exec.prompt import read_prompt
+from greenroom.supervisor.command_words import EXEC
 from greenroom.supervisor.frontend.exec.request import ExecRequest
-from greenroom.supervisor.options import EXEC, ServerOptions
+from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup import exec as startup
 from greenroom.supervisor.startup.attach import mode_in_file
 from greenroom.supervisor.startup.prelaunch import Prelaunch, as_text

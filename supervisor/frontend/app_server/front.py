@@ -22,7 +22,8 @@ from greenroom.protocol.jsonrpc import (
     Response,
 )
 from greenroom.protocol.version import __version__
-from greenroom.runtime.user_agent import ORIGINATOR, user_agent
+from greenroom.runtime.originator import ORIGINATOR
+from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.request_params import RefusedError, decode

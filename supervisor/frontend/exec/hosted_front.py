@@ -7,7 +7,8 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.version import __version__
-from greenroom.runtime.user_agent import ORIGINATOR, user_agent
+from greenroom.runtime.originator import ORIGINATOR
+from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
 from greenroom.supervisor.frontend.exec.event_lines import EventLines
 from greenroom.supervisor.frontend.exec.front import ExecFront

@@ -84,7 +84,7 @@ def started(statement: str) -> Iterator[ForkServer]:
     finally:
         launched.control.close()
         assert os.waitpid(launched.pid, 0)[1] == 0, "it leaves when nobody is at the other end"
-        for end in lifeline:
+        for end in (lifeline.reader, lifeline.writer):
             os.close(end)
 
 

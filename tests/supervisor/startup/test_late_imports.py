@@ -33,6 +33,19 @@ def imported(statement: str, *modules: str) -> list[str]:
     return done.stdout.split()
 
 
+def test_the_fork_server_is_started_before_anything_slow_is_imported() -> None:
+    """The name of each module that is there afterwards, but for those that the interpreter has loaded itself."""
+    own = "{name for name in sys.modules if not name.startswith('greenroom')}"
+    source = (
+        f"import sys; before = {own};"
+        " import greenroom.supervisor.main, greenroom.supervisor.startup.attach;"
+        " import greenroom.supervisor.startup.prelaunch;"
+        f" print(*sorted({own} - before))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", source], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"_socket", "gc", "itertools", "select"}
+
+
 def test_the_server_starts_its_loop_without_the_process_tree() -> None:
     heavy = ("zmq", "pydantic", "greenroom.supervisor.processes.tree", "greenroom.supervisor.frontend.mcp.services")
     found = f"print(*[name for name in {heavy!r} if name in sys.modules])"

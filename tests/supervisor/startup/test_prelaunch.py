@@ -29,7 +29,7 @@ def sent(*words: str) -> bool:
     prelaunch = Prelaunch.launch(words)
     if prelaunch is None:
         return False
-    for descriptor in prelaunch.lifeline:
+    for descriptor in (prelaunch.lifeline.reader, prelaunch.lifeline.writer):
         os.close(descriptor)
     if prelaunch.fork_server is None:
         return False

@@ -17,7 +17,7 @@ from greenroom.config.settings import Settings
 from greenroom.config.unknown_keys import UnknownKey, unknown_keys
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread
-from greenroom.runtime.user_agent import ORIGINATOR
+from greenroom.runtime.originator import ORIGINATOR
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
 

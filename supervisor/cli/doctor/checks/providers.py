@@ -19,7 +19,8 @@ from greenroom.config.settings import DEFAULT_PROVIDER, Settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.broker import AuthError, GetProviderToken, TokenCommand
 from greenroom.protocol.version import __version__
-from greenroom.runtime.user_agent import originator, user_agent
+from greenroom.runtime.originator import originator
+from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.cli.doctor.checks.login import credential_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
 from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
