@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from greenroom.protocol.choices import AttachMode
 from greenroom.protocol.errors import ConfigError, GreenroomError
@@ -33,7 +33,7 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     try:
         if rest[:1] == [EXEC]:
             return _exec(rest[1:], settings, prelaunch)
-        parser = _parser()
+        parser = _parser(rest[0] if rest else "")
         arguments = parser.parse_args(words)
         if arguments.version_json:
             parser.error(f"{JSON} before a command belongs to {VERSION}")
@@ -53,7 +53,8 @@ def command_table() -> "Command":
     return command_table.command_table(_parser(), {EXEC: arguments.make_parser()})
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(word: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a command line whose command is `word`; the commands that serve need no other."""
     parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
     parser.add_argument(
         VERSION, action="version", version=f"greenroom {__version__}", help="print the version, and end"
@@ -61,10 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(JSON, action="store_true", dest="version_json", help="with --version: what it speaks, too")
     parser.add_argument(*CONFIG_FLAGS, action="append", default=[], dest="early_config", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
-    _add_server_options(server)
-    _add_attach(server)
-    server.set_defaults(run=_serve_stdio)
+    if (add_only := _SERVERS.get(word)) is not None:
+        add_only(commands)
+        return parser
+    _add_server(commands)
     _add_app_server(commands)
     host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
     host.add_argument("--http", metavar="[HOST:]PORT", help="serve MCP over HTTP too (default: greenroom.http.listen)")
@@ -88,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_mcp(commands)
     add_commands(commands)
     return parser
+
+
+def _add_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
+    _add_server_options(server)
+    _add_attach(server)
+    server.set_defaults(run=_serve_stdio)
 
 
 def _add_server_options(server: argparse.ArgumentParser) -> None:
@@ -128,6 +136,10 @@ def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
     schema.add_argument("--experimental", action="store_true", help="accepted, and changes nothing")
     schema.set_defaults(run=_app_server_schema)
+
+
+_SERVERS: Final = {SERVER: _add_server, APP_SERVER: _add_app_server}
+"""The commands that a client waits for. To describe all others takes longer than to read the line."""
 
 
 def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
