@@ -31,8 +31,8 @@ METHOD: Final = (
     " that holds its first copy. Deltas that arrive joined count each. A run fails unless every delta arrives.",
     "How many conversations are carried is found by doubling and bisecting, on one started program, each number"
     " watched for 4 s, one that fails tried twice, for ten minutes at most. The program has two cores; on a"
-    " machine that has no more, the client and the model server share them, which takes room from the cheaper program"
-    " above all. A number fails, too, if the model server finds no time for 95 % of the deltas.",
+    " machine that has no more, the client and the model server share them, and take 0.2 cores at 256 conversations."
+    " A number fails, too, if the model server finds no time for 95 % of the deltas.",
     "Rows that name a version of CPython are those of Greenroom on other interpreters of the machine, each with the"
     " same packages, in the same run. The other rows are those of the interpreter that runs the benchmark.",
     "The 100 calls come to a server that has had one turn and 2 s of rest. In the first tenth of a second after its"

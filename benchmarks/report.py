@@ -114,6 +114,7 @@ def page(measured: Sequence[Row], sections: Mapping[str, Sequence[str]], picture
     lists = [f"## {heading}\n\n" + "\n".join(f"* {item}" for item in items) for heading, items in sections.items()]
     introduction = (
         "Written by `make bench`. The budgets are those of the design; figures are medians with the range in brackets."
+        " [Budgets that are not met](budgets.md) has the reason for each row that says so, and what was tried."
     )
     pictures = [picture] if picture else []
     return "\n\n".join(["# Benchmarks", introduction, table(measured), *pictures, *lists]) + "\n"
