@@ -1,6 +1,5 @@
 """What an operator sees of this instance and may do to it from outside: the handlers behind the control socket."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
