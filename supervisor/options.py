@@ -1,6 +1,8 @@
 """The options of a server from the command line and the configuration."""
 
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
 
 from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, LogFormat, PreferredAuth
@@ -17,7 +19,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMATS: tuple[str, ...] = get_args(LogFormat)
 
 
-class ServerOptions(NamedTuple):
+class ServerOptions(msgspec.Struct, frozen=True):
     """Fixed at the start of the server."""
 
     codex_home: str

@@ -5,6 +5,8 @@ import os
 import socket
 from typing import Final
 
+import msgspec
+
 from greenroom.runtime import socket_file
 from greenroom.supervisor.frontend.app_server.front import SERVICES, AppServerFront
 from greenroom.supervisor.frontend.app_server.web_socket import WebSocketListener
@@ -28,7 +30,8 @@ def serve(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> int:
     """Serve until a signal; return the exit code. Raises `GreenroomError`."""
     leave_stdio()
     prelaunch = prelaunch or Prelaunch.prepare()
-    options = server_options(arguments, prelaunch.environment, prelaunch.home)._replace(serves_many=True)
+    options = server_options(arguments, prelaunch.environment, prelaunch.home)
+    options = msgspec.structs.replace(options, serves_many=True)
     path = socket_path(arguments.listen, options.codex_home)
     listening = socket_file.open_socket(path)
     try:

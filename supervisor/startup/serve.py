@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
+import msgspec
+
 from greenroom.protocol.errors import StartError
 from greenroom.runtime import directory, socket_file
 from greenroom.runtime.host_socket import parents, socket_name
@@ -54,7 +56,8 @@ def serve(arguments: argparse.Namespace) -> int:
     holdings = Holdings(ServiceManager.take_over(os.environ))
     leave_stdio()
     prelaunch = Prelaunch.prepare()
-    options = server_options(arguments, prelaunch.environment, prelaunch.home)._replace(serves_many=True)
+    options = server_options(arguments, prelaunch.environment, prelaunch.home)
+    options = msgspec.structs.replace(options, serves_many=True)
     start = _Start(options, prelaunch, holdings, arguments.http, on_ready)
     try:
         old = start.look(within_s=PATIENCE) if arguments.replace else start.look()

@@ -122,7 +122,7 @@ def _options(arguments: ExecCommandLine, early_config: Sequence[str], prelaunch:
         oss=arguments.oss, config=config, engine=arguments.engine, log_level=level, log_format=None
     )
     options = server_options(given, prelaunch.environment, prelaunch.home)
-    return options._replace(idle_workers=1, environment_key_first=True)
+    return msgspec.structs.replace(options, idle_workers=1, environment_key_first=True)
 
 
 def _overrides(arguments: ExecCommandLine, options: ServerOptions, cwd: str) -> JsonObject:

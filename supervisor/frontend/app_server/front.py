@@ -3,7 +3,6 @@
 It answers `initialize` by itself from the first moment; other requests wait for the process tree.
 """
 
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,11 +28,11 @@ from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 
 if TYPE_CHECKING:
+    import logging
+
     from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.frontend.app_server.services import AppServerServices
-
-log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request], None]
 PROTOCOL = "app-server v2"
@@ -107,13 +106,13 @@ class AppServerFront:
             case Request():
                 self._take(message)
             case Malformed():
-                log.warning("a line of the client fits no message: %s", message.reason)
+                _log().warning("a line of the client fits no message: %s", message.reason)
                 self.channel.write(message.reply)
             case Response():
                 if self._services is None or not self._services.answer(message):
-                    log.info("an answer to %r, which is no open question; ignored", message.id)
+                    _log().info("an answer to %r, which is no open question; ignored", message.id)
             case Notification():
-                log.debug("notification %s; ignored", message.method)
+                _log().debug("notification %s; ignored", message.method)
 
     def _take(self, request: Request) -> None:
         try:
@@ -159,3 +158,9 @@ class AppServerFront:
         """Return the user agent for the model's servers."""
         info = None if self._handshake is None else self._handshake.client_info
         return user_agent(__version__, self._environment, None if info is None else (info.name, info.version))
+
+
+def _log() -> "logging.Logger":
+    import logging  # `initialize` is answered before this is needed
+
+    return logging.getLogger(__name__)

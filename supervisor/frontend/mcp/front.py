@@ -6,7 +6,6 @@ describes the client (`greenroom.protocol.mcp.stateless`), or as the handshake h
 served on the same connection, also one that tries the newer form first.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,13 +31,13 @@ from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
 from greenroom.supervisor.frontend.request_params import RefusedError, read_params
 
 if TYPE_CHECKING:
+    import logging
+
     from greenroom.protocol.mcp.stateless import RequestEnvelope
     from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.frontend.mcp.front_state import FrontState
     from greenroom.supervisor.frontend.mcp.services import McpServices
-
-log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request], None]
 
@@ -191,13 +190,13 @@ class Front:
             case Notification(method="notifications/cancelled"):
                 self._cancel(message)
             case Malformed():
-                log.warning("a line of the client fits no message: %s", message.reason)
+                _log().warning("a line of the client fits no message: %s", message.reason)
                 self.channel.write(message.reply)
             case Response():
                 if self._services is None or not self._services.answer(message):
-                    log.info("an answer to %r, which is no open question; ignored", message.id)
+                    _log().info("an answer to %r, which is no open question; ignored", message.id)
             case Notification():
-                log.debug("notification %s; ignored", message.method)
+                _log().debug("notification %s; ignored", message.method)
 
     def _take(self, request: Request) -> None:
         """Pass a request to its handler, if its era has the method."""
@@ -285,7 +284,7 @@ class Front:
         try:
             cancelled = mcp.decode_cancelled(notification.params or b"null")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            log.warning("a cancellation that names no request; ignored")
+            _log().warning("a cancellation that names no request; ignored")
             return
         self._peer.give_up(cancelled.request_id)
         if self._services is not None:
@@ -299,3 +298,9 @@ class Front:
     def _unknown(self, request: Request) -> None:
         text = f"method not found: {request.method}"
         self.channel.fail(request, METHOD_NOT_FOUND, text, {"method": request.method})
+
+
+def _log() -> "logging.Logger":
+    import logging  # `initialize` is answered before this is needed
+
+    return logging.getLogger(__name__)
