@@ -20,7 +20,7 @@ _TEST: Final = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
 MAKERS: Final = sorted(
-    path.name for path in (ROOT / "tools" / "docs").iterdir() if "__main__" in path.read_text("utf-8")
+    path.name for path in (ROOT / "tools" / "docs").glob("*.py") if "__main__" in path.read_text("utf-8")
 )
 
 

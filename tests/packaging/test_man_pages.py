@@ -39,7 +39,8 @@ def test_groff_has_no_complaint() -> None:
 
 def test_mandoc_has_no_complaint() -> None:
     done = run("mandoc", "-Tlint", "-Wwarning", *map(str, sorted(FOLDER.iterdir())))
-    assert (done.returncode, done.stdout) == (0, "")
+    # The pages have no date, so that what they are made from says all that is in them.
+    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
 
 
 def rendered(page: str) -> str:
