@@ -65,18 +65,24 @@ def installed(version: Version) -> Path | Uninstalled:
         return Uninstalled(version, "there is no such interpreter on this machine")
     place = PLACE / _text(version)
     if not is_ready(version):
-        python = str(place / "bin" / "python")
         shutil.rmtree(place, ignore_errors=True)
-        pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-        for command in (
-            (interpreter, "-m", "venv", str(place)),
-            (*pip, "--require-hashes", "--requirement", str(_LOCK)),
-            (*pip, "--no-deps", "--no-build-isolation", "--editable", str(_PROJECT)),
-        ):
-            if (reason := _run(command)) is not None:
-                return Uninstalled(version, reason)
+        if (reason := _run((interpreter, "-m", "venv", "--without-pip", str(place))) or _fill(place)) is not None:
+            return Uninstalled(version, reason)
         (place / _READY).write_bytes(_LOCK.read_bytes())
     return place / "bin"
+
+
+def _fill(place: Path) -> str | None:
+    """Install all packages and the program into an environment, and return why that failed, if it did."""
+    python = str(place / "bin" / "python")
+    locked = ("--require-hashes", "--requirement", str(_LOCK))
+    program = ("--no-deps", "--no-build-isolation", "--editable", str(_PROJECT))
+    # Ten times as fast; but it does not read pip's settings, which may name the only index that can be reached.
+    uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python)
+    if _run((*uv, *locked)) is None and _run((*uv, *program)) is None:
+        return None
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", python, "install")
+    return _run((*pip, "--no-compile", *locked)) or _run((*pip, *program))
 
 
 def is_ready(version: Version) -> bool:
