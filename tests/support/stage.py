@@ -27,9 +27,12 @@ class Stage:
         self.template = template
         self.home = Home(path / "home")
         self.workspace = path / "workspace"
+        self.user_home = path / "user"
+        """What `HOME` names: no profile of a shell or setting of a tool that the machine has changes what a test sees."""
         self.log = path / "stderr"
         self.home.path.mkdir()
         self.workspace.mkdir()
+        self.user_home.mkdir()
         self.log.touch()
         # short, because the addresses of sockets are limited
         self.runtime = Path(tempfile.mkdtemp(prefix="gr-", dir="/tmp"))
@@ -56,6 +59,7 @@ class Stage:
         foreign = ("CODEX_", "OPENAI_", "GREENROOM_", "PYTHON", "XDG_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         ours = {
+            "HOME": str(self.user_home),
             "CODEX_HOME": str(self.home.path),
             "XDG_RUNTIME_DIR": str(self.runtime),
             MARKER: self.run,
