@@ -36,6 +36,8 @@ from tests.broker.issuer import Deed, MockIssuer, refusal
 from tests.broker.login.test_logins import free_port
 from tests.broker.stages import Stage, play, stage
 
+pytestmark = pytest.mark.processes
+
 
 def raw(stage: Stage, public: bytes, secret: bytes) -> Any:
     """Return a socket that speaks for itself."""

@@ -19,6 +19,8 @@ from tests.broker.homes import EXPIRED, stored_refresh_token, tokens, write
 from tests.broker.issuer import MockIssuer
 from tests.broker.stages import Stage, stage
 
+pytestmark = pytest.mark.processes
+
 SOAKS = bool(os.environ.get("GREENROOM_SOAK"))
 RUNS = 200 if SOAKS else 24
 AT_ONCE = 4

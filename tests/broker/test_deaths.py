@@ -17,6 +17,8 @@ from tests.broker.deaths import ALONE, LOST, TOGETHER, refresh_until
 from tests.broker.homes import EXPIRED, Parts, stored_refresh_token, tokens, write
 from tests.broker.issuer import MockIssuer
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("step", TOGETHER)
 def test_a_death_of_all_at_any_step(tmp_path: Any, step: str) -> None:

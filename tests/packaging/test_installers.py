@@ -8,6 +8,8 @@ import pytest
 from greenroom.protocol.version import __version__
 from tests.packaging.installers import Installer, Pipx, Uv
 
+pytestmark = pytest.mark.processes
+
 VERSION = f"greenroom {__version__}\n"
 
 

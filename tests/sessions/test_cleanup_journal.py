@@ -19,6 +19,8 @@ from greenroom.workers.patch.errors import PatchWriteError
 from greenroom.workers.patch.language import parse
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
+pytestmark = pytest.mark.processes
+
 DYING = ConversationId("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
 OTHER = ConversationId("7f9619ff-8b86-4d01-b42d-00c04fc964ff")
 PATCH = """\

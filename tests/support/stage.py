@@ -28,7 +28,7 @@ class Stage:
         self.home = Home(path / "home")
         self.workspace = path / "workspace"
         self.user_home = path / "user"
-        """What `HOME` names: no profile of a shell or setting of a tool that the machine has changes what a test sees."""
+        """The value of `HOME`: no profile of a shell or setting of a tool on this machine changes what a test sees."""
         self.log = path / "stderr"
         self.home.path.mkdir()
         self.workspace.mkdir()

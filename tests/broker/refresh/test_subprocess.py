@@ -28,6 +28,8 @@ from tests.support import processes
 from tests.support.loop import until
 from tests.support.server import give_up_tracing
 
+pytestmark = pytest.mark.processes
+
 Scene = Callable[[MockIssuer, Parts], Awaitable[None]]
 
 

@@ -13,6 +13,8 @@ from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House, StandIn
 from tests.support import processes
 
+pytestmark = pytest.mark.processes
+
 ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 OTHER = "01a20312-0577-77d3-9bb9-ad78bbf89999"
 ENTRIES = [{"id": one, "state": "running", "incarnation": 1} for one in (ID, OTHER)]

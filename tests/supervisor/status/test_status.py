@@ -20,6 +20,8 @@ from tests.supervisor.status.screen import Screen, on_a_terminal
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import COMMAND, House, StandIn
 
+pytestmark = pytest.mark.processes
+
 ID = "01a20312-0577-77d3-9bb9-ad78bbf82560"
 REPORT = {
     "processes": [

@@ -22,6 +22,8 @@ from greenroom.workers.exec.process import Finished, OnOutput, run, signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 
+pytestmark = pytest.mark.processes
+
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 FOREVER = "1000"
 

@@ -25,6 +25,8 @@ from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.starter import LaunchedStarter
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
 
+pytestmark = pytest.mark.processes
+
 NORMAL = GitLimits()
 
 

@@ -15,6 +15,8 @@ from greenroom.config.servers import McpServer
 from tests.support.deadline import until
 from tests.workers.mcp.cast import HERE, hosted, running
 
+pytestmark = pytest.mark.processes
+
 
 def free_port() -> int:
     with closing(socket.socket()) as probe:

@@ -14,6 +14,8 @@ from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.resource_tools import NAMES, NO_SERVER, ResourceMethod, ResourceTools, tool_for
 from tests.workers.mcp.cast import hosted, official, running
 
+pytestmark = pytest.mark.processes
+
 OFFICIAL: Final = ["list_mcp_resource_templates", "list_mcp_resources", "read_mcp_resource"]
 
 

@@ -22,6 +22,8 @@ from tests.support.deadline import until
 from tests.support.processes import ends
 from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
 
+pytestmark = pytest.mark.processes
+
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
     modules = (

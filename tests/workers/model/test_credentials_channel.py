@@ -17,6 +17,8 @@ from tests.broker.issuer import Deed, refusal
 from tests.broker.stages import Stage, play
 from tests.support.loop import until
 
+pytestmark = pytest.mark.processes
+
 
 def test_readiness_is_a_message(tmp_path: Any) -> None:
     async def scene(stage: Stage) -> None:

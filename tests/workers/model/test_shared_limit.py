@@ -19,6 +19,8 @@ from greenroom.workers.model.endpoint import ModelEndpoint
 from tests.broker.stages import Stage, play
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, ModelServer, Talk, says, serving
 
+pytestmark = pytest.mark.processes
+
 RATE = 10.0
 
 

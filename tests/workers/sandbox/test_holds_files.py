@@ -13,6 +13,8 @@ from greenroom.workers.sandbox.home_links import trail
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, Cell, Mode, cell
 
+pytestmark = pytest.mark.processes
+
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
 
 WAYS_TO_WRITE = (

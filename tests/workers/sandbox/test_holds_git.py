@@ -10,6 +10,8 @@ import pytest
 from greenroom.workers.sandbox.starter import GIT_IN_FOREIGN_PLACES
 from tests.workers.sandbox.cell import SYSTEM_PATH, Cell
 
+pytestmark = pytest.mark.processes
+
 COMMANDS: Final = [
     line
     for line in (Path(__file__).parents[1] / "approval" / "harmless_git_commands.txt").read_text().splitlines()

@@ -4,6 +4,8 @@ import pytest
 
 from tests.workers.sandbox.cell import Cell, Mode
 
+pytestmark = pytest.mark.processes
+
 OFFLINE: list[Mode] = ["read-only", "workspace-write"]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.workers.sandbox.cell import Cell, Mode, adopting, cell, wait_for_end
 
+pytestmark = pytest.mark.processes
+
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
 
 DAEMON = """

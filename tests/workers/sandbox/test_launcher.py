@@ -26,6 +26,8 @@ from tests.support import processes
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
 
+pytestmark = pytest.mark.processes
+
 ENVIRONMENT = {"PATH": SYSTEM_PATH}
 LOOKS_ONLY = Confinement(writable=(), protected=(), hidden=(), network=False)
 EITHER = pytest.mark.parametrize("confinement", [None, LOOKS_ONLY], ids=["free", "confined"])

@@ -9,6 +9,8 @@ import pytest
 from greenroom.config.sandbox import WorkspaceWrite
 from tests.workers.sandbox.cell import PYTHON, Cell, Mode
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def directory(inside: Cell) -> str:

@@ -17,7 +17,10 @@ from greenroom.workers.tools.toolbox import Toolbox
 from tests.support.deadline import until
 from tests.workers.places import FIRST, INSIDE, SECOND, Place, function
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux"),
+]
 
 RESULT = re.compile(
     r"Chunk ID: [0-9a-f]{6}\nWall time: (?P<seconds>\d+\.\d{4}) seconds\n"

@@ -16,6 +16,8 @@ from greenroom.workers.worktree.worktree import Released, Workplace, Worktree
 from tests.workers.jobs.planted import PLANTS, git, prepare, replant
 from tests.workers.jobs.planted import Ground as PlantedGround
 
+pytestmark = pytest.mark.processes
+
 ID = ConversationId("01a22660-ce5c-76c0-972b-6bef63ab7d5c")
 KEY = "6bef63ab7d5c"
 BRANCH = f"greenroom/{KEY}"

@@ -24,7 +24,7 @@ LIMIT = 60_000
 """Milliseconds after which a run counts as one that hangs. It waits for less than ten seconds, but a machine that is
 busy with other tests may let it wait for its turn."""
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
