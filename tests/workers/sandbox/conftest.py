@@ -11,7 +11,7 @@ import pytest
 from tests.workers.sandbox.cell import PYTHON, Cell, Kind, cell
 
 if sys.platform != "linux":
-    collect_ignore_glob = ["test_holds_*.py", "test_launcher.py"]
+    collect_ignore_glob = ["test_holds_*.py", "test_allows_files.py", "test_launcher.py"]
 
 Cells: TypeAlias = Callable[[Kind], Cell]
 
