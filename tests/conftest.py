@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import launches, processes
 from tests.support.server import give_up_tracing
@@ -16,10 +16,11 @@ from tests.support.template import Template
 
 Templates: TypeAlias = Callable[[pytest.FixtureRequest], Template | None]
 
-# How long an example takes depends on what else the machine does. Examples that are the same in every run guard what
-# has been found; `make explore` looks for more.
-settings.register_profile("same", deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("explore", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
+# How long an example takes, or takes to make, depends on what else the machine does. Those that are the same in every
+# run guard what has been found; `make explore` looks for more.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", UNTIMED, derandomize=True, max_examples=50)
+settings.register_profile("explore", UNTIMED, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")
 
 SERVED = frozenset({"stage", "shared_stage", "engine"})

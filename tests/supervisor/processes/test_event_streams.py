@@ -94,7 +94,7 @@ async def test_events_of_many_workers_arrive_each_in_its_order(ends_in: Callable
 STEPS = st.lists(st.sampled_from(["say", "half", "rest", "look", "notify", "deliver"]), max_size=40)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(STEPS)
 def test_events_and_notices_are_seen_in_the_order_of_their_worker(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
