@@ -24,7 +24,7 @@ from tests.support.stage import Stage
 SEED: Final = 14
 """Of ordinary runs; `make chaos` takes another each time."""
 IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
-SECONDS: Final = 60.0 if IS_LONG else 8.0
+SECONDS: Final = 60.0 if IS_LONG else 6.0
 REPLACEMENTS: Final = 3 if IS_LONG else 1
 IDLE: Final = 100
 """Idle clients of each transport."""

@@ -15,6 +15,7 @@ from tests.support.deadline import until
 from tests.support.faults import Faults, Place
 from tests.support.home import records
 from tests.support.model import Gate, inputs, said
+from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both_engines
@@ -26,9 +27,9 @@ ALONE = ("-c", "greenroom.idle_workers=0")
 
 
 class Scene:
-    """A conversation that has had one turn, in a server whose workers can be made to die anywhere."""
+    """A conversation that has had one turn, in a server whose workers can be made to die anywhere, if need be."""
 
-    def __init__(self, stage: Stage, engine: str) -> None:
+    def __init__(self, stage: Stage, engine: str, *, is_faulty: bool = True) -> None:
         self.stage = stage
         self.gate = Gate()
         self.faults = Faults(stage.workspace.parent / "faults")
@@ -40,7 +41,8 @@ class Scene:
             rule("patch", [PatchStep(PATCH)], [Stall()]),
             rule("ask", [CommandStep(("touch", "asked.txt"))], [Text("never")]),
         )
-        self.server = stage.start("--engine", engine, *ALONE, program=self.faults.program)
+        program = self.faults.program if is_faulty else PROGRAM
+        self.server = stage.start("--engine", engine, *ALONE, program=program)
         self.client = self.server.client
         self.client.initialize(capabilities={"elicitation": {}})
         cautious = {"approval_policy": "on-request", "sandbox": "danger-full-access"}
@@ -128,6 +130,8 @@ STEPS: Mapping[Step, str | None] = {
     after_the_last_write: CRASHED,
 }
 """Each step with what becomes of its call; a worker that dies before anything has begun is replaced unasked."""
+FAULTS: frozenset[Step] = frozenset({before_it_is_ready, in_a_patch, in_a_write, after_the_last_write})
+"""Those at which the worker dies by itself: no signal from outside comes so exactly."""
 
 
 def is_consistent(request: RecordedRequest) -> bool:
@@ -145,7 +149,7 @@ def is_consistent(request: RecordedRequest) -> bool:
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_a_death_at_any_step_costs_one_turn_at_most(stage: Stage, engine: str, step: Step) -> None:
-    scene = Scene(stage, engine)
+    scene = Scene(stage, engine, is_faulty=step in FAULTS)
     call = step(scene)
     result = scene.client.result(call)
     assert (kind(result) if result.get("isError") else None) == STEPS[step]

@@ -18,7 +18,7 @@ from tests.support.host import hosting
 from tests.support.nodes import NodeProcess, free_ports, settings, ticket
 from tests.support.stage import Stage
 
-SECONDS = float(os.environ.get("GREENROOM_CHAOS_SECONDS", "6"))
+SECONDS = float(os.environ.get("GREENROOM_CHAOS_SECONDS", "4"))
 CONVERSATIONS = int(os.environ.get("GREENROOM_CHAOS_CONVERSATIONS", "4"))
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(SECONDS + 240)]
