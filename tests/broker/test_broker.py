@@ -387,7 +387,7 @@ def test_a_status_never_blocks_anybody(tmp_path: Any) -> None:
         assert not slow.done()
         await stage.link.login_api_key("sk-1")
         assert (await slow).mode == "apikey", "there is nothing left to wait for"
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 10.0, "it did not wait for the issuer, which never answers"
         stage.house.kill()
 
     play(tmp_path, scene)

@@ -252,7 +252,7 @@ def test_a_cancelled_call_whose_worker_hangs_is_answered_and_the_worker_killed(s
     server.client.cancel(call)
     result = server.client.result(call)
     assert kind(result) == "turn_aborted"
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 10.0, "long before it counts as hung by itself"
     assert processes.ends(worker, ANSWERED_WITHIN)
     assert text(server.client.result(server.client.reply(thread_id(result), "hello"))) == "Good day."
 

@@ -24,11 +24,13 @@ from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, share_zygote
 from tests.support import processes
 from tests.support.deadline import until
-from tests.workers.sandbox.cell import SYSTEM_PATH, adopting, wait_for_end
+from tests.workers.sandbox.cell import SYSTEM_PATH, TIMEOUT, adopting, wait_for_end
 
 pytestmark = pytest.mark.processes
 
 ENVIRONMENT = {"PATH": SYSTEM_PATH}
+SLACK = 5.0
+"""Seconds that a busy machine may add to a limit; without the limit it would be for ever."""
 LOOKS_ONLY = Confinement(writable=(), protected=(), hidden=(), network=False)
 EITHER = pytest.mark.parametrize("confinement", [None, LOOKS_ONLY], ids=["free", "confined"])
 
@@ -444,7 +446,7 @@ def test_a_zygote_that_hangs_is_killed_and_the_command_runs_once() -> None:
         with stopped(former):
             begun_at = time.monotonic()
             child = await launcher.spawn(["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=1.0)
-            assert time.monotonic() - begun_at < 1.5
+            assert time.monotonic() - begun_at < 1.0 + SLACK
             await child.wait_gone()
         assert [(loss.role, loss.pid) for loss in losses] == [("zygote", former)]
         assert losses[0].cause is not None
@@ -463,8 +465,8 @@ def test_a_pair_that_waits_and_is_lost_costs_no_command(who: str, number: signal
             os.kill(pid, number)
         begun_at = time.monotonic()
         child = await launcher.spawn(["echo", "x"], "/", ENVIRONMENT, stdout=writer, stderr=writer, limit=1.0)
-        ending = await asyncio.wait_for(child.wait(), 3)
-        assert time.monotonic() - begun_at < 2.0
+        ending = await asyncio.wait_for(child.wait(), TIMEOUT)
+        assert time.monotonic() - begun_at < 1.0 + SLACK
         os.write(writer, b".")
         output = os.read(reader, 100)
         assert output.count(b"x") <= 1, "no command begins twice"
@@ -490,7 +492,7 @@ def test_a_command_whose_monitor_hangs_is_killed_in_time_with_all_that_it_starte
             child.kill()
             begun_at = time.monotonic()
             assert (await child.wait()).returncode == -signal.SIGKILL
-            assert time.monotonic() - begun_at < 1.0
+            assert time.monotonic() - begun_at < SLACK
         await asyncio.to_thread(wait_for_end, left)
         os.close(left)
 
