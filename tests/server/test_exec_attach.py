@@ -23,9 +23,9 @@ JOIN = "--attach"
 
 
 @contextmanager
-def hosting(stage: Stage) -> Iterator[Host]:
+def hosting(stage: Stage, *arguments: str) -> Iterator[Host]:
     """Start a host that listens, and end it."""
-    with starting(stage) as host:
+    with starting(stage, *arguments) as host:
         host.await_socket()
         yield host
 
@@ -87,6 +87,30 @@ def test_a_turn_ends_with_the_reader_of_its_run(stage: Stage, model: Model) -> N
         process.stdout.close()
         assert process.wait(20) == 1
         model.until(lambda counted: counted.streaming == 0)
+
+
+def test_a_run_waits_for_the_turn_of_one_that_was_killed(stage: Stage, model: Model) -> None:
+    with hosting(stage, "-c", "greenroom.idle_workers=0") as host:
+        thread = run_json(stage, JOIN, "hi").thread
+        process = begin(stage, "--json", ANYWHERE, JOIN, "resume", thread, "stall")
+        model.until(lambda counted: counted.streaming == 1)
+        (worker,) = processes.named(processes.tree(host.pid), "gr-worker")
+        worker.suspend()  # so that the interrupted turn does not end before the next run asks for its conversation
+        process.kill()
+        process.communicate()
+        again = run_json(stage, JOIN, "resume", thread, "hi")
+        assert (again.status, again.items[-1]["text"]) == (0, "Hello."), again.out
+
+
+def test_a_run_does_not_wait_for_a_turn_that_goes_on(stage: Stage, model: Model) -> None:
+    with hosting(stage):
+        thread = run_json(stage, JOIN, "hi").thread
+        process = begin(stage, "--json", ANYWHERE, JOIN, "resume", thread, "stall")
+        model.until(lambda counted: counted.streaming == 1)
+        refused = run_json(stage, JOIN, "resume", thread, "hi")
+        assert (refused.status, "is busy" in refused.err) == (1, True)
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def test_a_killed_worker_is_told(stage: Stage, model: Model) -> None:

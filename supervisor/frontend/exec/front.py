@@ -1,6 +1,7 @@
 """The front end of one run: its client is the command line, which has said everything already."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from greenroom.protocol.failure import Failure
@@ -10,7 +11,9 @@ from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 
 if TYPE_CHECKING:
+    from greenroom.protocol.ids import ConversationId
     from greenroom.protocol.report import ClientEntry
+    from greenroom.supervisor.conversations.conversation import Conversation
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.frontend.exec.narrator import Narrator
 
@@ -37,6 +40,8 @@ class ExecFront:
         """The agent's last message, or why there is none; `None` where the turn has not ended."""
         self.is_told = False
         """Whether a failure has been told."""
+        self._waiting = ExitStack()
+        """Ends the wait for turns of others."""
         self.on_finished: Callable[[], None] = lambda: None
         """Called when the turn has ended."""
 
@@ -60,23 +65,44 @@ class ExecFront:
 
     def attach(self, host: "ConversationHost") -> None:
         """Begin the turn in the worker that is ready or starting; no other will be needed, unless that one dies."""
+        if self._is_alone:
+            host.tree.workers.stop_replenishing()
+        request = self._request
+        if request.resumed is None:
+            self._begin(host, host.conversations.open(request.overrides, request.title, ephemeral=request.ephemeral))
+        else:
+            self._resume(host, request.resumed)
+
+    def _resume(self, host: "ConversationHost", conversation_id: "ConversationId") -> None:
+        """Begin the turn in a saved conversation, once turns that are being interrupted have ended."""
+        request, conversations = self._request, host.conversations
+        conversation = conversations.take_up(conversation_id, None, request.overrides, ephemeral=request.ephemeral)
+        if any(not turn.interrupted for turn in conversation.turns):
+            text = f"conversation {conversation.id} is busy: a turn of it runs or waits already"
+            self.outcome = Failure("session_busy", text)
+            self.on_finished()
+        elif conversation.turns:
+            # Such as the turn of a run that was killed a moment ago, which its user no longer knows to be running.
+            self._waiting.enter_context(conversation.watched(lambda: self._look_again(host, conversation)))
+        else:
+            conversations.release(conversation)  # its process, if any, was started with other settings
+            conversation.overrides = request.overrides
+            self._begin(host, conversation)
+
+    def _look_again(self, host: "ConversationHost", conversation: "Conversation") -> None:
+        from asyncio import get_running_loop
+
+        if not conversation.turns:
+            self._waiting.close()
+            # That the process is free is reported after the end of its turn.
+            handle = get_running_loop().call_soon(self._resume, host, conversation.id)
+            self._waiting.callback(handle.cancel)
+
+    def _begin(self, host: "ConversationHost", conversation: "Conversation") -> None:
         from greenroom.supervisor.conversations.turn import CallOrigin
         from greenroom.supervisor.frontend.exec.turn import ExecTurn
 
-        if self._is_alone:
-            host.tree.workers.stop_replenishing()
         request, conversations = self._request, host.conversations
-        if request.resumed is None:
-            conversation = conversations.open(request.overrides, request.title, ephemeral=request.ephemeral)
-        else:
-            conversation = conversations.take_up(request.resumed, None, request.overrides, ephemeral=request.ephemeral)
-            if conversation.turns:
-                text = f"conversation {conversation.id} is busy: a turn of it runs or waits already"
-                self.outcome = Failure("session_busy", text)
-                self.on_finished()
-                return
-            conversations.release(conversation)  # its process, if any, was started with other settings
-            conversation.overrides = request.overrides
 
         def ended(outcome: str | Failure) -> None:
             self.outcome, self.is_told = outcome, audience.is_open
@@ -92,7 +118,8 @@ class ExecFront:
         """Do nothing: the turn is ended by the conversations."""
 
     async def close(self) -> None:
-        """Do nothing: the turn has ended."""
+        """Wait for nothing any more; a turn that was begun has ended."""
+        self._waiting.close()
 
 
 def _nowhere(data: bytes) -> None:
