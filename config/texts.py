@@ -23,6 +23,11 @@ def approval_review_policy() -> str:
     return _text("approval_review.md")
 
 
+def goal_continuation() -> str:
+    """Return what the model is told with each turn that pursues the goal of its conversation."""
+    return _text("goal.md")
+
+
 @cache
 def _text(name: str) -> str:
     from importlib.resources import files

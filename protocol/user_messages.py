@@ -23,6 +23,7 @@ _CONTEXT_FORMS: Final = (
     ("<turn_aborted>", "</turn_aborted>"),
     ("<skill>\n<name>", "</skill>"),
     ("<user_shell_command>", "</user_shell_command>"),
+    ("<codex_internal_context", "</codex_internal_context>"),
     (SUMMARY_PREFIX, ""),
 )
 """How added texts within a user's message begin and end; the third is that of 2025."""

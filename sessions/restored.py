@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject, as_list, is_known
 from greenroom.protocol.user_messages import is_user_message, summary_message
@@ -50,6 +51,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the last line was written in part only. It is not in `items`."""
     is_2025: bool
     """Whether the file began in the format of August 2025, which current releases of Codex cannot resume."""
+    goal: ThreadGoal | None = None
+    """The last goal that was recorded; of a fork it may name the conversation that it was copied from."""
 
     @property
     def title(self) -> str | None:
@@ -132,6 +135,10 @@ class _RolledBack(msgspec.Struct, frozen=True):
     num_turns: int
 
 
+class _GoalUpdated(msgspec.Struct, frozen=True):
+    goal: ThreadGoal | None
+
+
 class _Totals(msgspec.Struct, frozen=True):
     total_token_usage: dict[str, int]
 
@@ -193,6 +200,7 @@ class _Replay:
         self._usage: dict[str, int] | None = None
         self._window_number = 0
         self._running: bool | None = None
+        self._goal: ThreadGoal | None = None
 
     def take_meta(self, meta: _Meta) -> None:
         self._last = _Settings(meta.cwd)
@@ -253,6 +261,10 @@ class _Replay:
         if record := _decode(payload, _UsageRecord):
             self._usage = record.thread_token_usage
 
+    def take_goal(self, payload: msgspec.Raw) -> None:
+        if event := _decode(payload, _GoalUpdated):
+            self._goal = event.goal
+
     def roll_back(self, payload: msgspec.Raw) -> None:
         event = _decode(payload, _RolledBack)
         if event is None or event.num_turns < 1 or not self._turns:
@@ -279,6 +291,7 @@ class _Replay:
             window_number=self._window_number,
             torn=torn,
             is_2025=meta.is_2025,
+            goal=self._goal,
         )
 
 
@@ -299,6 +312,7 @@ _EVENT_TAKERS: Final[Mapping[str, _Taker]] = {
     "turn_complete": _Replay.take_end,
     "turn_aborted": _Replay.take_end,
     "token_count": _Replay.take_token_count,
+    "thread_goal_updated": _Replay.take_goal,
     "thread_rolled_back": _Replay.roll_back,
 }
 

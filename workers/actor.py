@@ -176,6 +176,9 @@ class Actor:
             work = conversation.turns.compact(turn_id)
         elif isinstance(operation, RunUserCommand):
             work = conversation.turns.run_command(turn_id, operation.script, operation.timeout_ms)
+        elif operation.pursues_goal:
+            conversation.select_events(operation.deltas)
+            work = conversation.turns.pursue(turn_id, operation.settings)
         else:
             conversation.select_events(operation.deltas)
             work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)

@@ -66,6 +66,16 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
     "thread/inject_items": AppServerMethod(
         "Puts items behind the history of a thread.", "threads.ThreadInjectItemsParams", "connection.Empty"
     ),
+    "thread/goal/set": AppServerMethod(
+        "Sets the goal of a thread, or changes it; while it is active the thread goes on with it by itself.",
+        *("goals.ThreadGoalSetParams", "goals.ThreadGoalSetResponse"),
+    ),
+    "thread/goal/get": AppServerMethod(
+        "The goal of a thread.", "threads.ThreadIdParams", "goals.ThreadGoalGetResponse"
+    ),
+    "thread/goal/clear": AppServerMethod(
+        "Removes the goal of a thread.", "goals.ThreadGoalClearParams", "goals.ThreadGoalClearResponse"
+    ),
     "thread/shellCommand": AppServerMethod(
         "Runs a command of the user in a turn of its own, outside the sandbox; the model reads of it later.",
         *("threads.ThreadShellCommandParams", "connection.Empty"),
@@ -185,7 +195,6 @@ UNSUPPORTED: Final[Mapping[str, tuple[str, ...]]] = {
         *("account/rateLimitResetCredit/consume", "account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
     ),
     "threads": (
-        *("thread/goal/set", "thread/goal/get", "thread/goal/clear"),
         *("thread/metadata/update", "thread/approveGuardianDeniedAction", "thread/section/move"),
         *("thread/attachment/add", "thread/attachment/list", "thread/attachment/remove", "thread/attachmentOwner/list"),
         *("threadSection/create", "threadSection/delete", "threadSection/list", "threadSection/update"),

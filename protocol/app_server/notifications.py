@@ -7,6 +7,7 @@ from greenroom.protocol.app_server.files import FsChanged
 from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.thread import Thread, ThreadStatus, Turn, TurnError
 from greenroom.protocol.app_server.wire import Notification, Result
+from greenroom.protocol.goal import ThreadGoal
 
 StepStatus: TypeAlias = Literal["pending", "inProgress", "completed"]
 ReviewStatus: TypeAlias = Literal["inProgress", "approved", "denied", "timedOut", "aborted"]
@@ -293,6 +294,22 @@ class ThreadReverted(ThreadNotification, frozen=True):
     method: ClassVar[str] = "thread/reverted"
 
 
+class ThreadGoalUpdated(ThreadNotification, frozen=True):
+    """A thread has a goal, or another one, or the goal has used more or has another status."""
+
+    method: ClassVar[str] = "thread/goal/updated"
+
+    turn_id: str | None
+    """The turn in which that happened; `null` between turns."""
+    goal: ThreadGoal
+
+
+class ThreadGoalCleared(ThreadNotification, frozen=True):
+    """A thread has no goal any more."""
+
+    method: ClassVar[str] = "thread/goal/cleared"
+
+
 class ThreadClosed(ThreadNotification, frozen=True):
     """A thread is not in use any more."""
 
@@ -334,6 +351,8 @@ AnyNotification: TypeAlias = (
     | ThreadUnarchived
     | ThreadDeleted
     | ThreadReverted
+    | ThreadGoalUpdated
+    | ThreadGoalCleared
     | ThreadClosed
     | TurnStarted
     | ItemStarted

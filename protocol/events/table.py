@@ -10,6 +10,7 @@ from greenroom.protocol.events.command import (
     TerminalInteraction,
 )
 from greenroom.protocol.events.event import Event
+from greenroom.protocol.events.goal import ThreadGoalUpdated
 from greenroom.protocol.events.item import ItemCompleted, ItemStarted, RawResponseCompleted, RawResponseItem
 from greenroom.protocol.events.mcp import (
     ElicitationRequest,
@@ -85,6 +86,7 @@ AnyEvent: TypeAlias = (
     | ItemCompleted
     | RawResponseItem
     | RawResponseCompleted
+    | ThreadGoalUpdated
     | ContextCompacted
     | BackgroundEvent
     | WarningEvent

@@ -2,8 +2,9 @@
 
 from typing import Literal, TypeAlias
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
+from greenroom.protocol.goal import GoalStatus, ThreadGoal
 from greenroom.protocol.items import JsonObject
 
 RemoteState: TypeAlias = Literal["starting", "ready", "failed", "cancelled", "disabled"]
@@ -14,6 +15,27 @@ class InjectItems(Struct, frozen=True):
     """Params of `inject-items`: items of the Responses API, to be put behind the history."""
 
     items: list[Raw]
+
+
+class SetGoal(Struct, frozen=True):
+    """Params of `set-goal`. Members that are left out stay as they are. The result is a `GoalResult`."""
+
+    objective: str | None = None
+    status: GoalStatus | None = None
+    token_budget: int | UnsetType | None = UNSET
+
+
+class GoalResult(Struct, frozen=True):
+    """Result of `get-goal` and `set-goal`."""
+
+    goal: ThreadGoal | None
+
+
+class ClearedGoal(Struct, frozen=True):
+    """Result of `clear-goal`."""
+
+    cleared: bool
+    """Whether there was one."""
 
 
 class McpCall(Struct, frozen=True):

@@ -88,7 +88,7 @@ class TurnSettings(Message):
 
 
 class StartTurn(Addressed):
-    """Run a turn. Payload: the input items as a JSON array."""
+    """Run a turn. Payload: the input items as a JSON array, which is empty where it pursues the goal."""
 
     wire: ClassVar[bytes] = b"turn"
 
@@ -100,6 +100,8 @@ class StartTurn(Addressed):
     """JSON Schema that the agent's last message must fit, as JSON."""
     trace: TraceContext | None = None
     """The span that stands for the turn, of which model servers are told; `None` without tracing."""
+    pursues_goal: bool = False
+    """Whether the model is to go on with the goal of the conversation, in place of an input."""
 
 
 class SelectEvents(Addressed):
@@ -206,7 +208,9 @@ class StopJob(Header):
     wire: ClassVar[bytes] = b"stop-job"
 
 
-RequestName: TypeAlias = Literal["inject-items", "mcp-call", "mcp-resource", "mcp-status"]
+RequestName: TypeAlias = Literal[
+    "clear-goal", "get-goal", "inject-items", "set-goal", "mcp-call", "mcp-resource", "mcp-status"
+]
 
 
 class ServeRequest(Addressed):

@@ -93,6 +93,8 @@ class Conversations:
         """What another host sees of them, which replaces this one or is replaced by it."""
         self.requests = ClientRequests(self._assignments, self._slots, self._scheduler.settle)
         """What clients ask of conversations beside their turns."""
+        self.pursues_goals = True
+        """Whether turns may begin that no client asks for; not so once this host is to end."""
         self.leaving: frozenset[WorkerId] = frozenset()
         self.turn_listeners: set[OnTurnEnd] = set()
         """Called after the audience of each turn that has run, with whether it was the first of its conversation."""
@@ -192,6 +194,17 @@ class Conversations:
         `output_schema` is the JSON Schema that its last message must fit, as JSON.
         """
         turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, output_schema, origin=origin)
+        return self._queue(conversation, turn)
+
+    def pursue_goal(
+        self,
+        conversation: Conversation,
+        audience: Audience,
+        settings: TurnSettings | None = None,
+        origin: CallOrigin = UNKNOWN_CALL,
+    ) -> Turn:
+        """Queue a turn in which the model goes on with the goal of the conversation."""
+        turn = Turn(TurnId(uuid7()), conversation.id, b"[]", audience, settings, pursues_goal=True, origin=origin)
         return self._queue(conversation, turn)
 
     def compact(self, conversation: Conversation, audience: Audience, origin: CallOrigin = UNKNOWN_CALL) -> Turn:

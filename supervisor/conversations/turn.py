@@ -195,6 +195,8 @@ class Turn(msgspec.Struct, eq=False):
     """JSON Schema that the agent's last message must fit, as JSON."""
     compacts: bool = False
     """Whether it summarizes the history instead of continuing it."""
+    pursues_goal: bool = False
+    """Whether the model goes on with the goal of the conversation, in place of an input."""
     user_command: UserCommand | None = None
     """A command that the user runs in place of a turn of the model."""
     interrupted: bool = False

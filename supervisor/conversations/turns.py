@@ -102,6 +102,7 @@ class Turns:
                 deltas=conversation.wants_deltas,
                 output_schema=turn.output_schema,
                 trace=trace,
+                pursues_goal=turn.pursues_goal,
             )
             self._assignments.send(conversation, start, turn.items)
         self._assignments.follow_readers(conversation)

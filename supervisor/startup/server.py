@@ -128,6 +128,8 @@ class Server:
 
     def replaced(self) -> None:
         """Note that another host has taken over: what is left is served until nothing is."""
+        if self._host is not None:
+            self._host.conversations.pursues_goals = False
         self._replaced.set()
 
     def attach(self, connection: Connection) -> None:
@@ -302,6 +304,7 @@ class Server:
 
     async def _drain(self, host: "ConversationHost") -> None:
         """Take no more clients, and let the turns of those that are there end, for a limited time."""
+        host.conversations.pursues_goals = False
         if not self._replaced.is_set():
             self._on_stopping()
         for listener in self._listeners:

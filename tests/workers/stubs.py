@@ -115,6 +115,14 @@ class StubModelSource:
         self.turns += 1
 
 
+class StubGoal:
+    """No goal (`greenroom.workers.conversation.turn.TurnGoal`)."""
+
+    def count(self, usage: ResponseUsage | None, *, acts: bool) -> None: ...
+
+    def tell_limit(self) -> None: ...
+
+
 class StubTurnContext:
     """A turn of fixed settings (`greenroom.workers.conversation.compaction.TurnContext`)."""
 

@@ -11,6 +11,7 @@ from greenroom.protocol.errors import ErrorKind, GreenroomError
 from greenroom.protocol.internal import requests as wire
 from greenroom.protocol.internal.worker import RequestServed, ServeRequest
 from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.goal import GoalChange
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.inventory import ServerInventory
@@ -81,6 +82,14 @@ class ServedRequests:
                 items = [bytes(item) for item in msgspec.json.decode(params, type=wire.InjectItems).items]
                 self._conversation.injected.put(items, at_once=not self._turn_runs())
                 return b"{}"
+            case "get-goal":
+                return _encode(wire.GoalResult(self._conversation.goal.present))
+            case "set-goal":
+                wanted_goal = msgspec.json.decode(params, type=wire.SetGoal)
+                change = GoalChange(wanted_goal.objective, wanted_goal.status, wanted_goal.token_budget)
+                return _encode(wire.GoalResult(self._conversation.goal.change(change)))
+            case "clear-goal":
+                return _encode(wire.ClearedGoal(self._conversation.goal.clear()))
             case "mcp-status":
                 return _encode(await self._status(msgspec.json.decode(params, type=wire.McpStatus)))
             case "mcp-call":

@@ -16,6 +16,8 @@ from greenroom.workers.conversation.prompt import TURN_ABORTED, message
 
 _TEMPORARY: Final = (SUMMARY_PREFIX.strip(), TURN_ABORTED, "<user_shell_command>")
 """Messages of the role `user` that no compaction keeps."""
+_GOAL: Final = b'<codex_internal_context source=\\"goal\\">'
+"""How messages about the goal of the conversation begin, as JSON."""
 
 
 def shortened(history: History, summary: str, budget: int) -> list[JsonObject]:
@@ -23,8 +25,10 @@ def shortened(history: History, summary: str, budget: int) -> list[JsonObject]:
     running = {id(entry) for entry in history.inputs}
     entries, unanswered = split(history)
     earlier = [entry for entry in entries if id(entry) not in running]
-    # Of equal messages the last one stays: it may revoke one in between.
-    context = {entry.encoded: entry.item for entry in reversed(earlier) if is_context(entry)}
+    # Of equal messages the last one stays: it may revoke one in between. So it is with those that tell of the goal.
+    context: dict[bytes, JsonObject] = {}
+    for entry in filter(is_context, reversed(earlier)):
+        context.setdefault(_GOAL if _GOAL in entry.encoded else entry.encoded, entry.item)
     room = max(0, budget - sum(entry.weight for entry in history.inputs))
     messages = _latest([entry for entry in earlier if entry.is_user], room)
     answered = [entry.item for entry in entries if id(entry) in running]

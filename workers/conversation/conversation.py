@@ -9,6 +9,7 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker import OwnWorktree
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
@@ -35,6 +36,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     turns: TurnRunner
     steering: SteeringQueue
     injected: InjectedItems
+    goal: GoalKeeper
     approvals: PendingApprovals
     tools: ConversationTools
     recorder: SessionRecorder

@@ -36,6 +36,7 @@ from greenroom.workers.conversation.context import InitialContext
 from greenroom.workers.conversation.conversation import Conversation
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
+from greenroom.workers.conversation.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.home import RemoteHome
 from greenroom.workers.conversation.injected_items import InjectedItems
@@ -189,8 +190,11 @@ class _Opening:
             transcript, approvals, shared.notices, shared.timings, keeps_rules=self._remote is None
         )
         mcp = _mcp_toolset(shared, credentials, host) if settings.mcp_servers else None
-        tools = ConversationTools(turn, host, shared.recorder, self._id, self._runtime_directory, mcp, shared.timings)
-        requests = RequestBuilder(self._id, instructions, turn, mcp)
+        goal = GoalKeeper(self._id, turn, transcript, None if resumed is None else resumed.restored.goal)
+        tools = ConversationTools(
+            turn, host, shared.recorder, self._id, self._runtime_directory, mcp, shared.timings, goal
+        )
+        requests = RequestBuilder(self._id, instructions, turn, mcp, lambda: goal.tools)
         model = ModelConnection(settings, self._operation, credentials, self._session_factory, shared.timings)
         closing.push_async_callback(model.close)
         shared.tokens.account_limits = lambda: model.account_limits
@@ -206,9 +210,9 @@ class _Opening:
         )
         compaction = _compaction(shared, model, requests, 0 if resumed is None else resumed.restored.window_number)
         injected = InjectedItems(transcript)
-        loop = TurnLoop(responses, transcript, tools, steering, compaction, shared.tokens, injected)
+        loop = TurnLoop(responses, transcript, tools, steering, compaction, shared.tokens, injected, goal)
         report = TurnReport(turn, transcript, shared.recorder, shared.steps, self._notifier(settings, closing))
-        turns = TurnRunner(turn, sources, user_input, tools, loop, report)
+        turns = TurnRunner(turn, sources, user_input, tools, loop, report, goal)
         closing.push_async_callback(tools.close)
         closing.callback(shared.steps.stop)
 
@@ -216,11 +220,12 @@ class _Opening:
             shared.recorder.begin()
         return Conversation(
             settings=settings,
-            configured=self._announce(shared),
+            configured=self._announce(shared, goal),
             title=None if resumed is None else resumed.restored.title,
             turns=turns,
             steering=steering,
             injected=injected,
+            goal=goal,
             approvals=approvals,
             tools=tools,
             recorder=shared.recorder,
@@ -327,7 +332,7 @@ class _Opening:
         closing.push_async_callback(notifier.close)
         return notifier
 
-    def _announce(self, shared: _Shared) -> bytes:
+    def _announce(self, shared: _Shared, goal: GoalKeeper) -> bytes:
         """Emit the first events, and return the one that describes the conversation."""
         settings, transcript = shared.settings, shared.transcript
         configured = event.session_configured(self._id, settings, shared.recorder.path)
@@ -345,6 +350,7 @@ class _Opening:
             transcript.emit_now(BackgroundEvent(message=self._workplace.text))
             for note in self._workplace.notes:
                 transcript.warn(note)
+        goal.announce()
         return event.encode(configured)
 
 

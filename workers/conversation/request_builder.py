@@ -1,6 +1,6 @@
 """The constant parts of a conversation's requests: model, instructions, tools and reasoning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,22 +25,26 @@ class RequestBuilder:
         instructions: str,
         turn: CurrentTurn,
         toolset: "McpToolset | None",
+        goal_tools: Callable[[], Sequence[JsonObject]] = tuple,
     ) -> None:
+        """`goal_tools` returns the tools for the goal of the conversation, the same object as long as they are."""
         self._wire_api = turn.settings.provider.wire_api
         self._conversation_id = conversation_id
         self._instructions = instructions
         self._turn = turn
         self._toolset = toolset
-        self._tools: Sequence[JsonObject] = ()
+        self._mcp_tools: Sequence[JsonObject] = ()
+        self._present_goal_tools = goal_tools
         self._renew()
 
     async def encoder(self) -> Encoder:
         """Return the encoder of the next request, once its MCP servers are ready. Raises `StartError`."""
         if self._toolset is not None:
             await self._toolset.ready()
-            self._tools = self._toolset.definitions()
-        settings, tools = self._encoder_for
-        if settings is not self._turn.settings or tools is not self._tools:
+            self._mcp_tools = self._toolset.definitions()
+        settings, tools, goal_tools = self._encoder_for
+        is_other = settings is not self._turn.settings or tools is not self._mcp_tools
+        if is_other or goal_tools is not self._present_goal_tools():
             self._renew()
         return self._encoder
 
@@ -63,7 +67,7 @@ class RequestBuilder:
         return make_encoder(self._wire_api, request)
 
     def _renew(self) -> None:
-        self._encoder_for = self._turn.settings, self._tools
+        self._encoder_for = self._turn.settings, self._mcp_tools, self._present_goal_tools()
         self._encoder = make_encoder(self._wire_api, self._request())
 
     def _request(self) -> ModelRequest:
@@ -72,7 +76,7 @@ class RequestBuilder:
             model=settings.model,
             conversation_id=self._conversation_id,
             instructions=self._instructions,
-            tools=[*offered_tools(settings), *self._tools],
+            tools=[*offered_tools(settings), *self._present_goal_tools(), *self._mcp_tools],
             parallel_tool_calls=False,
             supports_reasoning=settings.model_family.supports_reasoning,
             effort=settings.reasoning_effort,

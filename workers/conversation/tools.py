@@ -12,6 +12,7 @@ from greenroom.protocol.internal.worker import OwnZygote
 from greenroom.protocol.items import JsonObject
 from greenroom.runtime.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.conversation.tool_host import ConversationToolHost
 from greenroom.workers.timings import TurnTimings
@@ -37,6 +38,7 @@ class ConversationTools:
         runtime_directory: str,
         mcp: "McpToolset | None",
         timings: TurnTimings,
+        goal: GoalKeeper,
     ) -> None:
         """`recorder` holds the lock in which patches note their temporary files."""
         self._turn = turn
@@ -46,6 +48,7 @@ class ConversationTools:
         self._runtime_directory = runtime_directory
         self._mcp = mcp
         self._timings = timings
+        self._goal = goal
         self._toolbox: Toolbox | None = None
 
     @property
@@ -97,6 +100,8 @@ class ConversationTools:
         """Run one call of the model and return its output."""
         with about(call_id=str(call.get("call_id", ""))), self._timings.tool(call) as measured:
             log.debug("the tool %s is called", call.get("name", call.get("type")))
+            if self._goal.takes(call):
+                return self._goal.call(call, measured)
             if self._mcp is not None and self._mcp.has(call):
                 measured.origin = "mcp"
                 return await self._mcp.call(self._turn.id, call, self._host.emit, measured)

@@ -41,6 +41,16 @@ class Injected(Protocol):
         """Append the items that wait."""
 
 
+class TurnGoal(Protocol):
+    """The goal of the conversation (`greenroom.workers.conversation.goal_keeper.GoalKeeper`)."""
+
+    def count(self, usage: ResponseUsage | None, *, acts: bool) -> None:
+        """Count a response of the model; `acts` tells whether it says or calls anything."""
+
+    def tell_limit(self) -> None:
+        """Tell the model once that the budget is used up."""
+
+
 class TurnLoop:
     """Runs the turns of one conversation, each from the user's message in the history to the model's last answer."""
 
@@ -53,6 +63,7 @@ class TurnLoop:
         compaction: Compaction,
         tokens: TokenCounter,
         injected: Injected,
+        goal: TurnGoal,
     ) -> None:
         self._responses = responses
         self._transcript = transcript
@@ -62,6 +73,7 @@ class TurnLoop:
         self._compaction = compaction
         self._tokens = tokens
         self._injected = injected
+        self._goal = goal
         self._activity = TurnActivity()
         self._open_calls = OpenCalls()
         self._uncounted: ResponseUsage | None = None
@@ -81,11 +93,14 @@ class TurnLoop:
                 self._transcript.keep(item)
             self._compaction.note(response.usage)
             self._uncounted = response.usage
+            last = self._history.last_agent_message(since=start)
+            self._goal.count(response.usage, acts=bool(response.calls or last))
             await self._answer_calls(response.calls)
             self._count()
             await self._tools.emit_diff()
-            last = self._history.last_agent_message(since=start)
             self._injected.apply()
+            if not response.ends_turn:
+                self._goal.tell_limit()
             if await self._steering.take():
                 continue
             if response.ends_turn:

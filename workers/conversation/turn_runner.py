@@ -6,6 +6,7 @@ from greenroom.protocol.errors import ConfigError, GreenroomError, ModelError, P
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.worker import TurnSettings
 from greenroom.workers.conversation.current_turn import CurrentTurn
+from greenroom.workers.conversation.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.resumption import UNKNOWN_EFFECT
 from greenroom.workers.conversation.tools import ConversationTools
 from greenroom.workers.conversation.turn import TurnLoop
@@ -32,6 +33,7 @@ class TurnRunner:
         tools: ConversationTools,
         loop: TurnLoop,
         report: TurnReport,
+        goal: GoalKeeper,
     ) -> None:
         self._turn = turn
         self._settings = settings
@@ -39,6 +41,7 @@ class TurnRunner:
         self._tools = tools
         self._loop = loop
         self._report = report
+        self._goal = goal
 
     async def run(
         self, turn_id: TurnId, items: bytes, wanted: TurnSettings | None = None, output_schema: bytes | None = None
@@ -57,12 +60,35 @@ class TurnRunner:
         try:
             message = self._input.read(items)
             self._input.check(message)
+            self._goal.begin_turn(pursues=False)
             await self._input.accept(message)
             last = await self._loop.run(self._turn.activity)
         except (ModelError, StartError, PromptTooLongError) as error:
             return self._failed(error)
         self._tools.end_turn()
+        self._goal.end_turn()
         return self._report.completed(self._input.texts, last)
+
+    async def pursue(self, turn_id: TurnId, wanted: TurnSettings | None = None) -> TurnOutcome:
+        """Run a turn without input, in which the model goes on with the goal of the conversation.
+
+        It ends at once where the goal is active no more. Cancel it to stop the turn, and call `abort` then.
+        """
+        fault = self._apply(wanted)
+        self._report.begin(turn_id, compacts=False)
+        if fault is not None:
+            return self._failed(fault)
+        await self._tools.begin_turn()
+        self._input.begin_turn()
+        last = None
+        try:
+            if self._goal.begin_turn(pursues=True):
+                last = await self._loop.run(self._turn.activity)
+        except (ModelError, StartError) as error:
+            return self._failed(error)
+        self._tools.end_turn()
+        self._goal.end_turn()
+        return self._report.completed((), last)
 
     async def compact(self, turn_id: TurnId) -> TurnOutcome:
         """Run a turn that replaces the history by a summary.
@@ -97,12 +123,14 @@ class TurnRunner:
         """Close the turn, which was cancelled."""
         self._tools.end_turn()
         self._loop.close(ABORTED)
+        self._goal.stop_turn()
         return self._report.aborted()
 
     def fail(self, error: BaseException) -> TurnOutcome:
         """Close the turn, which an unexpected error has ended."""
         self._loop.close(UNKNOWN_EFFECT)
         self._tools.end_turn()
+        self._goal.fail_turn("internal")
         text = f"Codex runtime error: internal error ({type(error).__name__}); the log on standard error has more"
         return self._report.failed(TurnOutcome("failed", error_kind="internal", message=text))
 
@@ -119,5 +147,6 @@ class TurnRunner:
 
     def _failed(self, error: GreenroomError) -> TurnOutcome:
         self._tools.end_turn()
+        self._goal.fail_turn(error.kind)
         outcome = TurnOutcome("failed", error_kind=error.kind, message=str(error), facts=error.facts)
         return self._report.failed(outcome, error_info(error))

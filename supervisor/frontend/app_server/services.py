@@ -16,6 +16,8 @@ from greenroom.supervisor.frontend.app_server.commands.command_methods import Co
 from greenroom.supervisor.frontend.app_server.file_search import described
 from greenroom.supervisor.frontend.app_server.files.file_methods import FileMethods
 from greenroom.supervisor.frontend.app_server.files.watch_methods import WatchMethods
+from greenroom.supervisor.frontend.app_server.goals.goal_methods import GoalMethods
+from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.mcp_servers.server_methods import McpServerMethods
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
@@ -56,8 +58,10 @@ class AppServerServices:
         commands = CommandMethods(channel, host.open_jobs, overrides)
         self._watches = WatchMethods(channel)
         utilities = UtilityMethods(host.jobs, host.tree.broker, overrides, channel)
+        pursuit = GoalPursuit(conversations, sessions, self._questions)
         live = {
-            **ThreadMethods(conversations, sessions, saved, stored, self._questions, channel).methods,
+            **ThreadMethods(conversations, sessions, saved, stored, self._questions, channel, pursuit).methods,
+            **GoalMethods(conversations, sessions, pursuit).methods,
             **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
             **commands.methods,

@@ -16,6 +16,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import CallOrigin, Turn, UserCommand
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
@@ -39,6 +40,7 @@ class ThreadMethods:
         stored: StoredMethods,
         questions: Questions,
         channel: AppServerChannel,
+        pursuit: GoalPursuit,
     ) -> None:
         self._conversations = conversations
         self._sessions = sessions
@@ -46,6 +48,7 @@ class ThreadMethods:
         self._stored = stored
         self._questions = questions
         self._channel = channel
+        self._pursuit = pursuit
         self.methods: Mapping[str, Method] = {
             "thread/start": self._start,
             "thread/resume": self._resume,
@@ -70,7 +73,12 @@ class ThreadMethods:
         session = await self._take_up(read_id(params.thread_id), self._channel.placed(params))
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         assert session.settings is not None
-        return Answer(encode(session.settings.told(thread)), session.release)
+
+        def release() -> None:
+            session.release()
+            self._pursuit.follow(session)
+
+        return Answer(encode(session.settings.told(thread)), release)
 
     async def _fork(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadForkParams)
@@ -184,5 +192,6 @@ class ThreadMethods:
         def announce() -> None:
             self._channel.tell(ThreadStarted(thread=msgspec.structs.replace(thread, turns=[])))
             session.release()
+            self._pursuit.follow(session)
 
         return Answer(encode(session.settings.told(thread)), announce)

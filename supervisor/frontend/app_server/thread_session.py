@@ -1,7 +1,7 @@
 """One client's subscription to one conversation: it is told of every turn, also of those of other clients."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +22,7 @@ from greenroom.protocol.app_server.notifications import (
 from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
 from greenroom.protocol.app_server.wire import Notification
 from greenroom.protocol.failure import Failure
+from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.turn_form import TurnNarrator, fault_of
@@ -29,6 +30,7 @@ from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTrac
 from greenroom.supervisor.frontend.thread_items.update import (
     Failed,
     Fault,
+    GoalChanged,
     ItemBegan,
     ItemEnded,
     TurnBegan,
@@ -104,8 +106,14 @@ class ThreadSession:
         self._ending: list[tuple[TurnId, Update]] = []
         """The end of the running turn and what follows it, until the turn has ended for the supervisor as well: a
         client that has been told of the end may count on it."""
+        self.goal: ThreadGoal | None = None
+        """The goal of the conversation, as far as its processes have told since this subscription."""
+        self.on_rest: Callable[[], None] | None = None
+        """Called when a turn has ended that was neither stopped nor has failed."""
         self._running: TurnId | None = None
         self._last_ended: TurnId | None = None
+        self._is_complete = False
+        """Whether that one was neither stopped nor has failed."""
         self._own: dict[TurnId, Failure | None] = {}
         """The turns that this client has begun, each with its failure once that is known."""
         self._held: list[Notification] | None = []
@@ -164,6 +172,8 @@ class ThreadSession:
             self._tell_all(turn_id, self._tracker.interrupt() if is_aborted else self._tracker.fail(fault))
         elif is_own and failure is not None and self._last_ended != turn_id:
             self._tell_all(turn_id, _never_begun(None if is_aborted else fault))
+        if self.on_rest is not None and self._last_ended == turn_id and self._is_complete:
+            self.on_rest()
 
     def declined(self, turn_id: TurnId, call_id: str) -> None:
         """Tell the client that what its user has declined is over."""
@@ -184,6 +194,9 @@ class ThreadSession:
             self._running = turn_id
         elif isinstance(one, TurnEnded):
             self._running, self._last_ended = None, turn_id
+            self._is_complete = one.status == "completed"
+        elif isinstance(one, GoalChanged):
+            self.goal = one.goal
         for notification in self._narrator.tell(turn_id, one):
             self._send(notification)
 

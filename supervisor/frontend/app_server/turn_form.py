@@ -12,6 +12,7 @@ from greenroom.protocol.errors import ErrorKind
 from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
 from greenroom.protocol.failure import Failure
+from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.frontend.app_server.account_limits import limits_snapshot
 from greenroom.supervisor.frontend.app_server.item_form import rendered
@@ -130,6 +131,10 @@ class TurnNarrator:
                 at_ms = event.completed_at_ms or event.started_at_ms
                 members = review_members(event)
                 yield told.ReviewCompleted(**place, **members, completed_at_ms=at_ms, decision_source="agent")
+            case update.GoalChanged(goal=None):
+                yield told.ThreadGoalCleared(thread_id=thread_id)
+            case update.GoalChanged(goal=ThreadGoal() as goal, turn_id=during):
+                yield told.ThreadGoalUpdated(thread_id=thread_id, turn_id=during, goal=goal)
             case update.ServersFailed():
                 for failure in one.failures:
                     yield self._server(failure.server, "failed", failure.error)

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.events import command as command_events
+from greenroom.protocol.events import goal as goal_events
 from greenroom.protocol.events import item as item_events
 from greenroom.protocol.events import mcp as mcp_events
 from greenroom.protocol.events import patch as patch_events
@@ -228,6 +229,10 @@ class ThreadTracker:
     def _(self, event: turn_events.ContextCompacted) -> Iterator[Update]:
         del event
         yield update.Compacted()
+
+    @_take.register
+    def _(self, event: goal_events.ThreadGoalUpdated) -> Iterator[Update]:
+        yield update.GoalChanged(event.goal, event.turn_id)
 
     @_take.register
     def _(self, event: mcp_events.McpStartupUpdate) -> Iterator[Update]:

@@ -11,6 +11,7 @@ from greenroom.protocol.events.mcp import ServerFailure
 from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.tool import PlanStep
 from greenroom.protocol.events.turn import ErrorInfo, TokenInfo
+from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.thread_item import AnyItem
 
@@ -161,6 +162,13 @@ class ReviewEnded(msgspec.Struct, frozen=True):
     event: GuardianAssessment
 
 
+class GoalChanged(msgspec.Struct, frozen=True):
+    """The conversation has a goal, another one or none, or the goal has used more."""
+
+    goal: ThreadGoal | None
+    turn_id: str | None
+
+
 class ServerChanged(msgspec.Struct, frozen=True):
     """An MCP server is starting, ready, failed or cancelled."""
 
@@ -193,6 +201,7 @@ Update: TypeAlias = (
     | Failed
     | Warned
     | Compacted
+    | GoalChanged
     | ServerChanged
     | ServersFailed
     | ReviewBegan

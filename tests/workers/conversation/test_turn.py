@@ -32,6 +32,7 @@ from greenroom.workers.model.retry import Retry
 from tests.support.loop import on_loop, until
 from tests.workers.stubs import (
     Line,
+    StubGoal,
     StubMailbox,
     StubModel,
     StubModelSource,
@@ -74,7 +75,8 @@ class Stage:
         reader = ResponseReader(self.source, self, transcript, self.mailbox, show_raw_reasoning=show_raw_reasoning)
         summarizer = Summarizer(self.source, RequestEncoder(_request()), transcript, "Sum up.")
         compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
-        self.loop = TurnLoop(reader, transcript, self, self, compaction, tokens, InjectedItems(transcript))
+        injected = InjectedItems(transcript)
+        self.loop = TurnLoop(reader, transcript, self, self, compaction, tokens, injected, StubGoal())
 
     async def run(self) -> str | None:
         return await self.loop.run(self.activity)

@@ -41,7 +41,7 @@ from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import ModelEndpoint
 from greenroom.workers.model.request import ModelRequest
-from tests.workers.stubs import StubModelSource, StubRecord, StubTurnContext
+from tests.workers.stubs import StubGoal, StubModelSource, StubRecord, StubTurnContext
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
@@ -114,7 +114,8 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
         responses = ResponseReader(source, scene, transcript, cast("Mailbox", ears), show_raw_reasoning=True)
         summarizer = Summarizer(source, written, transcript, "Sum up.")
         compaction = Compaction(summarizer, transcript, tokens, StubTurnContext(), limit=10**6)
-        loop = TurnLoop(responses, transcript, scene, scene, compaction, tokens, InjectedItems(transcript))
+        injected = InjectedItems(transcript)
+        loop = TurnLoop(responses, transcript, scene, scene, compaction, tokens, injected, StubGoal())
         try:
             last = await loop.run(TurnActivity())
         finally:
