@@ -16,7 +16,7 @@ from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Client, Turn, TurnObserver
+from greenroom.supervisor.conversations.turn import Absent, Client, Turn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2
@@ -165,6 +165,11 @@ class Conversation(msgspec.Struct, eq=False):
     def turns_of(self, client: Client) -> list[Turn]:
         """Return the turns of a client: the running one, input for it, and those that wait."""
         return [turn for turn in self.turns if turn.audience.client is client]
+
+    def turns_begun_by(self, client: Client) -> list[Turn]:
+        """Return the turns of a client, also those that outlive it."""
+        clients = ((turn, turn.audience.client) for turn in self.turns)
+        return [turn for turn, one in clients if client is (one.begun_by if isinstance(one, Absent) else one)]
 
     def enqueue(self, turn: Turn) -> None:
         """Append a turn to the queue."""

@@ -271,8 +271,8 @@ class Conversations:
         )
 
     def interrupt_of(self, client: Client) -> int:
-        """Interrupt the turns of a client; return how many there were."""
-        turns = [turn for conversation in self._table for turn in conversation.turns_of(client)]
+        """Interrupt the turns of a client, also those that wait for its user; return how many there were."""
+        turns = [turn for conversation in self._table for turn in conversation.turns_begun_by(client)]
         for turn in turns:
             self.interrupt(turn)
         return len(turns)

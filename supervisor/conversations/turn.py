@@ -149,8 +149,10 @@ class Absent:
 
     is_reading = True
 
-    def __init__(self, user_agent: str) -> None:
-        self.user_agent = user_agent
+    def __init__(self, begun_by: Client) -> None:
+        """`begun_by` is the client that has asked for the turn, or its stand-in."""
+        self.user_agent = begun_by.user_agent
+        self.begun_by: Client = begun_by.begun_by if isinstance(begun_by, Absent) else begun_by
 
 
 class Nobody:

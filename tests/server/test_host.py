@@ -4,17 +4,14 @@ import json
 import os
 import signal
 import stat
-import subprocess
 from pathlib import Path
-from typing import Any
 
 from greenroom.demo.script import Deltas, Stall, Text, rule
 from greenroom.supervisor.startup.host_lock import NAME
 from greenroom.supervisor.startup.serve import HAS_HOST
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
-from tests.support.host import Host, hosting
-from tests.support.server import SCRIPT
+from tests.support.host import Host, clients, hosting, status
 from tests.support.stage import Stage
 
 HELLO = rule("hello", [Text("Good day.")])
@@ -162,18 +159,6 @@ def test_clients_of_both_protocols_share_the_socket(stage: Stage) -> None:
         client.request("initialize", {"clientInfo": {"name": "sdk", "title": None, "version": "1"}})
         assert "userAgent" in client.next_answer()["result"]
         assert host.client().ask("ping")["result"] == {}
-
-
-def status(stage: Stage, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (str(SCRIPT), *words), env=stage.environment(), capture_output=True, text=True, timeout=30, check=False
-    )
-
-
-def clients(stage: Stage) -> list[dict[str, Any]]:
-    instances = json.loads(status(stage, "status", "--json").stdout)["instances"]
-    reports = [one["report"] for one in instances if one["instance"]["codex_home"] == str(stage.home.path)]
-    return [client for report in reports if report is not None for client in report["clients"]]
 
 
 def test_status_lists_the_clients_and_each_can_be_interrupted_or_disconnected(stage: Stage) -> None:

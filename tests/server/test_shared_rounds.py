@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx2
 
-from greenroom.demo.script import CommandStep, Quote, Text, rule
-from tests.support.client import Message, text, thread_id
-from tests.support.host import Host, SocketClient, hosting
+from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
+from tests.support.client import Message, kind, text, thread_id
+from tests.support.host import Host, SocketClient, clients, hosting, status
 from tests.support.http_process import hosting_http
 from tests.support.model import Gate
 from tests.support.modern import META, VERSION, Modern
@@ -71,6 +71,33 @@ def test_a_call_that_was_continued_elsewhere_lives_and_ends_with_that_connection
         raw.leave()
         stage.model.until(lambda now: now.abandoned == 1)
         stage.model.open(gate)
+
+
+def test_an_operator_stops_the_calls_of_a_client_that_wait_for_its_user(stage: Stage) -> None:
+    """Of all kinds: by a request of the server, for the next round, and turns that no call waits for."""
+    stage.play(TOUCH, rule("stall", [Text("hm"), Stall()]))
+    with hosting(stage) as host:
+        raw, first = asked(host, stage)
+        (client_id,) = [one["id"] for one in clients(stage)]
+        assert status(stage, "interrupt", client_id).returncode == 0
+        again = Modern(raw, ASKS)
+        over = again.result(again.request("tools/call", next_round(stage, first), request_id="round"))
+        assert kind(over) == "turn_aborted"
+        assert status(stage, "interrupt", client_id).returncode == 3
+        started = again.result(again.call("codex", None, "start", prompt="stall", cwd=stage.cwd, wait=False))
+        turn = {name: started["structuredContent"][name] for name in ("threadId", "callId")}
+        assert status(stage, "interrupt", client_id).returncode == 0
+        wait = {"name": "codex-wait", "arguments": turn}
+        waited = again.result(again.request("tools/call", wait, request_id="wait"))
+        assert waited["structuredContent"]["state"] == "aborted"
+        raw.leave()
+        asking = host.connect()
+        asking.initialize(capabilities={"elicitation": {}})
+        call = asking.codex("touch", **{"approval-policy": "untrusted", "cwd": stage.cwd})
+        asking.until(lambda message: message.get("method") == "elicitation/create")
+        assert status(stage, "interrupt", clients(stage)[-1]["id"]).returncode == 0
+        assert kind(asking.result(call)) == "turn_aborted"
+        assert not (stage.workspace / "it").exists()
 
 
 def test_a_call_at_the_socket_is_continued_over_http(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from greenroom.supervisor.startup.host_lock import NAME
 from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
-from tests.support.server import MODULE, launch
+from tests.support.server import MODULE, SCRIPT, launch
 from tests.support.stage import Stage
 
 PROGRAM_OF_HOST = (*MODULE, "serve")
@@ -126,3 +127,17 @@ def hosting(stage: Stage, *arguments: str, **environment: str) -> Iterator[Host]
 def deadline_in(seconds: float) -> float:
     """Return a moment of the monotonic clock."""
     return time.monotonic() + seconds
+
+
+def status(stage: Stage, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the commands of operators."""
+    return subprocess.run(
+        (str(SCRIPT), *words), env=stage.environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def clients(stage: Stage) -> list[dict[str, Any]]:
+    """Return the clients of the hosts of a stage's home, as `status` tells of them."""
+    instances = json.loads(status(stage, "status", "--json").stdout)["instances"]
+    reports = [one["report"] for one in instances if one["instance"]["codex_home"] == str(stage.home.path)]
+    return [client for report in reports if report is not None for client in report["clients"]]

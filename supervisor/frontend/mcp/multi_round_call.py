@@ -143,7 +143,7 @@ class MultiRoundCall:
     def become(self, task: TaskHandle) -> None:
         """Continue as a task, which does not end with its client."""
         self._task = task
-        self.client = Absent(self.client.user_agent)
+        self.client = Absent(self.client)
         self.stay()
 
     def stay(self) -> None:
@@ -210,7 +210,7 @@ class MultiRoundCall:
             elif self.result is not None:
                 self._host.answer(request, self.result)
             else:
-                self.client = Absent(self.client.user_agent)  # whichever connection continues it, this one may end
+                self.client = Absent(self.client)  # whichever connection continues it, this one may end
                 self._host.part(self, request)
         if self._task is not None:
             self._task.changed()

@@ -10,19 +10,10 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import RequestId, encode
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import Absent, Client, Turn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import worded
-
-
-class TurnStarter:
-    """The client of a started turn, for the conversations: it reads nothing, and never leaves."""
-
-    is_reading: Final = True
-
-    def __init__(self, user_agent: str) -> None:
-        self.user_agent = user_agent
 
 
 class StartedTurn:
@@ -34,7 +25,7 @@ class StartedTurn:
         self,
         conversation_id: ConversationId,
         request_id: RequestId,
-        client: TurnStarter,
+        client: Client,
         conversations: Conversations,
         started: StartedTurns,
         elicitor: Elicitor,
@@ -44,7 +35,7 @@ class StartedTurn:
         can_ask: bool,
     ) -> None:
         """`request_id` is that of the call that starts it; `can_ask` tells whether its client takes requests."""
-        self.client = client
+        self.client = Absent(client)
         self.refused: Failure | None = None
         """Why the turn was not even queued."""
         self._conversation_id = conversation_id

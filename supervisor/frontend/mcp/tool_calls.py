@@ -27,7 +27,7 @@ from greenroom.supervisor.frontend.mcp.handshake_call import (
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
-from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn, TurnStarter
+from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class ToolCallHandler:
         audience = StartedTurn(
             conversation.id,
             request.id,
-            TurnStarter(self._channel.user_agent),
+            self._channel,
             self._conversations,
             self._started,
             self._elicitor,
