@@ -86,10 +86,11 @@ def test_an_operator_stops_the_calls_of_a_client_that_wait_for_its_user(stage: S
         assert status(stage, "interrupt", client_id).returncode == 3
         started = again.result(again.call("codex", None, "start", prompt="stall", cwd=stage.cwd, wait=False))
         turn = {name: started["structuredContent"][name] for name in ("threadId", "callId")}
+        stage.model.until(lambda now: now.streaming == 1)
         assert status(stage, "interrupt", client_id).returncode == 0
         wait = {"name": "codex-wait", "arguments": turn}
         waited = again.result(again.request("tools/call", wait, request_id="wait"))
-        assert waited["structuredContent"]["state"] == "aborted"
+        assert waited["structuredContent"]["turn"]["state"] == "aborted"
         raw.leave()
         asking = host.connect()
         asking.initialize(capabilities={"elicitation": {}})
