@@ -22,6 +22,7 @@ class McpPeer(Peer):
         super().__init__(max_line)
         self._envelopes: dict[RequestId, RequestEnvelope] = {}
         self._given_up: set[RequestId] = set()
+        self._dressed: set[RequestId] = set()
         self.drops_events = False
         """Whether the client drops `codex/event` (`greenroom.protocol.mcp.handshake.drops_events`)."""
         self._server: Mapping[str, object] = server_info(__version__)
@@ -34,6 +35,10 @@ class McpPeer(Peer):
         """Return what an open request says about its client, `None` if the handshake did."""
         return self._envelopes.get(request.id)
 
+    def complete(self, request: Request) -> None:
+        """Record that the result of a request without a handshake is complete: nothing is to be added to it."""
+        self._dressed.add(request.id)
+
     def give_up(self, request_id: RequestId) -> None:
         """Record that the client has cancelled a request, if its era forbids answering it then."""
         if request_id in self._envelopes:
@@ -41,7 +46,9 @@ class McpPeer(Peer):
 
     def respond(self, request: Request, result: bytes) -> bytes:
         """Return the line that answers `request`, or nothing. Raises `LocalProtocolError` if it was answered before."""
-        if request.id in self._envelopes:
+        if request.id in self._dressed:
+            self._dressed.remove(request.id)
+        elif request.id in self._envelopes:
             from greenroom.protocol.mcp.stateless import dress
 
             result = dress(request.method, result, self._server)

@@ -1,5 +1,6 @@
 """All that the workers of a process tree are used for: the conversations, and the jobs outside of them."""
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -52,6 +53,9 @@ class ConversationHost:
         """The turns that no call waits for."""
         self.open_calls: Callable[[], int] = int
         """Returns how many calls of all clients wait for their answer; set by the server."""
+        self.others: dict[str, Callable[[bytes, str], socket.socket]] = {}
+        """The hosts that share the conversations with this one and hold calls that wait for their client, by their
+        runs: each returns a connection at which a line is answered, of a client in this directory."""
         self.departed: Counter[str] = Counter()
         """Bytes `read` from clients that have left, and `written` to them."""
         self._shared: dict[type[Shared], Shared] = {}

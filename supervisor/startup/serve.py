@@ -184,7 +184,8 @@ class _Start:
     def _gives_way(self, server: Server) -> GivesWay:
         from greenroom.supervisor.startup.replacement.handover import HostHandover
 
-        return HostHandover(self._holdings, server)
+        connect = partial(moved_connection, self._options, self._environment)
+        return HostHandover(self._holdings, server, connect)
 
 
 def _old_host(home: str, environment: Mapping[str, str]) -> _OldHost | None:

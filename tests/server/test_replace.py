@@ -16,6 +16,7 @@ import pytest
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, Think, rule
 from greenroom.supervisor.startup.host_lock import NAME
 from greenroom.supervisor.startup.serve import HAS_HOST
+from tests.server.test_shared_rounds import ASKS, INVALID_PARAMS, asked, next_round
 from tests.support.client import Client, kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.host import TIMEOUT, Host, hosting
@@ -81,6 +82,35 @@ def test_calls_under_way_are_answered_and_clients_at_rest_go_on_at_the_new_host(
             assert Path(new.path).exists()
             assert len(stage.home.sessions()) == 3
         assert not Path(new.path).exists()
+
+
+def test_a_call_that_waits_for_its_user_is_continued_at_the_new_host(stage: Stage) -> None:
+    """On another connection, over two questions; one that is cancelled there ends, and the old host leaves then."""
+    touch = [CommandStep(("touch", "it"))], [CommandStep(("touch", "that"))], [Quote("Done: ")]
+    stage.play(rule("touch", *touch), rule("slow", touch[0], [Text("hm"), Stall()]))
+    with hosting(stage) as old:
+        kept, left = (asked(old, stage, prompt) for prompt in ("touch", "slow"))
+        with hosting(stage, "--replace") as new:
+            new.await_socket()
+            other = Modern(new.connect(), ASKS)
+            second = other.result(other.request("tools/call", next_round(stage, kept[1])))
+            assert second["resultType"] == "input_required"
+            assert (stage.workspace / "it").exists()
+            done = other.result(other.request("tools/call", next_round(stage, second)))
+            assert (text(done), done["resultType"]) == ("Done: ", "complete")
+            assert (stage.workspace / "that").exists()
+            once_more = other.answer(other.request("tools/call", next_round(stage, second)))
+            assert once_more["error"]["code"] == INVALID_PARAMS, "a state counts once"
+            assert old.process.poll() is None
+            slow = other.request("tools/call", next_round(stage, left[1], "slow"))
+            stage.model.until(lambda now: now.streaming == 1)
+            other.cancel(slow)
+            stage.model.until(lambda now: now.streaming == 0)
+            assert other.result(other.request("server/discover"))
+            for client, _ in (kept, left):
+                client.leave()
+            assert old.wait() == 0
+            answered_once(other.raw)
 
 
 def test_a_host_that_has_replaced_another_is_replaced_in_turn(stage: Stage) -> None:

@@ -24,6 +24,7 @@ from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
+from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,12 @@ class MultiRoundCalls:
         elicitor: Elicitor,
         state_key: Callable[[], bytes],
         on_answered: Callable[[Request], None],
+        relayed: RelayedRequests,
     ) -> None:
         """`parted` are the calls of all connections that wait for their next round.
 
-        `elicitor` knows how questions are handled; `on_answered` is called with each request that was answered.
+        `elicitor` knows how questions are handled; `on_answered` is called with each request that was answered;
+        `relayed` takes those whose call waits in another host.
         """
         self.client = channel
         self.timeout_s = elicitor.timeout
@@ -56,6 +59,7 @@ class MultiRoundCalls:
         self._state_key = state_key
         self._on_answered = on_answered
         self._parted = parted
+        self._relayed = relayed
 
     @property
     def parted(self) -> int:
@@ -78,7 +82,7 @@ class MultiRoundCalls:
     def resume(
         self, request: Request, envelope: RequestEnvelope, params: RoundParams, text: str
     ) -> MultiRoundCall | None:
-        """Return the call that a request continues; where it no longer exists, the request is answered."""
+        """Return the call that a request continues; where it is not here, the request is answered or passed on."""
         try:
             state = self._unseal(params, text)
         except StateError as error:
@@ -91,7 +95,7 @@ class MultiRoundCalls:
             call.take_up(request, envelope, params.progress_token)
         elif state.run == runs.THIS:
             self._refuse(request)
-        else:
+        elif not self._relayed.take(request, state.run):
             self.client.respond(request, _of_another_run(state))
         return call
 

@@ -25,6 +25,7 @@ from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
+from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
 from greenroom.supervisor.frontend.mcp.resources import Resources
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
 from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
@@ -62,7 +63,8 @@ class McpServices:
         self._subscriptions = Subscriptions(channel)
         keeper = host.shared(TaskKeeper, lambda: TaskKeeper(TaskStore(home)))
         parted = host.shared(PartedCalls, PartedCalls)
-        self._tasks = Tasks(channel, keeper, self._subscriptions, conversations.interrupt, limits.task_after)
+        self._relayed = relayed = RelayedRequests(channel, host.others)
+        self._tasks = Tasks(channel, keeper, self._subscriptions, conversations.interrupt, limits.task_after, relayed)
         self.tool_calls = ToolCallHandler(
             channel,
             conversations,
@@ -74,6 +76,7 @@ class McpServices:
             lambda: host.open_calls() + keeper.orphans + parted.orphans < limits.open_calls,
             cache(partial(state_key, home)),
             host.started if options.session_tools else None,
+            relayed,
         )
         self._notifier = ChangeNotifier(channel, self._subscriptions)
         era, saved = ProtocolVersion(channel.peer, agreed_version), SavedConversations(home, conversations)
@@ -120,6 +123,7 @@ class McpServices:
         """Cancel a request of the client; unknown ids are ignored."""
         self.tool_calls.cancel(request_id)
         self._waiting.cancel(request_id)
+        self._relayed.cancel(request_id)
         self._subscriptions.cancel(request_id)
 
     def answer(self, response: Response) -> bool:
@@ -163,6 +167,7 @@ class McpServices:
         self._host.tree.broadcasts.unsubscribe(self._accounts.receive)
         self._prompts.close()
         self._log.close()
+        self._relayed.close(reason)
         for requests in (self._reading, self._live, self._jobs):
             await requests.close(reason)
 

@@ -17,6 +17,7 @@ from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
 from greenroom.supervisor.frontend.mcp.task_keeper import LiveTask, TaskKeeper
 from greenroom.supervisor.frontend.request_params import RefusedError, read_params
@@ -32,13 +33,15 @@ class Tasks:
         subscriptions: Subscriptions,
         interrupt: Callable[[Turn], None],
         timeout_s: float,
+        relayed: RelayedRequests,
     ) -> None:
-        """A call becomes a task after `timeout_s` seconds."""
+        """A call becomes a task after `timeout_s` seconds. `relayed` takes requests for tasks of another host."""
         self._channel = channel
         self._keeper = keeper
         self._subscriptions = subscriptions
         self._interrupt = interrupt
         self._timeout = timeout_s
+        self._relayed = relayed
         self._answering: set[asyncio.Task[None]] = set()
         """Jobs that answer a request of this client."""
         self.handlers = {"tasks/get": self._get, "tasks/update": self._update, "tasks/cancel": self._cancel}
@@ -132,5 +135,5 @@ class Tasks:
         record = await self._keeper.look_up(task_id)
         if record is None:
             self._channel.fail(request, INVALID_PARAMS, "there is no such task, or its time is over")
-        else:
+        elif record.has_ended or not self._relayed.take(request, record.run):
             on_record(record)

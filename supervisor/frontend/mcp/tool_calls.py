@@ -27,6 +27,7 @@ from greenroom.supervisor.frontend.mcp.handshake_call import (
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
 from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
+from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
 from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 
@@ -48,6 +49,7 @@ class ToolCallHandler:
         has_room: Callable[[], bool],
         state_key: Callable[[], bytes],
         started: StartedTurns | None,
+        relayed: RelayedRequests,
     ) -> None:
         """`most_calls` may be open at a time, if there is room among those of all clients (`has_room`).
 
@@ -56,6 +58,8 @@ class ToolCallHandler:
         `state_key` returns the key that signs state which clients return.
 
         `started` is `None` where clients have no tools to ask after a turn that no call waits for.
+
+        `relayed` takes the requests that continue what waits in another host.
         """
         self._started = started
         self._mine: set[StartedTurn] = set()
@@ -64,7 +68,9 @@ class ToolCallHandler:
         self._elicitor = elicitor
         self._events = events
         self._most_calls, self._has_room = most_calls, has_room
-        self._rounds = MultiRoundCalls(channel, conversations, tasks, parted, elicitor, state_key, self.answered)
+        self._rounds = MultiRoundCalls(
+            channel, conversations, tasks, parted, elicitor, state_key, self.answered, relayed
+        )
         self._tasks = tasks
         self._open: dict[RequestId, ToolCall | MultiRoundCall] = {}
         self._tools = {"codex": self._codex, "codex-reply": self._codex_reply}

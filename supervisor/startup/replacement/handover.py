@@ -4,9 +4,10 @@ import asyncio
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -19,6 +20,7 @@ from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.sharing import SharedConversations
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.connection import Connection
+from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.startup.replacement.holdings import Holdings
 from greenroom.supervisor.startup.replacement.link import Link, Received
 from greenroom.supervisor.startup.replacement.messages import (
@@ -27,6 +29,7 @@ from greenroom.supervisor.startup.replacement.messages import (
     MovedClient,
     MovedSession,
     Offer,
+    RelayedRequest,
     SessionTaken,
     Stop,
     Take,
@@ -38,6 +41,9 @@ from greenroom.supervisor.startup.replacement.messages import (
 from greenroom.supervisor.startup.replacement.same_service import is_same_service
 
 log = logging.getLogger(__name__)
+
+MakeConnection: TypeAlias = Callable[[FrontState, int, int], Connection]
+"""Makes the connection of a client from its state, its descriptor and its pid."""
 
 OFFER_TIMEOUT: Final = 30.0
 """Seconds that a new host has to take what it was offered."""
@@ -62,6 +68,9 @@ class HostServer(Protocol):
     def is_stopping(self) -> bool:
         """Whether it was told to end."""
 
+    def attach(self, connection: Connection) -> None:
+        """Serve another client."""
+
     def replaced(self) -> None:
         """Note that another host has taken over."""
 
@@ -72,8 +81,8 @@ class HostServer(Protocol):
 class HostHandover:
     """Gives way to one other host. Must be made on the running loop."""
 
-    def __init__(self, holdings: Holdings, server: HostServer) -> None:
-        self._holdings, self._server = holdings, server
+    def __init__(self, holdings: Holdings, server: HostServer, make_connection: MakeConnection) -> None:
+        self._holdings, self._server, self._make_connection = holdings, server, make_connection
         self._successor = 0
         self._link: Link | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -159,10 +168,19 @@ class HostHandover:
             if self._giving_way is None:
                 self._giving_way = self._loop.create_task(self._give_way(message), name="give way")
         elif self._claims is not None:
-            self._handle(message, self._claims)
+            self._handle(message, self._claims, received.descriptors)
 
-    def _handle(self, message: Want | Give | SessionTaken | Stop, claims: AskingClaims) -> None:
+    def _handle(
+        self,
+        message: Want | Give | RelayedRequest | SessionTaken | Stop,
+        claims: AskingClaims,
+        descriptors: deque[int],
+    ) -> None:
         match message:
+            case RelayedRequest() if not descriptors:
+                log.error("process %d has passed on a request without a connection", self._successor)
+            case RelayedRequest(state):
+                self._server.attach(self._make_connection(state, descriptors.popleft(), self._successor))
             case Want(conversation_id):
                 claims.wanted(conversation_id)
             case Give(conversation_id, remembered):
@@ -208,7 +226,7 @@ class HostHandover:
         if http is not None and take.http_socket:
             http.pass_on(take.http_socket, is_replaced=True)
         self._holdings.manager.notify(f"MAINPID={self._successor}", f"STATUS=Replaced by process {self._successor}")
-        self._send(Taken(runs.THIS, shared.without_process(), held, passed_on))
+        self._send(Taken(runs.THIS, shared.without_process(), held, passed_on, takes_requests=True))
         shared.park_idle()
         log.warning("process %d has replaced this host, which finishes its turns", self._successor)
         self._server.replaced()

@@ -51,6 +51,8 @@ class Taken(msgspec.Struct, frozen=True, tag_field="type", tag="taken"):
     """Those that have a process in the old host."""
     http_socket: str = ""
     """Path of a Unix socket for HTTP requests that belong to the old host; empty: it serves none."""
+    takes_requests: bool = False
+    """Whether it understands `RelayedRequest`."""
 
 
 class Want(msgspec.Struct, frozen=True, tag_field="type", tag="want"):
@@ -80,6 +82,15 @@ class MovedSession(msgspec.Struct, frozen=True, tag_field="type", tag="session")
     state: SessionState
 
 
+class RelayedRequest(msgspec.Struct, frozen=True, tag_field="type", tag="request"):
+    """New to old: a request for what waits in the old host, with the descriptor at which that is to answer it.
+
+    The old host serves it as that of a client which has come with this state, and has left when the descriptor ends.
+    """
+
+    state: FrontState
+
+
 class SessionTaken(msgspec.Struct, frozen=True, tag_field="type", tag="session_taken"):
     """New to old: requests for a session are served there from now on."""
 
@@ -91,7 +102,7 @@ class Stop(msgspec.Struct, frozen=True, tag_field="type", tag="stop"):
 
 
 FromOld: TypeAlias = Offer | Taken | Want | Give | MovedClient | MovedSession
-FromNew: TypeAlias = Take | Want | Give | SessionTaken | Stop
+FromNew: TypeAlias = Take | Want | Give | RelayedRequest | SessionTaken | Stop
 
 _encode: Final = msgspec.json.Encoder().encode
 read_from_old: Final = msgspec.json.Decoder(FromOld).decode

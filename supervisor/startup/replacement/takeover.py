@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -34,6 +34,7 @@ from greenroom.supervisor.startup.replacement.messages import (
     MovedClient,
     MovedSession,
     Offer,
+    RelayedRequest,
     SessionTaken,
     Stop,
     Take,
@@ -231,14 +232,27 @@ class Takeover:
             self._shared.remember(remembered)
         self._claims = DecidingClaims(taken.held, self, self._shared)
         self._shared.share(self._claims)
+        if taken.takes_requests:
+            self._host.others[taken.run] = self._relay
         self._taken.set_result(taken)
 
     def _take_client(self, state: FrontState, pid: int, descriptor: int) -> None:
         if self._intake is not None:
             self._intake.attach(self._make_connection(state, descriptor, pid))
 
+    def _relay(self, request: bytes, cwd: str) -> socket.socket:
+        """Return a connection at which the old host answers a request, a line. Raises `OSError`."""
+        if self._link is None or self._link.is_closed:
+            raise ConnectionResetError("the process that was replaced has ended")
+        near, far = socket.socketpair()
+        with far:
+            self._send(RelayedRequest(FrontState(cwd=cwd, received=request)), [far.fileno()])
+        return near
+
     def _link_ended(self) -> None:
         self._gone.set()
+        if self._taken.done() and not self._taken.cancelled() and self._taken.exception() is None:
+            self._host.others.pop(self._taken.result().run, None)
         for waiting in (self._offered, self._taken):
             if not waiting.done():
                 waiting.set_exception(ConnectionResetError("it has ended the connection"))
@@ -271,9 +285,9 @@ class Takeover:
     def _who(self) -> str:
         return f"the host of the home, process {self._old_pid},"
 
-    def _send(self, message: FromNew) -> None:
+    def _send(self, message: FromNew, descriptors: Sequence[int] = ()) -> None:
         if self._link is not None:
-            self._link.send(line(message))
+            self._link.send(line(message), descriptors)
 
 
 def _refusal_in(data: bytes) -> str:

@@ -58,7 +58,7 @@ class OldHost:
         lock = SimpleNamespace(descriptor=descriptor, close=lambda: None)
         holdings = Holdings(ServiceManager())
         holdings.lock, holdings.unix = cast("Any", lock), cast("Any", listener)
-        self.handover = HostHandover(holdings, cast("Any", self))
+        self.handover = HostHandover(holdings, cast("Any", self), cast("Any", None))
 
     def replaced(self) -> None:
         self.was_replaced = True
