@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.packed import plain_path
 
@@ -45,6 +46,19 @@ def find(home: str, conversation_id: ConversationId) -> str | None:
 def find_archived(home: str, conversation_id: ConversationId) -> str | None:
     """Return the path of the file of a conversation that was put aside, `None` where there is none."""
     return _find_in(_names(os.path.join(home, ARCHIVE)), conversation_id)
+
+
+def find_anywhere(home: str, conversation_id: ConversationId) -> str | None:
+    """Return the path of a conversation's file, listed or put aside; `None` where there is none."""
+    return find(home, conversation_id) or find_archived(home, conversation_id)
+
+
+def path_of(home: str, conversation_id: ConversationId) -> str:
+    """Return the same path. Raises `SessionUnknownError`."""
+    path = find_anywhere(home, conversation_id)
+    if path is None:
+        raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
+    return path
 
 
 def list_sessions(home: str) -> Iterator[SessionName]:

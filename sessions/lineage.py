@@ -13,7 +13,7 @@ import msgspec
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import find, find_archived
+from greenroom.sessions.finder import find_anywhere
 from greenroom.sessions.packed import open_session
 
 MAX_ORIGINS: Final = 100
@@ -109,7 +109,7 @@ def _origins(reader: Reader, base: _Base | None) -> list[tuple[BinaryIO, int]]:
 def _open_origin(reader: Reader, conversation_id: str) -> BinaryIO:
     try:
         known = ConversationId(conversation_id.lower())
-        path = find(reader.home, known) or find_archived(reader.home, known)
+        path = find_anywhere(reader.home, known)
     except ValueError:
         path = None
     if path is None:

@@ -122,18 +122,28 @@ def pack_file(reader: Reader, path: str, unfinished: str) -> int:
             size = _write(_packed(plain), unfinished)
             if not _reads_back(reader, unfinished, plain):
                 raise SessionFileError("its packed form does not read back")
-            if (now := os.fstat(plain.fileno())).st_size != facts.st_size or now.st_mtime_ns != facts.st_mtime_ns:
-                raise SessionFileError("a program that takes no lock has written to it meanwhile")
+            _check_unchanged(plain, facts)
             os.utime(unfinished, ns=(facts.st_atime_ns, facts.st_mtime_ns))
             os.rename(unfinished, path + SUFFIX)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(unfinished)
             raise
-    sync(directory)
-    os.unlink(path)
+        sync(directory)
+        try:
+            _check_unchanged(plain, facts)  # it may have taken long until the packed form was durable
+        except SessionFileError:
+            os.unlink(path + SUFFIX)
+            raise
+        os.unlink(path)
     sync(directory)
     return facts.st_size - size
+
+
+def _check_unchanged(plain: BinaryIO, before: os.stat_result) -> None:
+    now = os.fstat(plain.fileno())
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise SessionFileError("a program that takes no lock has written to it meanwhile")
 
 
 def _blocks(source: BinaryIO) -> Iterator[bytes]:

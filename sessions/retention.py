@@ -17,7 +17,7 @@ from greenroom.protocol.errors import GreenroomError, SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime import filelock
 from greenroom.sessions import lineage, shelf
-from greenroom.sessions.finder import SessionName, list_archived, list_sessions
+from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
 from greenroom.sessions.packed import SUFFIX
 
 log = logging.getLogger(__name__)
@@ -113,6 +113,18 @@ def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
         if origin is not None:
             found.setdefault(origin, set()).add(name.conversation_id)
     return found
+
+
+def delete(home: str, conversation_id: ConversationId) -> None:
+    """Remove the file of a conversation, listed or archived, unless it holds the beginning of others.
+
+    Raises `SessionUnknownError`, `SessionBusyError` or `SessionFileError`.
+    """
+    path_of(home, conversation_id)
+    if others := origins(home).get(conversation_id):
+        forks = ", ".join(sorted(others))
+        raise SessionFileError(f"thread {conversation_id} holds the beginning of {forks}: delete them first")
+    shelf.delete(home, conversation_id)
 
 
 def apply(home: str, steps: Iterable[RetentionStep], is_stopped: Callable[[], bool] = lambda: False) -> RetentionResult:

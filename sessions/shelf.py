@@ -12,7 +12,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.finder import ARCHIVE, FOLDER, find, find_archived
+from greenroom.sessions.finder import ARCHIVE, FOLDER, find, find_archived, path_of
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import forms, pack_file, plain_path, present_path
 
@@ -45,7 +45,7 @@ def delete(home: str, conversation_id: ConversationId, unchanged_since: float = 
 
     One that was written to after `unchanged_since`, in seconds since the epoch, counts as busy.
     """
-    _change(home, conversation_id, _anywhere(home, conversation_id), _remove, unchanged_since)
+    _change(home, conversation_id, path_of(home, conversation_id), _remove, unchanged_since)
 
 
 def compress(home: str, conversation_id: ConversationId, unchanged_since: float = math.inf) -> int:
@@ -59,7 +59,7 @@ def compress(home: str, conversation_id: ConversationId, unchanged_since: float 
         unfinished = os.path.join(os.path.dirname(form), f".{conversation_id}.new")
         return pack_file(reader, form, unfinished) if plain_path(form) == form else 0
 
-    return sum(_change(home, conversation_id, _anywhere(home, conversation_id), pack, unchanged_since))
+    return sum(_change(home, conversation_id, path_of(home, conversation_id), pack, unchanged_since))
 
 
 def move(path: str, folder: str) -> str:
@@ -70,13 +70,6 @@ def move(path: str, folder: str) -> str:
     for changed in (folder, os.path.dirname(path), *parents):
         sync(changed)
     return moved
-
-
-def _anywhere(home: str, conversation_id: ConversationId) -> str:
-    path = find(home, conversation_id) or find_archived(home, conversation_id)
-    if path is None:
-        raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
-    return path
 
 
 def _remove(path: str) -> str:

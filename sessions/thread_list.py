@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import SessionName, find, find_archived, list_archived, list_sessions
+from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
 from greenroom.sessions.lineage import open_conversation
 from greenroom.sessions.names import names
 from greenroom.sessions.restored import restore
@@ -74,7 +74,7 @@ def page(home: str, query: Query, limit: int, after: str = "") -> tuple[list[Thr
 
 def entry(home: str, conversation_id: ConversationId) -> ThreadEntry:
     """Return a conversation, archived or not. Raises `SessionUnknownError` or `SessionFileError`."""
-    path = _path(home, conversation_id)
+    path = path_of(home, conversation_id)
     reader = Reader(home)
     found = _entry(reader, SessionName(path, "", conversation_id), names(reader))
     if found is None:
@@ -84,19 +84,12 @@ def entry(home: str, conversation_id: ConversationId) -> ThreadEntry:
 
 def history(home: str, conversation_id: ConversationId) -> ThreadHistory:
     """Return the turns of a conversation, archived or not. Raises `SessionUnknownError` or `SessionFileError`."""
-    path = _path(home, conversation_id)
+    path = path_of(home, conversation_id)
     try:
         with open_conversation(Reader(home), path) as file:
             return thread_history(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
-
-
-def _path(home: str, conversation_id: ConversationId) -> str:
-    path = find(home, conversation_id) or find_archived(home, conversation_id)
-    if path is None:
-        raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
-    return path
 
 
 def _places(home: str, query: Query) -> Iterator[tuple[tuple[str, str], SessionName]]:

@@ -14,7 +14,7 @@ from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import FrontEnd
 from greenroom.supervisor.frontend.descriptors import leave_stdio
 from greenroom.supervisor.options import UNIX, ServerOptions
-from greenroom.supervisor.startup.early_signals import end_early_at_signals
+from greenroom.supervisor.startup.early_signals import note_early_signals
 from greenroom.supervisor.startup.host_listeners import check_peer, patience_of
 from greenroom.supervisor.startup.last_threads import run_without_threads
 from greenroom.supervisor.startup.prelaunch import Prelaunch
@@ -35,7 +35,7 @@ def serve(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> int:
     path = socket_path(arguments.listen, options.codex_home)
     listening = socket_file.open_socket(path)
     try:
-        end_early_at_signals()
+        note_early_signals()
         run_without_threads(_serve(options, provide(options, prelaunch), listening, path))
     finally:
         listening.close()

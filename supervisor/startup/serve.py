@@ -24,7 +24,7 @@ from greenroom.supervisor.frontend.listener import Listener
 from greenroom.supervisor.frontend.mcp.front import SERVICES as MCP_SERVICES
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.startup.background import start_in_background
-from greenroom.supervisor.startup.early_signals import end_early_at_signals
+from greenroom.supervisor.startup.early_signals import note_early_signals
 from greenroom.supervisor.startup.host_listeners import (
     http_listener,
     inherited_http_listener,
@@ -119,7 +119,7 @@ class _Start:
         holdings, home, path = self._holdings, self._options.codex_home, ""
         try:
             holdings.http = http_listener(self._options, self._listen, self._environment)
-            end_early_at_signals()
+            note_early_signals()
             listening, path = _open_socket(home, self._environment, holdings.manager)
             holdings.unix = unix_listener(self._options, self._environment, listening, path)
             if holdings.lock is not None:
@@ -137,7 +137,7 @@ class _Start:
         from greenroom.supervisor.startup.replacement.takeover import Takeover
 
         environment, options = self._environment, self._options
-        end_early_at_signals()
+        note_early_signals()
 
         def takeover(server: Server) -> Listener:
             return Takeover(

@@ -21,6 +21,7 @@ from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.departure import CLIENTS, RECORDS, Departure
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
+from greenroom.supervisor.startup.early_signals import STOP_SIGNALS, take_early_signals
 from greenroom.supervisor.startup.last_threads import run_without_threads
 from greenroom.supervisor.startup.provisions import Provisions
 
@@ -43,7 +44,6 @@ METRICS_TRIES = 5
 """How often a host that replaces another tries to listen where that one has served its metrics."""
 METRICS_PAUSE = 0.1
 """Seconds between two of these."""
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class GivesWay(Protocol):
@@ -153,6 +153,8 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
+        for number in take_early_signals():
+            self._signalled(number)
         try:
             if not self._listens_last:
                 await self._listen()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.sessions import packed, shelf
+from greenroom.sessions.directory import sync
 from greenroom.sessions.file import SessionFile, read
 from greenroom.sessions.finder import find, find_archived
 from greenroom.sessions.format import response_item
@@ -127,6 +128,24 @@ def test_what_does_not_read_back_stays_plain(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(SessionFileError, match="does not read back"):
         shelf.compress(str(tmp_path), conversation_id)
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_what_is_written_to_until_the_packed_form_is_durable_stays_plain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a program that takes no lock, after the packed form has its name."""
+    path, conversation_id = put(tmp_path, SAMPLES[0].read_bytes())
+
+    def write_and_sync(directory: str) -> None:
+        with path.open("ab") as file:
+            file.write(b"{}\n")
+        sync(directory)
+
+    monkeypatch.setattr(packed, "sync", write_and_sync)
+    with pytest.raises(SessionFileError, match="takes no lock"):
+        shelf.compress(str(tmp_path), conversation_id)
+    assert os.listdir(path.parent) == [path.name]
+    assert path.read_bytes() == SAMPLES[0].read_bytes() + b"{}\n"
 
 
 @pytest.mark.parametrize("form", ["empty", "link"])

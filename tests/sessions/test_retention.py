@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import lineage, retention, shelf
 from greenroom.sessions.finder import SessionName, find, find_archived
@@ -136,3 +136,9 @@ def test_a_fork_keeps_the_file_with_its_beginning(home: Path) -> None:
     assert due(str(home), Retention(delete_after_days=90), time.time()) == []
     shelf.compress(str(home), SECOND)
     assert retention.origins(str(home)) == {FIRST: {SECOND}}
+    with pytest.raises(SessionFileError, match=f"holds the beginning of {SECOND}"):
+        retention.delete(str(home), FIRST)
+    retention.delete(str(home), SECOND)
+    retention.delete(str(home), FIRST)
+    with pytest.raises(SessionUnknownError):
+        retention.delete(str(home), FIRST)

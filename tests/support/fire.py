@@ -82,13 +82,24 @@ class HttpCaller:
             response.raise_for_status()
             seen, result = self._read(response.iter_lines(), breaks_off=self._random.random() < 0.3)
         while result is None:
-            with self._http.stream("GET", self._url, headers={"Last-Event-ID": seen}) as response:
-                response.raise_for_status()
-                seen, result = self._read(response.iter_lines(), breaks_off=self._random.random() < 0.2, seen=seen)
+            seen, result = self._read_on(seen, breaks_off=self._random.random() < 0.2)
+        if self._random.random() < 0.3:  # nothing comes after the answer, also for one that asks for it
+            again, _ = self._read_on(seen, breaks_off=False)
+            assert again == seen, "the stream of a call ends with its answer"
         return result
 
+    def _read_on(self, seen: str, *, breaks_off: bool) -> tuple[str, dict[str, Any] | None]:
+        """Read a stream behind an event, and return what `_read` does."""
+        with self._http.stream("GET", self._url, headers={"Last-Event-ID": seen}) as response:
+            response.raise_for_status()
+            return self._read(response.iter_lines(), breaks_off=breaks_off, seen=seen)
+
     def _read(self, lines: Iterator[str], *, breaks_off: bool, seen: str = "") -> tuple[str, dict[str, Any] | None]:
-        """Return the id of the last event, and the result of the call if it was there."""
+        """Read to the end of a stream, or break off; return the id of the last event, and the result if it was there.
+
+        Every answer counts, to whichever request and however often it comes.
+        """
+        result: dict[str, Any] | None = None
         left = self._random.randrange(1, 20) if breaks_off else -1
         for line in lines:
             name, _, value = line.partition(": ")
@@ -96,14 +107,13 @@ class HttpCaller:
                 seen = value
             elif name == "data":
                 said = json.loads(value)
-                if said.get("id") == self._calls and "result" in said:
-                    self._answers[self._calls] += 1
-                    result: dict[str, Any] = said["result"]
-                    return seen, result
+                if "method" not in said and "id" in said:
+                    self._answers[said["id"]] += 1
+                    result = said["result"] if said["id"] == self._calls else result
             left -= not line
             if left == 0:
                 break
-        return seen, None
+        return seen, result
 
     def answers(self) -> Counter[object]:
         return self._answers

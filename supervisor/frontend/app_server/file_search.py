@@ -1,6 +1,7 @@
 """The search for file names, in the form of this protocol: each match tells its name and what it is."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -32,11 +33,26 @@ class FoundFile(Result, frozen=True, rename=None):
     """Places in the path that match, in characters."""
 
 
-def described(search: Method) -> Method:
-    """Return a search whose matches are described, from the one of the conversation API."""
+class _Roots(msgspec.Struct, frozen=True):
+    roots: list[str]
+
+
+def placed(request: Request, directory: Callable[[str], str | None]) -> Request:
+    """Return a search whose relative roots are in the directory of its client, as `directory` tells."""
+    try:
+        roots = msgspec.json.decode(request.params or b"", type=_Roots).roots
+        params = msgspec.json.decode(request.params or b"", type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return request  # refused by the search
+    found = encode([directory(root) or root for root in roots])
+    return msgspec.structs.replace(request, params=encode({**params, "roots": msgspec.Raw(found)}))
+
+
+def described(search: Method, directory: Callable[[str], str | None]) -> Method:
+    """Return a search whose matches are described, from the one of the conversation API; `directory` as in `placed`."""
 
     async def answer(request: Request) -> Answer:
-        found = msgspec.json.decode((await search(request)).result, type=_Matches)
+        found = msgspec.json.decode((await search(placed(request, directory))).result, type=_Matches)
         files = [
             FoundFile(
                 root=match.root,

@@ -63,10 +63,10 @@ class SavedThreads:
         await self._do(shelf.unarchive, conversation_id)
 
     async def delete(self, conversation_id: ConversationId) -> None:
-        """Delete a thread."""
-        from greenroom.sessions import shelf
+        """Delete a thread, unless its file holds the beginning of others."""
+        from greenroom.sessions import retention
 
-        await self._do(shelf.delete, conversation_id)
+        await self._do(retention.delete, conversation_id)
 
     async def revert(self, conversation_id: ConversationId, before_turn: str) -> None:
         """Take back a turn and those that follow it."""

@@ -72,7 +72,7 @@ class AppServerServices:
             **FileMethods(host.jobs, sessions, overrides).methods,
             **self._watches.methods,
             "model/list": utilities.methods["model/list"],
-            "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"]),
+            "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"], channel.directory),
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = {
             **self._live.handlers(live),

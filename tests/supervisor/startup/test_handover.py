@@ -175,3 +175,23 @@ def test_a_client_that_is_never_at_rest_for_long_moves_after_an_answer(
             old.handover.close()
 
     asyncio.run(scene())
+
+
+@on_loop
+async def test_a_client_that_cannot_be_moved_is_let_go_after_ten_seconds_of_rest_and_no_earlier(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it asks meanwhile is served, and the seconds begin anew."""
+    with ExitStack() as files:
+        old, now = OldHost(files), 100.0
+        ended: list[float] = []
+        client = Client(-1)
+        monkeypatch.setattr(client, "disconnect", lambda: ended.append(now), raising=False)
+        old.handover._loop = cast("Any", SimpleNamespace(time=lambda: now))
+        for now, is_at_rest in ((100.0, True), (109.0, True), (109.5, False), (110.0, True), (119.9, True)):  # noqa: B007
+            client.is_at_rest = is_at_rest
+            old.handover._part_with(cast("Any", client))
+            assert not ended
+        now = 120.0
+        old.handover._part_with(cast("Any", client))
+        assert ended == [120.0]

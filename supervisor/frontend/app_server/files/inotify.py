@@ -1,8 +1,10 @@
 """The kernel's reports of changes in directories (inotify(7)). Linux only."""
 
 import ctypes
+import errno
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -35,7 +37,7 @@ class FileChange(NamedTuple):
 
 
 class Inotify:
-    """The watches of one client. `close` it."""
+    """The watches of one client. `close` it; the descriptor outlasts the additions that threads have begun by then."""
 
     def __init__(self) -> None:
         """Raises `OSError`, also on systems that have nothing of the kind."""
@@ -44,11 +46,23 @@ class Inotify:
             self.descriptor: int = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         except AttributeError:
             raise OSError(38, "this system does not report changes of files") from None
+        self._lock = threading.Lock()
+        self._additions = 0
+        self._is_closed = False
 
     def add(self, directory: str) -> int:
         """Watch a directory and return the number of its watch. Raises `OSError`."""
         mask = CHANGES | ONLY_DIRECTORIES
-        return self._checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), mask))
+        with self._lock:
+            if self._is_closed:
+                raise OSError(errno.EBADF, "nothing is watched any more")
+            self._additions += 1
+        try:
+            return self._checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), mask))
+        finally:
+            with self._lock:
+                self._additions -= 1
+                self._release()
 
     def remove(self, number: int) -> None:
         """Watch a directory no more. One that is gone is gone already."""
@@ -62,8 +76,15 @@ class Inotify:
             return []
 
     def close(self) -> None:
-        """Watch nothing any more."""
-        os.close(self.descriptor)
+        """Watch nothing any more. Never waits."""
+        with self._lock:
+            self._is_closed = True
+            self._release()
+
+    def _release(self) -> None:
+        """Close the descriptor unless something uses it: another file would get its number."""
+        if self._is_closed and not self._additions:
+            os.close(self.descriptor)
 
     def _checked(self, result: int) -> int:
         if result < 0:
