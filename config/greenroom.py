@@ -36,6 +36,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Whether there are tools about conversations beside the two that hold them."""
     approval_tools: bool = False
     """Whether approvals can be decided by tools and by `greenroom approve`."""
+    ignore_rules: bool = False
+    """Whether the `.rules` files of the home and of projects are left unread."""
     events: EventSetting = "auto"
     """What clients are told while a turn runs."""
     event_form: EventForm = "current"

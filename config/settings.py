@@ -20,7 +20,7 @@ from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.rules import NO_RULES, Rules
-from greenroom.config.rules_files import find_rules
+from greenroom.config.rules_files import FoundRules, find_rules
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, Section, check
@@ -210,7 +210,7 @@ def _settle(
     configured_instructions = _instructions(reader, file, cwd, environment)
     configured_prompt = _compact_prompt(reader, file, cwd, environment)
     project = trusted_project(read.table, cwd, project_root(cwd, file.project_root_markers))
-    found_rules = find_rules(home, project, reader)
+    found_rules = FoundRules() if file.greenroom.ignore_rules else find_rules(home, project, reader)
     planning = overrides.include_plan_tool
     return Settings(
         home=home,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.config.reader import Reader
+from greenroom.config.rules import NO_RULES
 from greenroom.config.rules_files import MAX_FILES, FoundRules, find_rules
 from greenroom.config.settings import ConversationOverrides
 
@@ -140,3 +141,5 @@ def test_the_settings_of_a_conversation_have_the_rules_and_what_is_wrong_with_th
     settings = home.resolve()
     assert settings.rules.prefixes[0].pattern == (("ls",),)
     assert "line 1: only rules" in settings.warnings[0]
+    ignoring = home.resolve(cli=("greenroom.ignore_rules=true",))
+    assert (ignoring.rules, ignoring.warnings) == (NO_RULES, ())

@@ -60,7 +60,7 @@ class HttpCaller:
         self._http = httpx2.Client(
             headers={**served.headers, "Accept": "application/json, text/event-stream"},
             timeout=httpx2.Timeout(WITHIN),
-            limits=httpx2.Limits(keepalive_expiry=2.0),  # less than the host has: it would close one that is in use
+            limits=httpx2.Limits(keepalive_expiry=0.5),  # far less than the host has: it would close one that is in use
         )
         params = {
             "protocolVersion": NEWEST,

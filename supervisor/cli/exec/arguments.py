@@ -17,7 +17,6 @@ IMAGE_FLAGS: Final = ("-i", "--image")
 UNSUPPORTED: Final = (
     "--approve-for-me",
     "--dangerously-bypass-hook-trust",
-    "--ignore-rules",
     "--ignore-user-config",
     "--strict-config",
     "--cyber-access-program",
@@ -82,6 +81,8 @@ def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile)
         parser.error(f"unexpected argument: {positional[1]}")
     for feature, is_on in found.features:
         found.config.append(f"features.{feature}={is_on}")
+    if found.ignore_rules:
+        found.config.append("greenroom.ignore_rules=true")
     if found.local_provider is not None:
         found.config.append(f"oss_provider={found.local_provider}")
     known = {name: value for name, value in vars(found).items() if name in ExecCommandLine.__slots__}
@@ -145,6 +146,9 @@ def _add_sandbox(parser: argparse.ArgumentParser) -> None:
         dest="bypass",
         action="store_true",
         help="run all commands, without a sandbox",
+    )
+    parser.add_argument(
+        "--ignore-rules", action="store_true", help="leave the `.rules` files of the home and of the project unread"
     )
     parser.add_argument(
         "--skip-git-repo-check", dest="without_git", action="store_true", help="work outside a Git repository too"

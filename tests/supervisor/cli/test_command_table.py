@@ -60,7 +60,7 @@ def test_an_option_has_its_value(words: str, flag: str, value: str, argument: Co
 
 def test_what_is_understood_and_not_told_of_is_hidden() -> None:
     assert option(TABLE, "-c").hidden
-    assert option(find("exec"), "--ignore-rules").hidden
+    assert option(find("exec"), "--ignore-user-config").hidden
     assert not option(find("mcp-server"), "-c").hidden
 
 

@@ -36,6 +36,7 @@ def read(*words: str) -> ExecCommandLine:
         (("--image=a.png", "hi"), {"images": ["a.png"], "prompt": "hi"}),
         (("hi", "-c", "a=1", "--config", "b=2"), {"config": ["a=1", "b=2"]}),
         (("--enable", "x", "--disable", "y"), {"config": ["features.x=true", "features.y=false"]}),
+        (("--ignore-rules",), {"config": ["greenroom.ignore_rules=true"]}),
         (("--oss", "--local-provider", "ollama"), {"oss": True, "config": ["oss_provider=ollama"]}),
         (("--add-dir", "x", "--add-dir", "y", "-s", "read-only"), {"directories": ["x", "y"], "sandbox": "read-only"}),
         (("-C", "x", "-m", "m", "-p", "p", "-o", "f"), {"cwd": "x", "model": "m", "profile": "p", "last_message": "f"}),
