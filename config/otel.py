@@ -40,6 +40,11 @@ class OtlpHttp(Section, frozen=True):
     protocol: Literal["binary", "json"] = "binary"
     tls: OtelTls = OtelTls()
 
+    @property
+    def is_json(self) -> bool:
+        """Whether messages are encoded as JSON."""
+        return self.protocol == "json"
+
 
 class OtlpGrpc(Section, frozen=True):
     """The table `otlp-grpc` of an exporter."""

@@ -1,6 +1,7 @@
 """Asks every process for its footprint, which only the process itself can read, and waits for a moment at most."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -33,28 +34,45 @@ ProcessFootprints: TypeAlias = Mapping[WorkerId, ProcessFootprint]
 
 
 class FootprintCollector:
-    """One round at a time. A request during a round gets the result of that round."""
+    """One round at a time. A request during a round gets the result of that round.
 
-    def __init__(self, ask: Callable[[], Iterable[WorkerId]]) -> None:
-        """`ask` sends the request to all other processes and returns their ids; answers arrive through `receive`."""
-        self._ask = ask
+    What it returns changes where a process ends: it is then no longer in it.
+    """
+
+    def __init__(self, ask: Callable[[], Iterable[WorkerId]], now: Callable[[], float] = time.monotonic) -> None:
+        """`ask` sends the request to all other processes and returns their ids; answers arrive through `receive`.
+
+        `now` returns seconds that only grow.
+        """
+        self._ask, self._now = ask, now
+        self._begun_at: float | None = None
+        """When the last round began."""
         self._missing: set[WorkerId] = set()
         self._received: dict[WorkerId, ProcessFootprint] = {}
         self._round: asyncio.Future[ProcessFootprints] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def collect(self) -> ProcessFootprints:
-        """Ask, and return the answers that arrive in time."""
+    async def collect(self, max_age: float = 0.0) -> ProcessFootprints:
+        """Ask, and return the answers that arrive in time.
+
+        Those of a round that began less than `max_age` seconds ago are returned without asking.
+        """
+        if self._round is None and self._begun_at is not None and self._now() - self._begun_at < max_age:
+            return self._received
         return await asyncio.shield(self._round or self._begin())
 
     def receive(self, who: WorkerId, held: ProcessFootprint) -> None:
         """Handle an answer; one that arrives after its round is dropped."""
         if who in self._missing:
             self._received[who] = held
-            self.forget(who)
+            self._has_settled(who)
 
     def forget(self, who: WorkerId) -> None:
-        """Stop waiting for a process that has ended."""
+        """Stop waiting for a process that has ended, and keep nothing of it."""
+        self._received.pop(who, None)
+        self._has_settled(who)
+
+    def _has_settled(self, who: WorkerId) -> None:
         self._missing.discard(who)
         if not self._missing:
             self._end()
@@ -62,6 +80,7 @@ class FootprintCollector:
     def _begin(self) -> "asyncio.Future[ProcessFootprints]":
         loop = asyncio.get_running_loop()
         begun = self._round = loop.create_future()
+        self._begun_at = self._now()
         self._deadline = loop.call_later(TIMEOUT, self._end)
         heap.trim()  # memory that is free does not count as held
         self._received = {SUPERVISOR_ID: ProcessFootprint(footprint.measure())}

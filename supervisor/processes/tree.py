@@ -157,9 +157,12 @@ class ProcessTree:
         """Return the counters of the parts."""
         return TreeStatistics(self.router.statistics(), self.workers.statistics(), self._engine.statistics())
 
-    async def survey(self) -> ProcessFootprints:
-        """Return what each process holds, of those that answer within a moment."""
-        return await self._footprints.collect()
+    async def survey(self, max_age: float = 0.0) -> ProcessFootprints:
+        """Return what each process holds, of those that answer within a moment.
+
+        What was reported up to `max_age` seconds ago may be returned instead, without processes that have ended since.
+        """
+        return await self._footprints.collect(max_age)
 
     async def close(self, departure: Departure | None = None) -> None:
         """Answer every call, let workers save and exit, and end what is left. No process of the tree survives it.

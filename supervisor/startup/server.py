@@ -212,10 +212,11 @@ class Server:
         except ImportError as error:
             log.error("no telemetry is sent: %s; it needs `pip install 'greenroom[otel]'`", error)
             return
-        from greenroom.supervisor.telemetry.collect import MetricsReader
+        from greenroom.supervisor.telemetry.collect import FOOTPRINT_AGE, MetricsReader
         from greenroom.supervisor.telemetry.otel import start_telemetry
 
-        self._telemetry = start_telemetry(self._options.otel, host, MetricsReader(host, self._connections))
+        reader = MetricsReader(host, self._connections, footprint_age=FOOTPRINT_AGE)
+        self._telemetry = start_telemetry(self._options.otel, host, reader)
 
     def _let_in(self, host: "ConversationHost") -> None:
         """Let the clients' calls through to the conversations: a first turn need not wait for what follows."""
@@ -242,9 +243,9 @@ class Server:
             return
         await import_in_thread("greenroom.supervisor.control.metrics_listener")
         from greenroom.supervisor.control.metrics_listener import MetricsListener
-        from greenroom.supervisor.telemetry.collect import MetricsReader
+        from greenroom.supervisor.telemetry.collect import FOOTPRINT_AGE, MetricsReader
 
-        read = MetricsReader(host, self._connections).read
+        read = MetricsReader(host, self._connections, footprint_age=FOOTPRINT_AGE).read
         for tries_left in reversed(range(METRICS_TRIES if self._listens_last else 1)):
             try:
                 metrics = MetricsListener(listen, self._options.metrics_users, read)

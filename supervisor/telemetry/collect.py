@@ -24,6 +24,8 @@ from greenroom.supervisor.processes.memory_report import ProcessFootprints
 from greenroom.supervisor.processes.nodes.membership import MEANINGS as NODE_STATES
 from greenroom.supervisor.processes.tree import TreeStatistics
 
+FOOTPRINT_AGE: Final = 30.0
+"""Seconds that the footprints on a page may be old that is read again and again."""
 SUPERVISOR: Final = "supervisor"
 CONVERSATION: Final = "worker"
 """The role under which the restarts of conversations are counted."""
@@ -67,13 +69,19 @@ class ObservedClient(Protocol):
 class MetricsReader:
     """Reads the metrics of one instance."""
 
-    def __init__(self, host: ConversationHost, clients: Sequence[ObservedClient]) -> None:
-        """`clients` are those that are connected at the moment."""
-        self._host, self._clients = host, clients
+    def __init__(
+        self, host: ConversationHost, clients: Sequence[ObservedClient], *, footprint_age: float = 0.0
+    ) -> None:
+        """`clients` are those that are connected at the moment.
+
+        `footprint_age` is how many seconds old the footprints of processes may be: to report one takes a process
+        about a millisecond.
+        """
+        self._host, self._clients, self._footprint_age = host, clients, footprint_age
 
     async def read(self) -> list[Family]:
         """Return all metrics, after a moment in which each process may report its footprint."""
-        return self.read_tables(await self._host.tree.survey())
+        return self.read_tables(await self._host.tree.survey(self._footprint_age))
 
     def read_tables(self, footprints: ProcessFootprints = NO_FOOTPRINTS) -> list[Family]:
         """Return all metrics; those of memory are only of processes in `footprints`."""

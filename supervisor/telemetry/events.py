@@ -6,19 +6,32 @@ They hold lengths and numbers in place of texts. The text of a prompt is sent wi
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
-from opentelemetry._logs import Logger, SeverityNumber
-from opentelemetry.context import Context
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, LogRecord
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.timings import DecisionTiming, RequestTiming, ToolTiming
 from greenroom.protocol.version import __version__
+from greenroom.supervisor.telemetry.record_buffer import LATEST, Attributes, RecordBuffer, nanoseconds, pairs
 
-Attributes: TypeAlias = dict[str, str | int | float | bool]
 _decode_items: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+class SpanPlace(NamedTuple):
+    """The span that an event belongs to."""
+
+    trace_id: bytes
+    span_id: bytes
+    flags: int
+    """1 where the trace is recorded, otherwise 0."""
+
+
+_NO_SPAN: Final = SpanPlace(b"", b"", 0)
 
 
 class TelemetryEvents(Protocol):
@@ -29,7 +42,7 @@ class TelemetryEvents(Protocol):
         name: str,
         conversation_id: ConversationId,
         attributes: Attributes,
-        context: Context | None = None,
+        place: SpanPlace | None = None,
         at: float | None = None,
     ) -> None:
         """Send an event of a moment in seconds since the epoch, or of now."""
@@ -43,7 +56,7 @@ class NoEventLog:
         name: str,
         conversation_id: ConversationId,
         attributes: Attributes,
-        context: Context | None = None,
+        place: SpanPlace | None = None,
         at: float | None = None,
     ) -> None:
         """Do nothing."""
@@ -52,33 +65,51 @@ class NoEventLog:
 class LoggedEvents:
     """Sends events as log records of OpenTelemetry."""
 
-    def __init__(self, logger: Logger) -> None:
-        self._logger = logger
+    def __init__(self, records: RecordBuffer[ExportLogsServiceRequest]) -> None:
+        """`records` takes `opentelemetry.proto.logs.v1.LogRecord`."""
+        self._records = records
+        self._shared: dict[str, bytes] = {}
+        """What all events of a name have in common."""
 
     def emit(
         self,
         name: str,
         conversation_id: ConversationId,
         attributes: Attributes,
-        context: Context | None = None,
+        place: SpanPlace | None = None,
         at: float | None = None,
     ) -> None:
         """Send an event."""
         at = time.time() if at is None else at
-        self._logger.emit(
-            timestamp=round(at * 1e9),
-            observed_timestamp=time.time_ns(),
-            context=context,
-            severity_number=SeverityNumber.INFO,
-            event_name=name,
-            attributes={
-                "event.name": name,
-                "event.timestamp": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
-                "conversation.id": conversation_id,
-                "app.version": __version__,
-                **attributes,
-            },
+        own: Attributes = {"event.timestamp": timestamp(at), "conversation.id": conversation_id}
+        trace_id, span_id, flags = place or _NO_SPAN
+        self._records.add(
+            self._shared.get(name) or self._share(name),
+            time_unix_nano=nanoseconds(at),
+            observed_time_unix_nano=time.time_ns(),
+            attributes=self._records.pairs(own | attributes),
+            trace_id=trace_id,
+            span_id=span_id,
+            flags=flags,
         )
+
+    def _share(self, name: str) -> bytes:
+        attributes = pairs({"event.name": name, "app.version": __version__})
+        record = LogRecord(event_name=name, severity_number=SEVERITY_NUMBER_INFO, attributes=attributes)
+        shared = self._shared[name] = record.SerializeToString()
+        return shared
+
+
+def timestamp(at: float) -> str:
+    """Return a moment as ISO 8601 has it, in UTC with milliseconds; 1970 for one that no field can hold."""
+    milliseconds = round(at * 1000) if 0.0 <= at <= LATEST else 0
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    """Return a whole second; events come in groups, and to write one takes longer than the rest of an event."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class PromptFacts(NamedTuple):
@@ -117,7 +148,7 @@ def of_request(timing: RequestTiming) -> Iterator[tuple[str, float, Attributes]]
     for number, attempt in enumerate(timing.attempts):
         facts: Attributes = {
             "attempt": number,
-            "duration_ms": round(attempt.seconds * 1000),
+            "duration_ms": _milliseconds(attempt.seconds),
             "success": _flag(attempt.outcome == "ok"),
         }
         if attempt.outcome.isdecimal():
@@ -146,7 +177,7 @@ def tool_result(timing: ToolTiming) -> Attributes:
     return {
         "tool_name": timing.name or timing.origin,
         "call_id": timing.call_id,
-        "duration_ms": round(timing.seconds * 1000),
+        "duration_ms": _milliseconds(timing.seconds),
         "success": _flag(timing.end == "ok"),
         "arguments_length": timing.arguments_size,
         "output_length": timing.output_size,
@@ -184,6 +215,10 @@ class _Configured(msgspec.Struct, frozen=True):
     model_provider_id: str = ""
     reasoning_effort: str | None = None
     approval_policy: str = ""
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(min(seconds, LATEST) * 1000)
 
 
 def _flag(value: bool) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import requests
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from greenroom.config.otel import OtelExporter, OtelTls, OtlpGrpc, OtlpHttp, with_variables
 from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.telemetry.batch_export import Sender
+from greenroom.supervisor.telemetry.senders import CollectorSession, GrpcSender, HttpSender, RequestBody
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.metrics.export import MetricExporter
-    from opentelemetry.sdk.trace.export import SpanExporter
 
 
 class Exporters:
@@ -21,28 +23,30 @@ class Exporters:
         """`environment` has the variables that headers name."""
         self._environment = environment
 
-    def for_spans(self, settings: OtelExporter) -> "SpanExporter | None":
-        """Return the exporter of traces, `None` where there is none."""
+    def for_spans(self, settings: OtelExporter) -> Sender | None:
+        """Return what sends `ExportTraceServiceRequest`, `None` where there is nothing."""
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-            return OTLPSpanExporter(**self._http(http))
+            body = RequestBody(ExportTraceServiceRequest, is_json=http.is_json)
+            return HttpSender(OTLPSpanExporter(**self._http(http, body)), body)
         if (grpc := settings.otlp_grpc) is not None:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+            from greenroom.supervisor.telemetry.grpc_exporters import TraceMessageExporter
 
-            return GrpcSpanExporter(**self._grpc(grpc))
+            return GrpcSender(TraceMessageExporter(**self._grpc(grpc)))
         return None
 
-    def for_logs(self, settings: OtelExporter) -> "LogRecordExporter | None":
-        """Return the exporter of events, `None` where there is none."""
+    def for_logs(self, settings: OtelExporter) -> Sender | None:
+        """Return what sends `ExportLogsServiceRequest`, `None` where there is nothing."""
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
-            return OTLPLogExporter(**self._http(http))
+            body = RequestBody(ExportLogsServiceRequest, is_json=http.is_json)
+            return HttpSender(OTLPLogExporter(**self._http(http, body)), body)
         if (grpc := settings.otlp_grpc) is not None:
-            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+            from greenroom.supervisor.telemetry.grpc_exporters import LogMessageExporter
 
-            return GrpcLogExporter(**self._grpc(grpc))
+            return GrpcSender(LogMessageExporter(**self._grpc(grpc)))
         return None
 
     def for_metrics(self, settings: OtelExporter) -> "MetricExporter | None":
@@ -50,18 +54,17 @@ class Exporters:
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-            return OTLPMetricExporter(**self._http(http))
+            body = RequestBody(ExportMetricsServiceRequest, is_json=http.is_json)
+            return OTLPMetricExporter(**self._http(http, body))
         if (grpc := settings.otlp_grpc) is not None:
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 
             return GrpcMetricExporter(**self._grpc(grpc))
         return None
 
-    def _http(self, settings: OtlpHttp) -> dict[str, Any]:
-        if settings.protocol == "json":
-            raise ConfigError('an exporter `otlp-http` in `[otel]` has the protocol "json"; "binary" is supported')
-        session = requests.Session()
-        session.auth = _as_it_is  # else it would look into ~/.netrc
+    def _http(self, settings: OtlpHttp, body: RequestBody) -> dict[str, Any]:
+        session = CollectorSession()
+        session.auth = body
         return {
             "endpoint": settings.endpoint,
             "headers": with_variables(settings.headers, self._environment) or None,
@@ -99,7 +102,3 @@ def _content(path: str | None) -> bytes | None:
             return file.read()
     except OSError as error:
         raise ConfigError(f"the file {path} that `[otel]` names cannot be read: {error.strerror}") from error
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

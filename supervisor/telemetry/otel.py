@@ -1,21 +1,20 @@
 """OpenTelemetry: sends traces, events and metrics of the instance as the table `[otel]` says.
 
-Everything is sent from the supervisor, by threads of the SDK. No other process has them: the fork server and the
-workers know nothing of it.
+Everything is sent from the supervisor, by exporters of the SDK in threads. No other process has them: the fork server
+and the workers know nothing of it.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.environment_variables import OTEL_SDK_DISABLED
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.config.otel import OtelTable
 from greenroom.protocol.errors import GreenroomError
@@ -24,11 +23,12 @@ from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.telemetry import events
+from greenroom.supervisor.telemetry.batch_export import LOGS, SPANS, BatchExport, pace_of
 from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, TelemetryEvents
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
 from greenroom.supervisor.telemetry.metric_export import MetricExport, SnapshotReader
-from greenroom.supervisor.telemetry.planned_ids import PlannedIds
+from greenroom.supervisor.telemetry.record_buffer import Identity, log_buffer, span_buffer
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 
 log = logging.getLogger(__name__)
@@ -51,27 +51,31 @@ class Telemetry:
         )
         metrics = exporters.for_metrics(settings.metrics_exporter)
         self._metrics = None if metrics is None else MetricExport(metrics, self.resource, reader, host.started_at)
-        ids = PlannedIds()
-        self._traces = TracerProvider(resource=self.resource, id_generator=ids, shutdown_on_exit=False)
-        self._logs = LoggerProvider(resource=self.resource, shutdown_on_exit=False)
+        self._exports: list[BatchExport[Any]] = []
+        identity, limits = Identity(self.resource, InstrumentationScope(SERVICE, __version__)), SpanLimits()
+        self._events: TelemetryEvents = NoEventLog()
+        span_records = None
         if spans is not None:
-            self._traces.add_span_processor(BatchSpanProcessor(spans))
+            pace = pace_of(SPANS)
+            span_records = span_buffer(identity, pace.limits, limits.max_span_attribute_length)
+            self._exports.append(BatchExport("spans", span_records, spans, pace.delay))
         if logs is not None:
-            self._logs.add_log_record_processor(BatchLogRecordProcessor(logs))
-        self._events: TelemetryEvents = (
-            NoEventLog() if logs is None else LoggedEvents(self._logs.get_logger(SERVICE, __version__))
-        )
-        if spans is not None or logs is not None:
+            pace = pace_of(LOGS)
+            log_records = log_buffer(identity, pace.limits, limits.max_attribute_length)
+            self._exports.append(BatchExport("events", log_records, logs, pace.delay))
+            self._events = LoggedEvents(log_records)
+        if self._exports:
             tracing = TurnTracing(
-                self._traces.get_tracer(SERVICE, __version__),
-                ids,
+                span_records,
                 self._events,
+                sampler=TracerProvider(shutdown_on_exit=False).sampler,  # as the variables of the SDK say
                 log_user_prompt=settings.log_user_prompt,
-                propagates=spans is not None,
                 extra=settings.span_attributes,
             )
             host.conversations.probes.append(GuardedProbe(tracing))
             host.conversations.open_listeners.append(self._opened)
+        for export in self._exports:
+            export.start()
         if self._metrics is not None:
             self._metrics.start()
 
@@ -89,22 +93,25 @@ class Telemetry:
             self._metrics.stop()
         try:
             async with asyncio.timeout(LAST_EXPORT):
-                ends = await asyncio.gather(*map(in_thread, self._last_exports()), return_exceptions=True)
+                ends = await asyncio.gather(*self._last_exports(), return_exceptions=True)
         except TimeoutError:
             log.warning("the last telemetry could not be sent within %.0f s", LAST_EXPORT)
             return
         for error in filter(None, ends):
             log.warning("the last telemetry could not be sent: %s", error)
 
-    def _last_exports(self) -> Iterator[Callable[[], object]]:
-        yield self._traces.shutdown
-        yield self._logs.shutdown
+    def _last_exports(self) -> Iterator[Coroutine[Any, Any, None]]:
+        for export in self._exports:
+            yield export.close()
         if self._metrics is not None:
-            yield partial(self._metrics.send_last, self._metrics.present())
+            yield in_thread(partial(self._metrics.send_last, self._metrics.present()))
 
 
 def start_telemetry(settings: OtelTable, host: ConversationHost, reader: SnapshotReader) -> Telemetry | None:
     """Return what sends telemetry, `None` where the settings cannot be followed, which is logged."""
+    if os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true":
+        log.info("no telemetry is sent: the variable %s says so", OTEL_SDK_DISABLED)
+        return None
     try:
         return Telemetry(settings, host, reader)
     except GreenroomError as error:

@@ -132,7 +132,7 @@ def test_a_collector_that_is_not_there_costs_no_turn_and_no_end(stage: Stage) ->
             'exporter = { otlp-http = { endpoint = "http://127.0.0.1:9/logs", headers = { a = "${NO_SUCH_KEY}" } } }',
             "NO_SUCH_KEY",
         ),
-        ('exporter = { otlp-http = { endpoint = "http://127.0.0.1:9/v1/logs", protocol = "json" } }', "json"),
+        ('exporter = { otlp-grpc = { tls = { ca-certificate = "/no/such/file" } } }', "/no/such/file"),
     ],
 )
 def test_a_setting_that_is_wrong_costs_telemetry_and_nothing_else(stage: Stage, table: str, said: str) -> None:

@@ -1,10 +1,15 @@
 """A collector of OpenTelemetry on loopback, for OTLP over HTTP: it remembers what it is sent."""
 
+import base64
+import gzip
+import json
+import ssl
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -20,7 +25,10 @@ _KINDS: dict[str, Any] = {
 class Collector:
     """One collector. `close` it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """Without `tls` it speaks without TLS."""
+        self.refuses: int | None = None
+        """The status that every request is refused with, unless `None`."""
         self.received: list[tuple[str, Any]] = []
         """Paths and messages, in the order of their arrival."""
         self.headers: list[dict[str, str]] = []
@@ -31,12 +39,15 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                message = _KINDS[self.path]()
-                message.ParseFromString(body)
-                collector.received.append((self.path, message))
+                if self.headers["content-encoding"] == "gzip":
+                    body = gzip.decompress(body)
+                is_json = self.headers["content-type"] == "application/json"
+                message = (from_json if is_json else from_binary)(_KINDS[self.path], body)
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
-                collector.raw += body
-                self.send_response(200)
+                if collector.refuses is None:
+                    collector.received.append((self.path, message))
+                    collector.raw += body
+                self.send_response(collector.refuses or 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -44,9 +55,11 @@ class Collector:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
-        self.base = f"http://127.0.0.1:{self._server.server_port}"
+        self.base = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._server.server_port}"
 
     def settings(self, *, more: str = "", headers: str = "") -> str:
         """Return a table `[otel]` that sends everything here."""
@@ -109,6 +122,25 @@ class Collector:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def from_binary(kind: Any, body: bytes) -> Any:
+    """Return a message that was sent in protobuf's own encoding."""
+    message = kind()
+    message.ParseFromString(body)
+    return message
+
+
+def from_json(kind: Any, body: bytes) -> Any:
+    """Return a message that was sent as JSON, in which ids have to be in hexadecimal."""
+    return ParseDict(json.loads(body, object_hook=_with_ids_of_protobuf), kind())
+
+
+def _with_ids_of_protobuf(fields: dict[str, Any]) -> dict[str, Any]:
+    sizes = {"traceId": 16, "spanId": 8, "parentSpanId": 8}
+    ids = {name: bytes.fromhex(fields[name]) for name in sizes if fields.get(name)}
+    assert all(len(value) == sizes[name] for name, value in ids.items()), ids
+    return fields | {name: base64.b64encode(value).decode() for name, value in ids.items()}
 
 
 def attributes(pairs: Iterable[Any]) -> Attributes:

@@ -75,3 +75,31 @@ async def test_who_asks_while_a_round_is_under_way_shares_it_also_when_the_first
 @on_loop
 async def test_a_server_without_children_is_surveyed_at_once() -> None:
     assert set(await FootprintCollector(list).collect()) == {SUPERVISOR_ID}
+
+
+@on_loop
+async def test_what_is_young_enough_is_not_asked_for_again_and_those_that_died_are_left_out() -> None:
+    asked, clock = Asked(), [100.0]
+    made = FootprintCollector(asked, lambda: clock[0])
+    taking = asyncio.ensure_future(made.collect(30.0))
+    await asyncio.sleep(0)
+    for who in (A, B):
+        made.receive(who, ProcessFootprint(HELD))
+    assert set(await taking) == {A, B, SUPERVISOR_ID}
+    clock[0] += 29.9
+    made.forget(B)
+    assert set(await made.collect(30.0)) == {A, SUPERVISOR_ID}
+    assert asked.rounds == 1
+    clock[0] += 0.1
+    again = asyncio.ensure_future(made.collect(30.0))
+    await asyncio.sleep(0)
+    assert asked.rounds == 2, "it is too old now"
+    made.forget(A)
+    made.forget(B)
+    assert set(await again) == {SUPERVISOR_ID}
+    taking = asyncio.ensure_future(made.collect())
+    await asyncio.sleep(0)
+    assert asked.rounds == 3, "who names no age gets what holds now"
+    made.forget(A)
+    made.forget(B)
+    await taking

@@ -2,25 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
 from greenroom.supervisor.conversations.turn import CallOrigin, Nobody, Turn
-from greenroom.supervisor.telemetry.planned_ids import PlannedIds
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, span_buffer
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 from tests.protocol.test_timings import timings
+from tests.support.collector import attributes
 
 SECRET = "sk-the-user-said-this"
 ITEMS = json.dumps([{"type": "text", "text": SECRET}, {"type": "local_image", "path": f"/{SECRET}"}]).encode()
@@ -50,16 +50,47 @@ class Record:
         return [attributes for told, attributes in self.events if told == name]
 
 
+class SeenSpan(NamedTuple):
+    """A span as a collector gets it. Ids are in hexadecimal; that of a parent is empty where there is none."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent: str
+    state: str
+    kind: int
+    start: int
+    end: int
+    attributes: dict[str, Any]
+    events: list[str]
+    has_failed: bool
+
+
+def seen(span: Span) -> SeenSpan:
+    return SeenSpan(
+        span.name,
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.trace_state,
+        span.kind,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        attributes(span.attributes),
+        [event.name for event in span.events],
+        span.status.code == Status.STATUS_CODE_ERROR,
+    )
+
+
 class Scene:
     """One turn that is traced."""
 
-    def __init__(self, origin: CallOrigin = CALL, **settings: Any) -> None:
-        self._exporter = InMemorySpanExporter()
-        ids = PlannedIds()
-        provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), id_generator=ids, shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+    def __init__(self, origin: CallOrigin = CALL, *, sends_spans: bool = True, **settings: Any) -> None:
+        identity = Identity(Resource({}), InstrumentationScope("test"))
+        self._buffer = span_buffer(identity, BufferLimits(), settings.pop("longest", None))
+        self._spans: list[Span] = []
         self.log = Record()
-        self.tracing = TurnTracing(provider.get_tracer("test"), ids, self.log, **settings)
+        self.tracing = TurnTracing(self._buffer if sends_spans else None, self.log, **settings)
         self.turn = Turn(TurnId("t"), ConversationId("c"), ITEMS, Nobody(), origin=origin)
         self.turn.accept([self.tracing])
 
@@ -67,10 +98,16 @@ class Scene:
         return self.turn.start(incarnation)
 
     @property
-    def spans(self) -> Sequence[ReadableSpan]:
-        return self._exporter.get_finished_spans()
+    def raw_spans(self) -> Sequence[Span]:
+        for message in self._buffer.take():
+            self._spans += message.resource_spans[0].scope_spans[0].spans
+        return self._spans
 
-    def named(self, name: str) -> ReadableSpan:
+    @property
+    def spans(self) -> Sequence[SeenSpan]:
+        return [seen(span) for span in self.raw_spans]
+
+    def named(self, name: str) -> SeenSpan:
         (found,) = (span for span in self.spans if span.name == name)
         return found
 
@@ -100,16 +137,6 @@ def decision(at: float, seconds: float = 0.5, call_id: str = "call_1") -> Decisi
     )
 
 
-def parent_of(span: ReadableSpan) -> int | None:
-    return None if span.parent is None else span.parent.span_id
-
-
-def id_of(span: ReadableSpan) -> int:
-    assert span.context is not None
-    found: int = span.context.span_id
-    return found
-
-
 def test_a_call_with_a_tool_and_an_approval_is_one_trace_in_order() -> None:
     scene = Scene()
     told = scene.start()
@@ -119,7 +146,7 @@ def test_a_call_with_a_tool_and_an_approval_is_one_trace_in_order() -> None:
     asked = request(now, span_id="00000000000000ab")
     scene.turn.time([asked, decision(now + 1.25), tool(now + 1.0), request(now + 2.0, span_id="00000000000000ac")])
     scene.turn.succeed(b'""')
-    names = [span.name for span in sorted(scene.spans, key=lambda span: (span.start_time or 0, -(span.end_time or 0)))]
+    names = [span.name for span in sorted(scene.spans, key=lambda span: (span.start, -span.end))]
     assert names == [
         "tools/call codex",
         "greenroom.wait",
@@ -130,22 +157,25 @@ def test_a_call_with_a_tool_and_an_approval_is_one_trace_in_order() -> None:
         "chat m",
     ]
     assert CLIENT is not None
-    assert {span.context.trace_id for span in scene.spans if span.context} == {int(CLIENT.trace_id, 16)}
+    assert {span.trace_id for span in scene.spans} == {CLIENT.trace_id}
     call, agent = scene.named("tools/call codex"), scene.named("invoke_agent codex")
     run, approval = scene.named("execute_tool shell"), scene.named("greenroom.approval")
-    assert parent_of(call) == int(CLIENT.span_id, 16)
-    assert parent_of(scene.named("greenroom.wait")) == parent_of(agent) == id_of(call)
-    assert parent_of(run) == id_of(agent)
-    assert parent_of(approval) == id_of(run), "the decision is a part of the call that waited for it"
+    assert call.parent == CLIENT.span_id
+    assert scene.named("greenroom.wait").parent == agent.parent == call.span_id
+    assert run.parent == agent.span_id
+    assert approval.parent == run.span_id, "the decision is a part of the call that waited for it"
     chats = [span for span in scene.spans if span.name == "chat m"]
-    assert [(id_of(span), parent_of(span)) for span in chats] == [(0xAB, id_of(agent)), (0xAC, id_of(agent))]
-    assert told == TraceContext(CLIENT.trace_id, f"{id_of(agent):016x}", 1, "vendor=1")
+    assert [(span.span_id, span.parent) for span in chats] == [(f"{n:016x}", agent.span_id) for n in (0xAB, 0xAC)]
+    assert told == TraceContext(CLIENT.trace_id, agent.span_id, 1, "vendor=1")
     for span in scene.spans:
-        assert span.status.status_code is StatusCode.UNSET
-        assert span.start_time is not None
-        assert span.end_time is not None
-        assert span.start_time <= span.end_time
-    assert (call.kind, agent.kind, chats[0].kind) == (SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.CLIENT)
+        assert not span.has_failed
+        assert span.start <= span.end
+        assert span.state == "vendor=1"
+    assert (call.kind, agent.kind, chats[0].kind) == (
+        Span.SPAN_KIND_SERVER,
+        Span.SPAN_KIND_INTERNAL,
+        Span.SPAN_KIND_CLIENT,
+    )
 
 
 def test_attributes_are_those_of_the_conventions() -> None:
@@ -153,16 +183,16 @@ def test_attributes_are_those_of_the_conventions() -> None:
     scene.start()
     scene.turn.time([request(1000.0), tool(1001.0, end="failed")], 0)
     scene.turn.succeed(b'""')
-    call = scene.named("tools/call codex").attributes or {}
+    call = scene.named("tools/call codex").attributes
     assert (call["mcp.method.name"], call["gen_ai.tool.name"], call["jsonrpc.request.id"]) == (
         "tools/call",
         "codex",
         "7",
     )
     assert call["gen_ai.conversation.id"] == "c"
-    agent = scene.named("invoke_agent codex").attributes or {}
+    agent = scene.named("invoke_agent codex").attributes
     assert (agent["gen_ai.operation.name"], agent["greenroom.incarnation"]) == ("invoke_agent", 1)
-    chat = scene.named("chat m").attributes or {}
+    chat = scene.named("chat m").attributes
     assert {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -173,16 +203,16 @@ def test_attributes_are_those_of_the_conventions() -> None:
         "server.port": 8443,
     }.items() <= chat.items()
     run = scene.named("execute_tool shell")
-    assert (run.attributes or {})["error.type"] == "failed"
-    assert run.status.status_code is StatusCode.ERROR
+    assert run.attributes["error.type"] == "failed"
+    assert run.has_failed
 
 
 def test_a_client_without_a_trace_begins_one() -> None:
     scene = Scene(CallOrigin("exec"))
     scene.start()
     scene.turn.succeed(b'""')
-    assert scene.named("exec").parent is None
-    assert len({span.context.trace_id for span in scene.spans if span.context}) == 1
+    assert not scene.named("exec").parent
+    assert len({span.trace_id for span in scene.spans}) == 1
 
 
 def test_what_a_client_does_not_record_is_not_recorded_here() -> None:
@@ -197,7 +227,7 @@ def test_what_a_client_does_not_record_is_not_recorded_here() -> None:
 
 
 def test_nothing_is_told_to_servers_where_traces_are_not_sent() -> None:
-    assert Scene(propagates=False).start() is None
+    assert Scene(sends_spans=False).start() is None
 
 
 def test_a_worker_that_died_at_once_leaves_a_span_and_another_follows() -> None:
@@ -206,8 +236,8 @@ def test_a_worker_that_died_at_once_leaves_a_span_and_another_follows() -> None:
     scene.start(SECOND)
     scene.turn.succeed(b'""')
     died, finished = (span for span in scene.spans if span.name == "invoke_agent codex")
-    assert (died.attributes or {})["error.type"] == "worker_crashed"
-    assert [(span.attributes or {})["greenroom.incarnation"] for span in (died, finished)] == [1, 2]
+    assert died.attributes["error.type"] == "worker_crashed"
+    assert [span.attributes["greenroom.incarnation"] for span in (died, finished)] == [1, 2]
     assert [span.name for span in scene.spans].count("greenroom.wait") == 1
 
 
@@ -219,7 +249,7 @@ def test_a_failure_ends_every_open_span_with_its_kind(started: bool) -> None:
     scene.turn.fail(Failure("worker_crashed", SECRET))
     ended = [span for span in scene.spans if span.name != "greenroom.wait"]
     assert len(ended) == (2 if started else 1)
-    assert {(span.attributes or {})["error.type"] for span in ended} == {"worker_crashed"}
+    assert {span.attributes["error.type"] for span in ended} == {"worker_crashed"}
     assert SECRET not in everything(scene)
 
 
@@ -246,7 +276,7 @@ def test_events_have_the_names_of_the_reference() -> None:
     assert (done["event.kind"], done["input_token_count"], done["cached_token_count"]) == ("response.completed", 10, 4)
     (ruled,) = scene.log.of("codex.tool_decision")
     assert (ruled["tool_name"], ruled["decision"], ruled["source"]) == ("shell", "approved", "user")
-    told = {event.name for span in scene.spans for event in span.events}
+    told = {event for span in scene.spans for event in span.events}
     assert told == {name for name, _ in scene.log.events}, "they are on the spans too"
 
 
@@ -266,13 +296,36 @@ def test_the_text_of_a_prompt_is_sent_where_it_is_asked_for_and_only_as_an_event
 def test_whatever_a_worker_tells_the_trace_is_of_one_piece(told: list[Timing], dropped: int) -> None:
     scene = Scene(CallOrigin("turn/start"))
     scene.start()
-    scene.turn.time([one for one in told if abs(one.started_at) < 1e9 and 0 <= one.seconds < 1e9], dropped)
+    scene.turn.time(told, dropped)
     scene.turn.succeed(b'""')
-    ids = {id_of(span) for span in scene.spans}
-    roots = [span for span in scene.spans if parent_of(span) not in ids and span.name != "greenroom.approval"]
+    spans = scene.spans
+    assert len(spans) == len(told) + 3, "of the call, its wait and its turn, and of each part"
+    ids = {span.span_id for span in spans}
+    roots = [span for span in spans if span.parent not in ids and span.name != "greenroom.approval"]
     assert [span.name for span in roots] == ["turn/start"]
+
+
+def test_a_sampler_decides_which_traces_are_recorded() -> None:
+    scene = Scene(CallOrigin("exec"), sampler=ALWAYS_OFF)
+    told = scene.start()
+    scene.turn.time([request(1000.0)])
+    scene.turn.succeed(b'""')
+    assert not scene.spans
+    assert told is not None
+    assert told.flags == 0
+    assert [name for name, _ in scene.log.events] == ["codex.user_prompt", "codex.api_request", "codex.sse_event"]
+
+
+def test_texts_are_cut_off_where_the_variables_of_the_sdk_say_so() -> None:
+    scene = Scene(longest=4, extra={"team": "a long name"})
+    scene.start()
+    scene.turn.time([request(1000.0), tool(1000.0, call_id="call_12345")])
+    scene.turn.succeed(b'""')
+    texts = [value for span in scene.spans for value in span.attributes.values() if isinstance(value, str)]
+    assert texts
+    assert max(map(len, texts)) == 4
 
 
 def everything(scene: Scene) -> str:
     """Return all that is on the spans."""
-    return "".join(span.to_json() for span in scene.spans)
+    return "".join(map(str, scene.raw_spans))

@@ -1,0 +1,106 @@
+"""Sends the records of a buffer to a collector, again and again."""
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from functools import partial
+from typing import Final, Generic, NamedTuple, Protocol
+
+from google.protobuf.message import Message
+
+from greenroom.protocol.errors import ConfigError
+from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, Request
+
+log = logging.getLogger(__name__)
+
+SPANS: Final = "OTEL_BSP"
+"""What the names of the variables begin with that set the pace of spans, and next those of log records."""
+LOGS: Final = "OTEL_BLRP"
+DELAY_MS: Final = 10_000
+_LIMITS: Final = BufferLimits()
+
+
+class Sender(Protocol):
+    """Sends messages of one kind to one collector."""
+
+    def send(self, request: Message) -> None:
+        """Send a message, or log why it cannot be sent. Takes as long as that takes."""
+
+    def shutdown(self) -> None:
+        """Send nothing more; what waits for another attempt is given up."""
+
+
+class Pace(NamedTuple):
+    """How often is sent, and how much is kept until then."""
+
+    delay: float = DELAY_MS / 1000
+    """Seconds."""
+    limits: BufferLimits = _LIMITS
+
+
+def pace_of(prefix: str) -> Pace:
+    """Return what the variables with this prefix say. Raises `ConfigError`."""
+    delay = _positive(f"{prefix}_SCHEDULE_DELAY", DELAY_MS)
+    records = _positive(f"{prefix}_MAX_QUEUE_SIZE", _LIMITS.records)
+    batch = _positive(f"{prefix}_MAX_EXPORT_BATCH_SIZE", _LIMITS.batch)
+    if batch > records:
+        raise ConfigError(f"{prefix}_MAX_EXPORT_BATCH_SIZE is {batch}, and {prefix}_MAX_QUEUE_SIZE is {records}")
+    return Pace(delay / 1000, BufferLimits(records, batch))
+
+
+def _positive(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isdecimal() and int(text)):
+        raise ConfigError(f"the variable {name} is `{text}`, and it has to be a whole number above 0")
+    return int(text)
+
+
+class BatchExport(Generic[Request]):
+    """Belongs to one buffer. `start` it on the running loop, and `close` it."""
+
+    def __init__(self, what: str, buffer: RecordBuffer[Request], sender: Sender, delay: float) -> None:
+        """`what` names the records in the log; `delay` is how many seconds they may wait."""
+        self._what, self._buffer, self._sender, self._delay = what, buffer, sender, delay
+        self._due = asyncio.Event()
+        """There is a message's worth of records, or no further ones will come."""
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Send from now on."""
+        self._buffer.on_batch = self._due.set
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"export of {self._what}")
+
+    async def close(self) -> None:
+        """Send what there is, and end. What cannot be sent at the first attempt is given up where this is cancelled."""
+        self._closing = True
+        self._due.set()
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            self._sender.shutdown()
+
+    async def _run(self) -> None:
+        now = asyncio.get_running_loop().time
+        at = now()
+        is_last = False
+        while not is_last:
+            at = max(at + self._delay, now())  # exports that began together stay together, which costs less
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(at):
+                    await self._due.wait()
+            self._due.clear()
+            is_last = self._closing
+            await self._send()
+
+    async def _send(self) -> None:
+        if dropped := self._buffer.dropped:
+            log.warning("%d %s were dropped: the collector takes them too slowly", dropped, self._what)
+        for request in self._buffer.take():
+            try:
+                await in_thread(partial(self._sender.send, request))
+            except Exception:
+                log.exception("%s could not be sent", self._what)

@@ -1,0 +1,95 @@
+"""Records are sent after a while, sooner where there are many, and at the end."""
+
+import asyncio
+
+import pytest
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.telemetry.batch_export import SPANS, BatchExport, pace_of
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, span_buffer
+from greenroom.supervisor.telemetry.trace import SpanBuffer
+from tests.support.loop import on_loop
+
+LIMITS = BufferLimits(4, 2)
+SOON, NEVER = 0.01, 3600.0
+
+
+class Sent:
+    """Takes messages, and counts the records in them."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.fails = self.is_shut = False
+        self.arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def send(self, request: Message) -> None:
+        assert isinstance(request, ExportTraceServiceRequest)
+        self.counts.append(len(request.resource_spans[0].scope_spans[0].spans))
+        self._loop.call_soon_threadsafe(self.arrived.set)
+        if self.fails:
+            raise OSError("no")
+
+    def shutdown(self) -> None:
+        self.is_shut = True
+
+
+def scene(delay: float) -> tuple[Sent, BatchExport[ExportTraceServiceRequest], SpanBuffer]:
+    sent = Sent()
+    buffer = span_buffer(Identity(Resource({}), InstrumentationScope("s")), LIMITS)
+    export = BatchExport("spans", buffer, sent, delay)
+    export.start()
+    return sent, export, buffer
+
+
+@on_loop
+async def test_records_are_sent_after_a_while_also_when_an_earlier_attempt_has_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent, export, buffer = scene(SOON)
+    sent.fails = True
+    for name in "ab":
+        sent.arrived.clear()
+        buffer.add(name=name)
+        await sent.arrived.wait()
+    await export.close()
+    assert (sent.counts, sent.is_shut) == ([1, 1], True)
+    assert "spans could not be sent" in caplog.text
+
+
+@on_loop
+async def test_a_full_message_does_not_wait() -> None:
+    sent, export, buffer = scene(NEVER)
+    for name in "ab":
+        buffer.add(name=name)
+    await sent.arrived.wait()
+    await export.close()
+    assert sent.counts == [2]
+
+
+@on_loop
+async def test_the_rest_is_sent_at_the_end_and_what_had_no_room_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    sent, export, buffer = scene(NEVER)
+    for name in "abcdef":
+        buffer.add(name=name)
+    await export.close()
+    assert (sent.counts, sent.is_shut) == ([2, 2], True)
+    assert "2 spans were dropped" in caplog.text
+
+
+def test_the_pace_is_that_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pace_of(SPANS) == (10.0, (2048, 512))
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "250")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
+    with pytest.raises(ConfigError, match="OTEL_BSP_MAX_EXPORT_BATCH_SIZE is 512"):
+        pace_of(SPANS)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5")
+    assert pace_of(SPANS) == (0.25, (10, 5))
+    for wrong in ("0", "-1", "soon"):
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", wrong)
+        with pytest.raises(ConfigError, match="OTEL_BSP_SCHEDULE_DELAY"):
+            pace_of(SPANS)
