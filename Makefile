@@ -16,7 +16,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos chaos-nodes docs site lock clean
+.PHONY: help setup demo test test-fast test-interpreters explore lint bench soak chaos chaos-nodes docs pictures site lock clean
 
 help: ## Show this list.
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="…"]'
@@ -84,6 +84,9 @@ docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/man.py
 	@$(BIN)/python tools/docs/reference.py
 	@$(BIN)/python tools/docs/status_screen.py
+
+pictures: setup ## Draw the pictures of the dashboard in the documentation anew. Needs Chromium.
+	@GREENROOM_PICTURES=docs/images $(BIN)/python -m pytest tests/supervisor/cli/dashboard/test_page.py -k pictures
 
 site: setup ## Build the documentation as a site, in build/site, offline.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

@@ -217,7 +217,10 @@ class Broker:
         desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
-        desk.on(MeasureBroker, lambda _, __: BrokerMeasured(footprint=footprint.measure()))
+        desk.on(MeasureBroker, lambda _, __: self._measured())
+
+    def _measured(self) -> BrokerMeasured:
+        return BrokerMeasured(footprint=footprint.measure(), paces=self._paces.standings())
 
     def _present_mcp_keeper(self) -> "McpKeeper":
         if self._mcp_keeper is None:

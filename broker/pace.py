@@ -48,6 +48,23 @@ class QueueAnswer(msgspec.Struct, frozen=True):
     """Counts the turns of one limit; to be repeated with a refusal."""
 
 
+class PaceFigures(msgspec.Struct, frozen=True):
+    """One pace at a moment. Times are in seconds."""
+
+    key: str
+    """The key of its limit."""
+    interval: float
+    """Between two requests."""
+    waiting: int
+    """Requests that wait for their turn."""
+    hold: float
+    """Until the next request may be sent; 0 if it may be at once."""
+    quiet_for: float
+    """Since the last refusal."""
+    refusals: int
+    """Since the limit became known."""
+
+
 class Pace:
     """The pace under one limit. Times are in seconds of any monotonic clock."""
 
@@ -64,6 +81,7 @@ class Pace:
         self._cut_serial = 0
         self._measured_from = now
         self._accepted = 0
+        self._refusals = 0
 
     @property
     def interval(self) -> float:
@@ -74,6 +92,12 @@ class Pace:
     def waiting(self) -> int:
         """Number of waiting requests."""
         return len(self._waiting)
+
+    def figures(self, key: str, now: float) -> PaceFigures:
+        """Return how it stands; `key` is that of its limit."""
+        self._present(now)
+        hold, quiet_for = max(self._next_at - now, 0.0), max(now - self._heard_at, 0.0)
+        return PaceFigures(key, self._interval, self.waiting, hold, quiet_for, self._refusals)
 
     def is_over(self, now: float) -> bool:
         """Whether the limit is to be forgotten."""
@@ -109,6 +133,7 @@ class Pace:
         `wait`: seconds that it asks for, `None` where it does not say.
         """
         self._heard_at = now
+        self._refusals += 1
         is_news = serial > self._cut_serial
         if serial:
             if who is not None:
@@ -159,6 +184,11 @@ class Paces:
         """Return the keys of all limits."""
         self._forget(now)
         return tuple(self._paces)
+
+    def figures(self, now: float) -> tuple[PaceFigures, ...]:
+        """Return how each limit stands, those first that became known first."""
+        self._forget(now)
+        return tuple(pace.figures(key, now) for key, pace in self._paces.items())
 
     def refused(self, key: str, wait: float | None, serial: int, now: float, who: Hashable = None) -> bool:
         """Learn of a refusal; return whether the limit was not known before."""

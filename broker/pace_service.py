@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from greenroom.broker.pace import PRESENCE, Paces
-from greenroom.protocol.internal.broker import GetSlot, LeaveQueue, RateLimited, ReportLimited, Slot
+from greenroom.protocol.internal.broker import GetSlot, LeaveQueue, PaceStanding, RateLimited, ReportLimited, Slot
 
 LONGEST_NAP: Final = PRESENCE / 2
 """Seconds after which who waits is noted as present once more."""
 SHORTEST_NAP: Final = 0.001
+MOST_PACES: Final = 50
+"""Limits that are told of."""
 
 
 class PaceService:
@@ -51,6 +55,11 @@ class PaceService:
     def known(self) -> tuple[str, ...]:
         """Return the keys of the limits that are known."""
         return self._paces.known(self._clock())
+
+    def standings(self) -> tuple[PaceStanding, ...]:
+        """Return how the limits stand that are known, at most `MOST_PACES`."""
+        figures = self._paces.figures(self._clock())[:MOST_PACES]
+        return tuple(PaceStanding(**msgspec.structs.asdict(one)) for one in figures)
 
     def forget(self, name: str) -> None:
         """Give up the places of a worker that is gone."""

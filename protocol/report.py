@@ -298,6 +298,23 @@ class CredentialEntry(Part):
     plan_type: str | None = None
 
 
+class PaceEntry(Part):
+    """The pace of requests under one rate limit (`greenroom.broker.pace.PaceFigures`)."""
+
+    key: str
+    """A fingerprint of the model's server and the account, which reveals neither."""
+    interval: float
+    """Seconds between two requests."""
+    waiting: int
+    """Requests that wait for their turn."""
+    hold: float
+    """Seconds until the next request may be sent; 0 if it may be at once."""
+    quiet_for: float
+    """Seconds since the last refusal (429 and the like)."""
+    refusals: int
+    """Refusals since the limit became known."""
+
+
 class LimitFigures(Part):
     """The limits in force (`greenroom.config.defaults.Limits`)."""
 
@@ -335,6 +352,9 @@ class Report(Part):
     deaths: tuple[DeathEntry, ...] = ()
     """The last that were not intended, newest first; at most `MAX_DEATHS`."""
     credential: CredentialEntry | None = None
+    paces: tuple[PaceEntry, ...] = ()
+    """The rate limits that are known, those first that became known first. A limit that has refused nothing for two
+    minutes is forgotten."""
     nodes: tuple[NodeEntry, ...] = ()
     """Other machines that are known, in the order of their names."""
     limits: LimitFigures | None = None

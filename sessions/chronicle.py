@@ -35,7 +35,7 @@ class Chronicle(NamedTuple):
 
 def chronicle(lines: Iterable[bytes]) -> Chronicle:
     """Read the lines of a file, each with its newline. Lines of unknown form are skipped."""
-    reading = _Reading()
+    reading = ChronicleReader()
     for line in lines:
         reading.take(line)
     reading.close()
@@ -68,7 +68,9 @@ def _decode(data: bytes | msgspec.Raw, form: type[T]) -> T | None:
         return None
 
 
-class _Reading:
+class ChronicleReader:
+    """Reads the lines of one file, in order."""
+
     def __init__(self) -> None:
         self.told: list[TurnItem] = []
         self.changes: list[JsonObject] = []
@@ -147,13 +149,13 @@ class _Reading:
         self._is_open = False
 
 
-_TAKERS: Final[Mapping[str, Callable[[_Reading, _Event], None]]] = {
-    "task_started": _Reading.begin,
-    "turn_started": _Reading.begin,
-    "task_complete": _Reading.end,
-    "turn_complete": _Reading.end,
-    "turn_aborted": _Reading.end,
-    "patch_apply_end": _Reading.patch,
-    "item_completed": _Reading.item,
-    "thread_rolled_back": _Reading.roll_back,
+_TAKERS: Final[Mapping[str, Callable[[ChronicleReader, _Event], None]]] = {
+    "task_started": ChronicleReader.begin,
+    "turn_started": ChronicleReader.begin,
+    "task_complete": ChronicleReader.end,
+    "turn_complete": ChronicleReader.end,
+    "turn_aborted": ChronicleReader.end,
+    "patch_apply_end": ChronicleReader.patch,
+    "item_completed": ChronicleReader.item,
+    "thread_rolled_back": ChronicleReader.roll_back,
 }

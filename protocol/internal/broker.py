@@ -382,11 +382,24 @@ class Reloaded(Body):
     generation: int
 
 
+class PaceStanding(Message):
+    """How one rate limit stands (`greenroom.broker.pace.PaceFigures`). Times are in seconds."""
+
+    key: LimitKey
+    interval: float
+    waiting: int
+    hold: float
+    quiet_for: float
+    refusals: int
+
+
 class BrokerMeasured(Body):
     """Answers `MeasureBroker`."""
 
     wire: ClassVar[bytes] = b"measured"
     footprint: Footprint
+    paces: tuple[PaceStanding, ...] = ()
+    """The rate limits that are known."""
 
 
 class Succeeded(Body):

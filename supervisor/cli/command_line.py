@@ -86,6 +86,7 @@ def _parser(word: str = "") -> argparse.ArgumentParser:
     completion.set_defaults(run=_completion)
     _add_login(commands)
     _add_doctor(commands)
+    _add_dashboard(commands)
     _add_mcp(commands)
     add_commands(commands)
     return parser
@@ -217,6 +218,27 @@ def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         *CONFIG_FLAGS, action="append", default=[], metavar="KEY=VALUE", help="a setting that wins over config.toml"
     )
     doctor.set_defaults(run=_doctor)
+
+
+def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    dashboard = commands.add_parser("dashboard", help="serve a page that shows running instances, on this machine")
+    dashboard.add_argument("--instance", type=int, metavar="PID", help="only the one whose supervisor has this pid")
+    dashboard.add_argument("--port", type=_port, default=0, metavar="PORT", help="where (default: any that is free)")
+    dashboard.add_argument("--control", action="store_true", help="let the page interrupt, kill, stop and drain")
+    dashboard.set_defaults(run=_dashboard)
+
+
+def _port(text: str) -> int:
+    """Return a TCP port. Raises `ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 0 to 65535")
+    return int(text)
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from greenroom.supervisor.cli.dashboard.command import run
+
+    return run(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

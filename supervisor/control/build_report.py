@@ -21,6 +21,7 @@ from greenroom.protocol.report import (
     LimitFigures,
     NodeEntry,
     OwnFigures,
+    PaceEntry,
     ProcessEntry,
     Report,
     Statistics,
@@ -53,6 +54,7 @@ class Tables:
     clients: Sequence[ClientEntry] = ()
     """The oldest first."""
     credential: CredentialEntry | None = None
+    paces: Sequence[PaceEntry] = ()
     nodes: Sequence[NodeEntry] = ()
     node_pid_of: Callable[[WorkerId], int | None] = lambda _: None
     """Returns the pid that a worker has on its node."""
@@ -80,6 +82,7 @@ def report(tables: Tables, now: float) -> Report:
         left_out=left_out,
         deaths=tuple(islice(deaths, MAX_DEATHS)),
         credential=tables.credential,
+        paces=tuple(tables.paces),
         nodes=tuple(tables.nodes),
         limits=LimitFigures.model_validate(tables.limits),
     )

@@ -44,7 +44,7 @@ BEAT: Final = 5.0
 """Seconds between two signs of life. The last one shows how long an instance has not been answering."""
 NO_METRICS: Final = ActionRefused("this instance has no metrics")
 
-ProvideReport: TypeAlias = "Callable[[], Awaitable[Report]]"
+ProvideReport: TypeAlias = "Callable[[GiveReport], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
 TellApprovals: TypeAlias = Callable[[ListApprovals], ApprovalsListed | ActionRefused]
 GiveConnection: TypeAlias = Callable[[socket.socket], None]
@@ -112,7 +112,7 @@ class ControlServer:
             return ActionRefused("this version knows no such request")
         try:
             if isinstance(request, GiveReport):
-                return Reported(msgspec.Raw((await self._provide_report()).model_dump_json().encode()))
+                return Reported(msgspec.Raw((await self._provide_report(request)).model_dump_json().encode()))
             if isinstance(request, HandOver):
                 return self._on_hand_over(request, pid)
             if isinstance(request, GiveMetrics):

@@ -14,8 +14,14 @@ MAX_REQUEST: Final = 4096
 """Bytes of a request, newline included."""
 
 
-class GiveReport(msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True):
+class GiveReport(
+    msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True, omit_defaults=True
+):
     """Report the state of the instance (`greenroom.protocol.report`)."""
+
+    measure: bool = True
+    """Whether each process is asked for its footprint, which costs it a millisecond. If not, the footprints are those
+    of the last time."""
 
 
 class StopInstance(msgspec.Struct, frozen=True, tag_field="do", tag="stop", forbid_unknown_fields=True):

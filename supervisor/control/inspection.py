@@ -18,6 +18,7 @@ from greenroom.supervisor.control.control_messages import (
     DecideApproval,
     DisconnectClient,
     DrainNode,
+    GiveReport,
     InterruptClient,
     InterruptConversation,
     KillConversation,
@@ -32,6 +33,7 @@ from greenroom.supervisor.frontend.connection import Connection
 if TYPE_CHECKING:
     from greenroom.protocol.report import Report
 
+WITH_FOOTPRINTS: Final = GiveReport()
 NOT_ALLOWED: Final = "approvals can be decided by its clients alone; `approval_tools` in `[greenroom]` allows more"
 
 REPORT_SOURCE: Final = "greenroom.supervisor.control.report_source"
@@ -54,12 +56,13 @@ class Inspection:
         self._connections = connections
         self._stop = stop
 
-    async def report(self) -> "Report":
-        """Return the report, after a moment in which each process may report its footprint."""
+    async def report(self, request: GiveReport = WITH_FOOTPRINTS) -> "Report":
+        """Return the report, after a moment in which each process may report its footprint, if it is asked to."""
         await import_in_thread(REPORT_SOURCE)
         from greenroom.supervisor.control.report_source import ReportSource
 
-        return await ReportSource(self._instance, self._host, self._connections).report()
+        source = ReportSource(self._instance, self._host, self._connections)
+        return await source.report(measure=request.measure)
 
     async def metrics(self) -> MetricsReported:
         """Return all metrics, after a moment in which each process may report its footprint."""

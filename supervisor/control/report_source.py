@@ -12,6 +12,7 @@ from greenroom.protocol.report import (
     CredentialEntry,
     EngineFigures,
     NodeEntry,
+    PaceEntry,
     PoolFigures,
     PortFigures,
     ProcessEntry,
@@ -37,10 +38,10 @@ class ReportSource:
         self._host, self._tree = host, host.tree
         self._connections = connections
 
-    async def report(self) -> Report:
-        """Return the report, after a moment in which each process may report its footprint."""
+    async def report(self, *, measure: bool) -> Report:
+        """Return the report, after a moment in which each process may report its footprint, if it is asked to."""
         tree = self._tree
-        holdings = await tree.survey()
+        holdings = await tree.survey() if measure else tree.last_footprints
         tables = Tables(
             instance=self._instance,
             conversations=self._host.conversations,
@@ -52,6 +53,7 @@ class ReportSource:
             holdings=holdings,
             clients=[client for one in self._connections if (client := one.client) is not None],
             credential=_credential(tree.broker.standing),
+            paces=[PaceEntry.model_validate(pace) for pace in tree.broker.paces],
             nodes=[] if tree.nodes is None else [NodeEntry.model_validate(view) for view in tree.nodes.views()],
             node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
         )

@@ -34,6 +34,7 @@ from greenroom.protocol.internal.broker import (
     LoginStarted,
     Logout,
     MeasureBroker,
+    PaceStanding,
     Question,
     Reload,
     Reloaded,
@@ -99,6 +100,8 @@ class BrokerClient:
         """The mode that is known to be in force: answers report it before the standing does."""
         self._has_successor = False
         self._is_connected = False
+        self.paces: tuple[PaceStanding, ...] = ()
+        """The rate limits as they were when the broker was measured last."""
         self._introduce()
 
     @property
@@ -136,8 +139,10 @@ class BrokerClient:
             return Status(mode=self._mode, state=state, generation=0)
 
     async def measure(self) -> Footprint:
-        """Ask for the footprint of the broker's process. Raises `BrokerError`."""
-        return (await self._requests.ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)).footprint
+        """Ask for the footprint of the broker's process, and learn of the `paces`. Raises `BrokerError`."""
+        measured = await self._requests.ask(MeasureBroker(), BrokerMeasured, MEASURE_TIMEOUT)
+        self.paces = measured.paces
+        return measured.footprint
 
     async def login_start(self, method: Literal["browser", "device"] = "browser") -> LoginStarted:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
@@ -168,6 +173,7 @@ class BrokerClient:
     def broker_died(self) -> None:
         """Handle the death of the broker: logins and logouts fail, other requests wait for the next broker."""
         self._hang_up()
+        self.paces = ()
         self._requests.disconnected()
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import msgspec
@@ -51,6 +52,8 @@ class FootprintCollector:
         self._received: dict[WorkerId, ProcessFootprint] = {}
         self._round: asyncio.Future[ProcessFootprints] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self.last: ProcessFootprints = MappingProxyType({})
+        """The answers of the last round."""
 
     async def collect(self, max_age: float = 0.0) -> ProcessFootprints:
         """Ask, and return the answers that arrive in time.
@@ -90,7 +93,7 @@ class FootprintCollector:
         return begun
 
     def _end(self) -> None:
-        ended, self._round = self._round, None
+        ended, self._round, self.last = self._round, None, self._received
         self._missing.clear()
         if self._deadline is not None:
             self._deadline.cancel()

@@ -164,6 +164,11 @@ class ProcessTree:
         """
         return await self._footprints.collect(max_age)
 
+    @property
+    def last_footprints(self) -> ProcessFootprints:
+        """What each process held when it was asked last."""
+        return self._footprints.last
+
     async def close(self, departure: Departure | None = None) -> None:
         """Answer every call, let workers save and exit, and end what is left. No process of the tree survives it.
 

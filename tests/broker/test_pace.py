@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.pace import LONGEST_HOLD, LONGEST_INTERVAL, PRESENCE, QUIET, Pace, Paces
+from greenroom.broker.pace import LONGEST_HOLD, LONGEST_INTERVAL, PRESENCE, QUIET, Pace, PaceFigures, Paces
 
 
 class Limiter(Protocol):
@@ -150,6 +150,20 @@ def test_limits_are_apart_and_forgotten_after_quiet() -> None:
     assert paces.find("b", 1.0) is None
     assert paces.find("a", QUIET) is not None
     assert paces.find("a", 2.0 + QUIET) is None
+
+
+def test_the_figures_of_a_limit_tell_of_its_rate_its_queue_and_its_refusals() -> None:
+    paces = Paces(lambda: 0.5)
+    assert paces.figures(0.0) == ()
+    paces.refused("a", 4.0, 0, 10.0)
+    paces.refused("a", 4.0, 0, 11.0)
+    pace = paces.find("a", 12.0)
+    assert pace is not None
+    pace.ask("first", 12.0)
+    assert paces.figures(13.0) == (PaceFigures("a", 1.0, 1, hold=2.0, quiet_for=2.0, refusals=2),)
+    (later,) = paces.figures(60.0)
+    assert (later.waiting, later.hold, later.quiet_for) == (0, 0.0, 49.0), "who does not ask again waits no more"
+    assert paces.figures(15.0 + QUIET + 0.1) == ()
 
 
 EVENTS = st.lists(

@@ -106,7 +106,17 @@ class TestWheel:
         assert data == {f"{DATA}/data/share/man/man1/{name}" for name in pages}
 
     @pytest.mark.parametrize(
-        "file", ["py.typed", "config/models.toml", "config/texts/base_instructions.md", "config/texts/compaction.md"]
+        "file",
+        [
+            "py.typed",
+            "config/models.toml",
+            "config/texts/base_instructions.md",
+            "config/texts/compaction.md",
+            "supervisor/cli/dashboard/page/index.html",
+            "supervisor/cli/dashboard/page/app.js",
+            "supervisor/cli/dashboard/page/style.css",
+            "supervisor/cli/dashboard/page/icon.svg",
+        ],
     )
     def test_it_has_what_is_read_at_run_time(self, wheel: Path, file: str) -> None:
         assert f"greenroom/{file}" in contents(wheel)

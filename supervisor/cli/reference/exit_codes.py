@@ -70,6 +70,7 @@ EXIT_CODES: Final = (
         ("doctor",),
         {0: "All is well", 1: "There are warnings", 2: f"Something fails; or {USAGE[0].lower()}{USAGE[1:]}"},
     ),
+    ExitCodes(("dashboard",), {0: "A signal has ended it", 1: "It could not start", 2: USAGE}),
     ExitCodes(
         ("node",),
         {0: "It has left, or a signal has ended it", 1: "It could not start, or the host has refused it", 2: USAGE},

@@ -85,6 +85,7 @@ def _summary(report: Report) -> Iterator[str]:
     particulars = " · ".join(_particulars(report))
     if particulars:
         yield particulars
+    yield from _paces(report)
     yield from _clients(report)
     yield from _nodes(report)
 
@@ -108,6 +109,22 @@ def _particulars(report: Report) -> Iterator[str]:
         yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"
     if figures.pool is not None and figures.pool.orders:
         yield f"{counted(figures.pool.orders, 'conversation')} waiting for a worker"
+
+
+def _paces(report: Report) -> Iterator[str]:
+    """Return a line for each rate limit that is known."""
+    for pace in report.paces:
+        facts = [f"rate limit {pace.key[:8]}: a request every {_seconds(pace.interval)}"]
+        if pace.hold >= 1:
+            facts.append(f"none for {age(pace.hold)}")
+        if pace.waiting:
+            facts.append(f"{counted(pace.waiting, 'request')} waiting")
+        facts.append(f"refused {counted(pace.refusals, 'time')}, last {age(pace.quiet_for)} ago")
+        yield ", ".join(facts)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def _clients(report: Report) -> Iterator[str]:
@@ -302,12 +319,18 @@ def _deaths(report: Report | None, room: int | None) -> Iterator[Text]:
         return
     yield Text()
     yield from lay_out(_DEATH_COLUMNS, [_death(death, report.at) for death in deaths], room)
+    for death in deaths:
+        if death.log_lines:
+            yield clipped(clean(f"last words of {_mortal(death)}: {death.log_lines[-1]}"), room, "dim")
 
 
 def _death(death: DeathEntry, now: float) -> list[str]:
-    who = short_id(death.conversation_id) if death.conversation_id else _whose(death.process)
     when, memory = f"{age(now - death.at)} ago", size(death.max_rss) if death.max_rss else ""
-    return [when, who, str(death.pid or ""), clean(death.cause), memory, clean(death.doing or "")]
+    return [when, _mortal(death), str(death.pid or ""), clean(death.cause), memory, clean(death.doing or "")]
+
+
+def _mortal(death: DeathEntry) -> str:
+    return short_id(death.conversation_id) if death.conversation_id else _whose(death.process)
 
 
 def _whose(process: str) -> str:

@@ -30,7 +30,9 @@ class ProcessSampler:
     SHORTEST: Final = 0.05
     """Seconds between two samples below which a share of the processor would mean nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_brief: bool = False) -> None:
+        """`is_brief`: private memory and descriptors are left out, which cost the most to read."""
+        self._is_brief = is_brief
         self._samples: dict[_Key, _Sample] = {}
 
     def look(self, roots: Collection[int]) -> dict[int, list[SeenProcess]]:
@@ -52,7 +54,7 @@ class ProcessSampler:
             with process.oneshot():
                 times, key = process.cpu_times(), (process.pid, process.create_time())
                 sample = samples[key] = _Sample(time.monotonic(), times.user + times.system)
-                private = _private_memory(process)
+                private = (None, None) if self._is_brief else _private_memory(process)
                 return SeenProcess(
                     pid=process.pid,
                     parent=process.ppid(),
@@ -65,7 +67,7 @@ class ProcessSampler:
                     cpu_seconds=sample.cpu,
                     cpu_percent=self._percent(key, sample),
                     threads=process.num_threads(),
-                    descriptors=_descriptors(process),
+                    descriptors=None if self._is_brief else _descriptors(process),
                 )
         except psutil.Error:
             return None

@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.text import Text
 
-from greenroom.supervisor.cli.status.control_client import ask
+from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, troubles
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
@@ -19,9 +19,10 @@ from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
 from greenroom.supervisor.cli.status.table import clipped
 from greenroom.supervisor.cli.status.terminal import KeyListener, Printer, Screen
 from greenroom.supervisor.control import instances
-from greenroom.supervisor.control.control_messages import GiveReport
+from greenroom.supervisor.control.control_messages import ActionRefused, GiveReport
 from greenroom.supervisor.control.instances import RunningInstance
 
+WITH_FOOTPRINTS: Final = GiveReport()
 MEASURED: Final = 0.2
 """Seconds over which a single look measures how busy processes are."""
 
@@ -48,19 +49,33 @@ def nothing_found(pid: int | None) -> str:
     return "no instance is running" if pid is None else f"no instance is running with pid {pid}"
 
 
-def overview(found: Sequence[RunningInstance], observer: ProcessSampler, measured: float = 0.0) -> Overview:
+def overview(
+    found: Sequence[RunningInstance],
+    observer: ProcessSampler,
+    measured: float = 0.0,
+    request: GiveReport = WITH_FOOTPRINTS,
+) -> Overview:
     """Look at these instances and ask them; at least `measured` seconds lie between the first look and the last."""
     begun = time.monotonic()
     roots = [one.instance.pid for one in found]
     if measured:
         observer.look(roots)
-    responses = ask([one.control for one in found], GiveReport())
+    responses = _ask_for_reports([one.control for one in found], request)
     time.sleep(max(0.0, begun + measured - time.monotonic()))
     seen = observer.look(roots)
     statuses = [instance_status(one, responses[one.control], seen[one.instance.pid]) for one in found]
     judged = tuple(_judged(status) for status in statuses)
     code = exit_code(judged) if judged else NOTHING
     return Overview(at=time.time(), exit_code=code, instances=judged)
+
+
+def _ask_for_reports(paths: Sequence[str], request: GiveReport) -> dict[str, ControlResponse]:
+    """Ask for reports. Instances of versions that know no other request are asked for a whole one."""
+    responses = ask(paths, request)
+    refused = [path for path, response in responses.items() if isinstance(response.reply, ActionRefused)]
+    if refused and request != WITH_FOOTPRINTS:
+        responses |= ask(refused, WITH_FOOTPRINTS)
+    return responses
 
 
 def _judged(status: InstanceStatus) -> InstanceStatus:

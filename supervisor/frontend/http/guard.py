@@ -23,16 +23,7 @@ class Guard:
 
     def check(self, head: RequestHead) -> None:
         """Let a request pass. Raises `RefusedRequest`."""
-        host = head.one("host")
-        if host is None or not self._names.is_host(host):
-            raise RefusedRequest(403, "Forbidden: the Host header does not name this server")
-        origin = head.one("origin")
-        if origin is not None and not self._names.is_origin(origin):
-            raise RefusedRequest(403, "Forbidden: requests from web pages are not served")
-        if origin is None and head.one("sec-fetch-site") not in (None, "none", "same-origin"):
-            raise RefusedRequest(403, "Forbidden: requests from web pages are not served")
-        if head.method == "OPTIONS":
-            raise RefusedRequest(403, "Forbidden: no page may send requests across origins")
+        check_site(head, self._names)
         self.check_bearer(head)
 
     def check_bearer(self, head: RequestHead) -> None:
@@ -41,3 +32,20 @@ class Guard:
         is_right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
         if scheme.lower() != "bearer" or not is_right:
             raise RefusedRequest(401, "Unauthorized: a bearer token is required", headers=CHALLENGE)
+
+
+def check_site(head: RequestHead, names: Names) -> None:
+    """Let a request pass that is meant for this server and that no page of another origin sends.
+
+    Raises `RefusedRequest`.
+    """
+    host = head.one("host")
+    if host is None or not names.is_host(host):
+        raise RefusedRequest(403, "Forbidden: the Host header does not name this server")
+    origin = head.one("origin")
+    if origin is not None and not names.is_origin(origin):
+        raise RefusedRequest(403, "Forbidden: requests from web pages are not served")
+    if origin is None and head.one("sec-fetch-site") not in (None, "none", "same-origin"):
+        raise RefusedRequest(403, "Forbidden: requests from web pages are not served")
+    if head.method == "OPTIONS":
+        raise RefusedRequest(403, "Forbidden: no page may send requests across origins")

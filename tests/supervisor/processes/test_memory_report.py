@@ -34,6 +34,7 @@ async def test_a_round_ends_when_everybody_has_answered() -> None:
     assert holdings[A] == ProcessFootprint(HELD, 4, ("a gap",))
     assert holdings[B] == ProcessFootprint(HELD)
     assert holdings[SUPERVISOR_ID].footprint.descriptors
+    assert made.last == holdings, "those of the last round are kept, for who asks without a round"
 
 
 @on_loop

@@ -17,7 +17,14 @@ from greenroom.protocol.report import Report
 from greenroom.runtime import directory, hardening
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control import ControlServer
-from greenroom.supervisor.control.control_messages import Action, ActionDone, ActionRefused, ControlAnswer, StopInstance
+from greenroom.supervisor.control.control_messages import (
+    Action,
+    ActionDone,
+    ActionRefused,
+    ControlAnswer,
+    GiveReport,
+    StopInstance,
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ async def play(part: Part, pids: dict[str, int]) -> None:
     for label, pid in pids.items():
         text = text.replace(f'"${label}"', str(pid))
 
-    async def report() -> Report:
+    async def report(_: GiveReport) -> Report:
         if part.manner == "failing":
             raise ValueError("no report today")
         return Report.model_validate({"at": time.time(), "instance": instance, **msgspec.json.decode(text)})

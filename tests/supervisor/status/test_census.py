@@ -1,12 +1,22 @@
 """A report is made of the supervisor's tables as they are, and has a bound however long they are."""
 
+import msgspec
 import pytest
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import CommandQuestion
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from greenroom.protocol.report import MAX_CONVERSATIONS, MAX_DEATHS, OwnFigures, ProcessEntry, Statistics
+from greenroom.protocol.internal.broker import PaceStanding
+from greenroom.protocol.report import (
+    MAX_CONVERSATIONS,
+    MAX_DEATHS,
+    OwnFigures,
+    PaceEntry,
+    ProcessEntry,
+    Report,
+    Statistics,
+)
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
@@ -102,6 +112,13 @@ def test_what_is_alive_or_in_trouble_comes_first_and_the_rest_is_counted() -> No
     assert told.left_out == count + 2 - MAX_CONVERSATIONS
     assert [entry.state for entry in told.conversations[:3]] == ["failed", "running", "parked"]
     assert told.conversations[2].id == f"c-{count - 1}"
+
+
+def test_rate_limits_are_told_of_as_the_broker_has_them() -> None:
+    pace = PaceStanding(key="3f2a", interval=2.5, waiting=4, hold=12.0, quiet_for=7.0, refusals=3)
+    told = report(tables(paces=[PaceEntry.model_validate(pace)]), NOW)
+    assert Report.model_validate_json(told.model_dump_json()).paces == told.paces
+    assert msgspec.to_builtins(pace) == told.paces[0].model_dump()
 
 
 def test_deaths_have_a_bound() -> None:

@@ -47,6 +47,7 @@ class Stage:
         self.directory = directory
         self.orders: list[Action] = []
         self.fault: Exception | None = None
+        self.asked: list[GiveReport] = []
         self.server = ControlServer(directory, INSTANCE, self._report, self._act)
 
     @property
@@ -65,7 +66,8 @@ class Stage:
     async def ask(self, request: ControlRequest) -> ControlReply:
         return read_control_reply(await self.tell(line(request)))
 
-    async def _report(self) -> Report:
+    async def _report(self, request: GiveReport) -> Report:
+        self.asked.append(request)
         if self.fault is not None:
             raise self.fault
         return Report(at=1.0, instance=INSTANCE)
@@ -117,6 +119,16 @@ def test_a_report_is_given(tmp_path: Path) -> None:
         assert Report.model_validate_json(bytes(reply.report)) == Report(at=1.0, instance=INSTANCE)
 
     play(tmp_path, scene)
+
+
+def test_a_report_may_be_asked_for_without_measuring_anything(tmp_path: Path) -> None:
+    assert line(GiveReport()) == b'{"do":"status"}\n', "as instances of all versions understand it"
+
+    async def scene(stage: Stage) -> None:
+        assert isinstance(await stage.ask(GiveReport(measure=False)), Reported)
+        assert isinstance(await stage.ask(GiveReport()), Reported)
+
+    assert play(tmp_path, scene).asked == [GiveReport(measure=False), GiveReport(measure=True)]
 
 
 @pytest.mark.parametrize("order", [StopInstance(), InterruptConversation(ID), KillConversation(ID)])

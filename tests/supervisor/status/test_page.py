@@ -140,6 +140,21 @@ def test_what_the_sandbox_does_not_hold_is_said_once() -> None:
     assert limits == ["sandbox: signals to other programs are not refused"]
 
 
+def test_each_rate_limit_has_its_pace() -> None:
+    pace = {"key": "3f2a91c0" * 4, "interval": 2.53, "waiting": 4, "hold": 12.3, "quiet_for": 7.0, "refusals": 3}
+    quick = {"key": "0b1c2d3e" * 4, "interval": 0.045, "waiting": 0, "hold": 0.02, "quiet_for": 80.0, "refusals": 1}
+    lines = [line.plain for line in page(view(sight(report(paces=(pace, quick)))), 80)]
+    assert "rate limit 3f2a91c0: a request every 2.5 s, none for 12s, 4 requests waiting," in lines
+    assert "rate limit 0b1c2d3e: a request every 45 ms, refused 1 time, last 1m20s ago" in lines
+
+
+def test_the_last_words_of_the_dead_are_shown() -> None:
+    dead = {"at": NOW - 9, "process": "w-01a", "pid": 7, "cause": "exit status 1", "max_rss": 0, "conversation_id": ID}
+    told = report(deaths=({**dead, "log_lines": ("INFO one", "ERROR out of\x1b[31m luck")}, dead))
+    lines = [line.plain for line in page(view(sight(told)), 80)]
+    assert lines[-1] == f"last words of {ID[-12:]}: ERROR out of[31m luck"
+
+
 def test_only_so_many_quiet_conversations_are_shown() -> None:
     parked = [conversation(id=f"{ID[:-4]}{number:04}", state="parked", turn=None, pid=None) for number in range(50)]
     text = shown(sight(report(conversations=parked, left_out=100)))

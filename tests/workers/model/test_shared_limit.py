@@ -101,6 +101,9 @@ def test_others_learn_of_a_limit_before_they_meet_it(tmp_path: Any) -> None:
             while "k" not in second.limited:
                 await asyncio.sleep(0)
         assert not (await second.get_slot("k", 1, 0.0)).granted
+        await stage.link.measure()
+        (pace,) = stage.link.paces
+        assert (pace.key, pace.waiting, pace.refusals, pace.hold <= 0.3) == ("k", 1, 1, True)
         third = await stage.channel("c")
         assert "k" in third.limited
         assert (await second.get_slot("k", 1, 5.0)).granted

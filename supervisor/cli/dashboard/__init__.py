@@ -1,0 +1,1 @@
+"""The command `greenroom dashboard`: a page in a browser that shows running instances."""
