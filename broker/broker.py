@@ -47,6 +47,7 @@ from greenroom.protocol.internal.broker import (
     GetStatus,
     Hello,
     InForce,
+    LeaveNodes,
     LeaveQueue,
     LoginApiKey,
     LoginCancel,
@@ -81,6 +82,8 @@ LARGEST_MESSAGE: Final = 512 * 1024
 """Bytes; the sender of a larger one is disconnected before it is in memory."""
 LINGER: Final = 100
 """Milliseconds to send the last messages."""
+BIND_AGAIN: Final = 0.2
+"""Seconds after which an address that is taken is tried again."""
 UPKEEP: Final = 2.0
 """Seconds between two checks of the store and the clock; each costs microseconds."""
 
@@ -123,6 +126,9 @@ class Broker:
         self._context = context
         self._clock = Clock()
         self._admission = _admission(spec, context)
+        self._for_nodes: list[tuple[zmq.Socket[bytes], str]] = []
+        """Sockets that listen at a second address."""
+        self._has_left_nodes = False
         self._broadcasts = ZmqStream(
             self._bound(zmq.XPUB, spec.broadcast_address, spec.broadcast_address_for_nodes), self._subscribed
         )
@@ -217,6 +223,7 @@ class Broker:
         desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
+        desk.on(LeaveNodes, lambda _, __: self._leave_nodes())
         desk.on(MeasureBroker, lambda _, __: self._measured())
 
     def _measured(self) -> BrokerMeasured:
@@ -251,13 +258,31 @@ class Broker:
             self._bind_for_nodes(socket, address_for_nodes)
         return socket
 
-    def _bind_for_nodes(self, socket: "zmq.Socket[bytes]", address: str) -> None:
-        """Listen at a second address. Without it, workers on nodes get no credentials, and all others do."""
+    def _bind_for_nodes(self, socket: "zmq.Socket[bytes]", address: str, is_first: bool = True) -> None:
+        """Listen at a second address, as soon as it is free: a broker that is ending may still have it.
+
+        Until then workers on nodes get no credentials, and all others do.
+        """
+        if socket.closed or self._has_left_nodes:
+            return
         keep_alive(socket)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
-            log.error("workers on nodes have no access to credentials: %s: %s", address, error.strerror)
+            if is_first:
+                log.error("workers on nodes have no access to credentials: %s: %s", address, error.strerror)
+            asyncio.get_running_loop().call_later(BIND_AGAIN, self._bind_for_nodes, socket, address, False)
+        else:
+            self._for_nodes.append((socket, address))
+            if not is_first:
+                log.warning("workers on nodes have access to credentials at %s", address)
+
+    def _leave_nodes(self) -> Succeeded:
+        self._has_left_nodes = True
+        for socket, address in self._for_nodes:
+            socket.unbind(address)
+        self._for_nodes.clear()
+        return Succeeded()
 
     async def _hello(self, name: str, question: Hello) -> Welcome | AuthError:
         if question.worker_id != name:

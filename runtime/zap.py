@@ -4,6 +4,7 @@ A client whose key is not in the table does not get past the handshake. One whos
 table in the `User-Id` of each of its messages, which is what authority is decided by.
 """
 
+import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -12,12 +13,22 @@ import zmq.utils.z85
 
 from greenroom.runtime.zmq_stream import ZmqStream
 
+log = logging.getLogger(__name__)
+
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _DOMAIN = b"greenroom"
 
 LookUp: TypeAlias = Callable[[bytes], str | None]
-"""Returns the name of the owner of a raw public key, `None` where nobody is known to have it."""
+"""Returns the name of the owner of a raw public key, `None` where nobody is known to have it.
+
+Raises `TemporaryError`.
+"""
+
+
+class TemporaryError(Exception):
+    """It cannot be said at the moment whose a key is. The client is not told, and tries again when its time for a
+    handshake is over (RFC 27, status 300; ZMQ_HANDSHAKE_IVL)."""
 
 
 class ZapAuthenticator:
@@ -55,8 +66,12 @@ class ZapAuthenticator:
         parts = [frame.bytes for frame in frames]
         request_id = parts[1] if len(parts) > 1 else b""
         look_up = self._domains.get(parts[2]) if len(parts) == 7 and parts[5] == b"CURVE" else None
-        name = None if look_up is None else look_up(parts[6])
-        status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
+        try:
+            name = None if look_up is None else look_up(parts[6])
+            status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
+        except TemporaryError as error:
+            log.error("keys cannot be looked up: %s", error)
+            name, status, text = None, b"300", b"keys cannot be looked up"
         self._port.send([_VERSION, request_id, status, text, (name or "").encode(), b""])
 
 

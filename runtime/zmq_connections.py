@@ -6,11 +6,20 @@ again, so what the monitor has to tell is read before a number gets another name
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 import zmq
 
 from greenroom.runtime.zmq_stream import ZmqStream
 
+BROKEN: Final = int(
+    zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+"""Ends of the only connection of a client, or of the attempt to make it (zmq_socket_monitor(3))."""
 _DISCONNECTED = int(zmq.EVENT_DISCONNECTED)
 _NUMBER_AT = slice(2, 6)
 """Place of the descriptor in the first frame of an event (zmq_socket_monitor(3))."""

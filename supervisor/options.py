@@ -46,6 +46,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
     """The accounts that may log in (`forced_chatgpt_workspace_id`)."""
     serves_many: bool = False
     """Whether there may be many clients, of which one must not take all."""
+    takes_over: bool = False
+    """Whether another host of the home serves yet, whose addresses become free later."""
     log_level: str = "warning"
     log_format: LogFormat = "text"
     limits: Limits = Limits()

@@ -25,6 +25,7 @@ from greenroom.protocol.internal.worker import (
     notice_frames,
     read_operation,
 )
+from greenroom.runtime.zmq_connections import BROKEN
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream
 from greenroom.workers.message_stream import MessageStream
@@ -40,14 +41,6 @@ SEND_QUEUE = 4
 RECONNECT_MS = 5
 NEVER = -1
 """Instead of it, for a worker on a node: what was on its way is lost with the connection, so both sides give up."""
-_BROKEN = int(
-    zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_CLOSED
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-)
-"""Ends of a connection, or of the attempt to make one (zmq_socket_monitor(3))."""
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
 
@@ -76,7 +69,7 @@ class Mailbox:
         self._loop = asyncio.get_running_loop()
         is_remote = not spec.events_path
         self._socket = _socket(context, spec)
-        self._monitor = ZmqStream(self._socket.get_monitor_socket(_BROKEN), self._break) if is_remote else None
+        self._monitor = ZmqStream(self._socket.get_monitor_socket(BROKEN), self._break) if is_remote else None
         self._socket.connect(spec.mailbox_address)
         self._port = ZmqStream(self._socket, self._receive)
         self._stream: EventStream | MessageStream = MessageStream(self._port) if is_remote else EventStream(spec)

@@ -6,8 +6,8 @@ round trip and the host's own wait. Everything else is sent and not waited for; 
 
 import errno
 import logging
-import os
 import time
+from collections.abc import Callable
 from typing import Final, TypedDict
 
 import zmq
@@ -32,7 +32,8 @@ from greenroom.protocol.internal.records import (
     read_reply,
     record_frames,
 )
-from greenroom.runtime import orphans
+from greenroom.runtime.zmq_connections import BROKEN
+from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,19 @@ class _Address(TypedDict):
 class RecordsChannel:
     """The records of one worker (`greenroom.sessions.sent.RecordsSender`), connected before it has a conversation."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, lifeline: int) -> None:
-        """`lifeline` ends a wait: what has its other end is gone, and this process is to end."""
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        spec: WorkerSpec,
+        lifeline: int,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_lost` is called when the connection has ended, which is not made again: lines may be lost with it.
+
+        So it is, in a wait, when `lifeline` reaches its end of file: the node is gone, and with it the right to go on.
+        """
+        self._on_lost = on_lost
+        self._watch: ZmqStream | None = None
         self._address: _Address = {"conversation_id": ConversationId(""), "incarnation": Incarnation(0)}
         self._number = 0
         self._socket = context.socket(zmq.DEALER)
@@ -62,10 +74,16 @@ class RecordsChannel:
         self._socket.curve_serverkey = spec.records_key.encode()
         self._socket.curve_publickey = spec.keys.public.encode()
         self._socket.curve_secretkey = spec.keys.secret.encode()
+        self._monitor = self._socket.get_monitor_socket(BROKEN)
         self._socket.connect(spec.records_address)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(lifeline, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def watch(self) -> None:
+        """Notice on the running loop, too, that the connection has ended: it may be long until the next request."""
+        self._watch = ZmqStream(self._monitor, lambda _: self._on_lost())
 
     def begin(self, conversation_id: ConversationId, incarnation: Incarnation) -> None:
         """Set whose records follow."""
@@ -96,10 +114,15 @@ class RecordsChannel:
             self._send(CloseRecords(number=self._next(), **self._address))
             self._wait()
         finally:
-            self._socket.close(linger=0)
+            self.abandon()
 
     def abandon(self) -> None:
         """Disconnect without a word."""
+        if self._socket.closed:
+            return
+        self._socket.disable_monitor()
+        if self._watch is not None:
+            self._watch.close()
         self._socket.close(linger=0)
 
     def _next(self) -> int:
@@ -132,11 +155,11 @@ class RecordsChannel:
     def _receive(self, deadline: float) -> ReceivedReply:
         remaining = max(0.0, deadline - time.monotonic())
         ready = dict(self._poller.poll(int(remaining * 1000)))
-        if self._socket in ready:
+        if self._socket in ready or (ready and self._socket.poll(0)):  # what came before the end of the connection
             return read_reply(self._socket.recv_multipart())
         if ready:
-            orphans.end_all_children()  # the node is gone, and with it the right to go on
-            os._exit(1)
+            self._on_lost()
+            raise OSError(errno.ENOTCONN, "the connection to the host has ended")
         raise TimeoutError(errno.ETIMEDOUT, "the host does not answer")
 
     def _take_what_is_there(self) -> None:

@@ -249,6 +249,12 @@ class Reload(Body):
     wire: ClassVar[bytes] = b"reload"
 
 
+class LeaveNodes(Body):
+    """Stop listening at the addresses for nodes, which end their connections: another host takes them."""
+
+    wire: ClassVar[bytes] = b"leave-nodes"
+
+
 class MeasureBroker(Body):
     """Say what the broker's process holds."""
 
@@ -501,6 +507,7 @@ Question: TypeAlias = (
     | LoginApiKey
     | Logout
     | Reload
+    | LeaveNodes
     | MeasureBroker
 )
 Answer: TypeAlias = (
@@ -539,7 +546,9 @@ WORKER_MAY: Final[frozenset[bytes]] = frozenset(
 )
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire
-    for kind in (Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, MeasureBroker)
+    for kind in (
+        *(Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, LeaveNodes, MeasureBroker),
+    )
 )
 
 QUESTIONS: Final[Mapping[bytes, type[Question]]] = {kind.wire: kind for kind in get_args(Question)}

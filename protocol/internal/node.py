@@ -108,12 +108,6 @@ class Beaten(Message):
     number: int
 
 
-class NodeReady(Message):
-    """Node to host: its fork server has imported all that workers need."""
-
-    wire: ClassVar[bytes] = b"node-ready"
-
-
 class Leaving(Message):
     """Node to host: it has been asked to end; drain it."""
 
@@ -143,7 +137,7 @@ class Leave(Message):
     """The reason, for people."""
 
 
-FromNode: TypeAlias = Enrol | Join | Beat | NodeReady | Spawned | Exited | Leaving
+FromNode: TypeAlias = Enrol | Join | Beat | Spawned | Exited | Leaving
 ToNode: TypeAlias = Enrolled | Joined | Refused | Rejoin | Beaten | Spawn | KillWorker | Confirm | Leave
 
 _FROM_NODE: Final[Mapping[bytes, type[FromNode]]] = {kind.wire: kind for kind in get_args(FromNode)}

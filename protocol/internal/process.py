@@ -153,6 +153,14 @@ class MeasureForkServer(Message):
     wire: ClassVar[bytes] = b"M"
 
 
+class Prepare(Message):
+    """Supervisor to fork server: do all imports now, and not only after the first child."""
+
+    wire: ClassVar[bytes] = b"P"
+    runtime_directory: str
+    """The directory of the instance's sockets."""
+
+
 class ForkServerMeasured(Message):
     """Fork server to supervisor: its resource figures."""
 
@@ -161,7 +169,7 @@ class ForkServerMeasured(Message):
 
 
 ForkServerMessage: TypeAlias = (
-    Spawn | MeasureForkServer | Spawned | ForkServerServes | ForkServerReady | Exited | ForkServerMeasured
+    Spawn | MeasureForkServer | Prepare | Spawned | ForkServerServes | ForkServerReady | Exited | ForkServerMeasured
 )
 
 _KINDS: Final[dict[bytes, type[ForkServerMessage]]] = {kind.wire: kind for kind in get_args(ForkServerMessage)}

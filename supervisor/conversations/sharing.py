@@ -1,6 +1,6 @@
 """The conversations of a host as another one sees them, which replaces it or is replaced by it."""
 
-from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.ids import HERE, ConversationId
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.claims import ConversationClaims
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -61,6 +61,12 @@ class SharedConversations:
         """Park the conversations whose processes hold nothing that would be lost with them."""
         for conversation in list(self._table):
             if not (conversation.open_commands or conversation.holds_unsaved or conversation.ephemeral):
+                self._park(conversation)
+
+    def park_on_nodes(self) -> None:
+        """Park those of them that have their process on a node, which another host waits for."""
+        for conversation in list(self._table):
+            if conversation.node != HERE and not (conversation.open_commands or conversation.holds_unsaved):
                 self._park(conversation)
 
     def _park(self, conversation: Conversation) -> None:

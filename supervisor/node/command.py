@@ -9,11 +9,12 @@ from typing import Final
 
 from greenroom.config.nodes import node_name, split_address
 from greenroom.protocol.errors import ConfigError, StartError
-from greenroom.runtime import directory, hardening, logfile
+from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs
 from greenroom.supervisor.node.enrolment import enrol
-from greenroom.supervisor.node.identity import chosen, ticket_of
+from greenroom.supervisor.node.identity import adopt, chosen, ticket_of
 from greenroom.supervisor.node.node import Node
+from greenroom.supervisor.node.runtime_directory import runtime_directory
 from greenroom.supervisor.processes.nodes.keys import NodeKeys, write_private
 from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
@@ -38,30 +39,27 @@ def run(arguments: argparse.Namespace) -> int:
         hardening.set_name("gr-node")
         hardening.adopt_orphans()
         ticket = ticket_of(state, arguments.ticket)
-        identity = chosen(state, ticket, arguments.name)
+        identity, is_fresh = chosen(state, ticket, arguments.name)
         prelaunch = Prelaunch.prepare()
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
         logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
         logfile.open_log(state, "node", instance=os.getpid())
 
         async def serve() -> int:
-            known = identity
-            if not known.is_enrolled and ticket is not None:
-                known = await enrol(known, ticket, arguments.join, state)
+            if is_fresh and ticket is not None:
+                await enrol(identity, ticket, arguments.join)
+                adopt(state, identity)
             provisions = provide(options, prelaunch)
             engine = make_engine(provisions.fork_server, provisions.launch, provisions.spawn)
-            runtime_directory = directory.create(os.environ)
-            try:
+            with runtime_directory(lock, state, os.environ) as sockets:
                 node = Node(
-                    known, engine, arguments.join, host, state, runtime_directory, arguments.capacity, options.log_level
+                    identity, engine, arguments.join, host, state, sockets, arguments.capacity, options.log_level
                 )
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGTERM, node.drain)
                 for number in (signal.SIGINT, signal.SIGHUP):
                     loop.add_signal_handler(number, node.leave)
                 await node.serve()
-            finally:
-                directory.remove(runtime_directory)
             if node.failure is not None:
                 raise StartError(node.failure)
             return 0

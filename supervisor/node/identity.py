@@ -1,7 +1,12 @@
-"""Who a node is: its name, its key pair and the host's key, in a file that is made by a ticket."""
+"""Who a node is: its name, its key pair and the host's key, in a file that is made by a ticket.
+
+A fresh key is on the disk before its ticket is shown, in a file of its own: the answer may be lost, and a former key is
+good until the fresh one is.
+"""
 
 import os
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,6 +18,8 @@ from greenroom.supervisor.processes.nodes.keys import HOST_KEY, Ticket, read_pri
 
 FILE: Final = HOST_KEY
 """Sandboxed commands are kept from files of this name in a home (`greenroom.protocol.secret_names`)."""
+FRESH: Final = f"{FILE}.fresh"
+"""An identity whose ticket may not have been taken yet."""
 
 
 class NodeIdentity(msgspec.Struct, frozen=True):
@@ -24,24 +31,28 @@ class NodeIdentity(msgspec.Struct, frozen=True):
     keys: KeyPair
     ticket: str
     """Public key of the ticket that it came by."""
-    is_enrolled: bool = False
-    """Whether the host has taken the key in the ticket's place."""
 
 
 def load(state: str) -> NodeIdentity | None:
     """Return the identity of a state directory, `None` where there is none. Raises `StartError`."""
-    data = read_private(os.path.join(state, FILE))
+    return _read(os.path.join(state, FILE))
+
+
+def adopt(state: str, identity: NodeIdentity) -> None:
+    """Have a fresh identity, which the host knows, in the place of a former one. Raises `StartError`."""
+    write_private(os.path.join(state, FILE), msgspec.json.encode(identity))
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(state, FRESH))
+
+
+def _read(path: str) -> NodeIdentity | None:
+    data = read_private(path)
     if data is None:
         return None
     try:
         return msgspec.json.decode(data, type=NodeIdentity)
     except msgspec.MsgspecError as error:
-        raise StartError(f"{os.path.join(state, FILE)} is no node's key; remove it and use a new ticket") from error
-
-
-def save(state: str, identity: NodeIdentity) -> None:
-    """Write it. Raises `StartError`."""
-    write_private(os.path.join(state, FILE), msgspec.json.encode(identity))
+        raise StartError(f"{path} is no node's key; remove it and use a new ticket") from error
 
 
 def read_ticket(path: str) -> Ticket:
@@ -62,10 +73,19 @@ def ticket_of(state: str, path: str | None) -> Ticket | None:
     return read_ticket(path)
 
 
-def chosen(state: str, ticket: Ticket | None, name: str | None = None) -> NodeIdentity:
-    """Return who this node is to be: a new one for a ticket that it has not seen. Raises `ConfigError`.
+class Choice(NamedTuple):
+    """Who a node is to be."""
 
-    `name`: that of a node of a pool, which keeps its key with a new ticket of the pool and has it entered again.
+    identity: NodeIdentity
+    is_fresh: bool
+    """Whether its ticket has to be shown first (`greenroom.supervisor.node.enrolment`)."""
+
+
+def chosen(state: str, ticket: Ticket | None, name: str | None = None) -> Choice:
+    """Return who this node is to be: a fresh one for a ticket that was not taken yet.
+
+    `name`: that of a node of a pool, which keeps its key with a new ticket of the pool and has it entered again. Raises
+    `ConfigError` or `StartError`.
     """
     known = load(state)
     if ticket is None:
@@ -75,16 +95,18 @@ def chosen(state: str, ticket: Ticket | None, name: str | None = None) -> NodeId
             )
         if name not in (None, known.name):
             raise ConfigError(f"{state} holds the key of node {known.name}, and none of {name}")
-        return known
+        return Choice(known, is_fresh=False)
     wanted = _wanted_name(ticket, name)
     if known is not None and (known.name, known.host_key) == (wanted, ticket.host_key):
         if known.ticket == ticket.public_key:
-            return known
+            return Choice(known, is_fresh=False)
         if ticket.is_pool:
-            return msgspec.structs.replace(known, ticket=ticket.public_key, is_enrolled=False)
-    fresh = NodeIdentity(wanted, ticket.host_key, key_pair(), ticket.public_key)
-    save(state, fresh)
-    return fresh
+            return Choice(msgspec.structs.replace(known, ticket=ticket.public_key), is_fresh=True)
+    fresh = _read(os.path.join(state, FRESH))
+    if fresh is None or (fresh.ticket, fresh.name) != (ticket.public_key, wanted):
+        fresh = NodeIdentity(wanted, ticket.host_key, key_pair(), ticket.public_key)
+        write_private(os.path.join(state, FRESH), msgspec.json.encode(fresh))
+    return Choice(fresh, is_fresh=True)
 
 
 def _wanted_name(ticket: Ticket, name: str | None) -> str:

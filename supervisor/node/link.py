@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 RECONNECT_MS: Final = 50
 CONNECT_TIMEOUT_MS: Final = 300
 """Milliseconds after which an attempt to connect is given up for another: the kernel would wait for seconds."""
+HANDSHAKE_MS: Final = 2000
+"""Milliseconds after which a handshake is given up for another: a host that cannot look up keys says nothing at all."""
 
 _UP: Final = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 _REFUSED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
@@ -42,7 +44,8 @@ class HostLink:
         on_up: Callable[[], None],
         on_refused: Callable[[], None],
     ) -> None:
-        """`on_up` is called with each new connection, `on_refused` where the host does not know the key."""
+        """`on_up` is called with each new connection, `on_refused` where the host does not know the key. Follow with
+        `connect`."""
         self._address = address
         self._on_message, self._on_up, self._on_refused = on_message, on_up, on_refused
         self.is_up = False
@@ -52,14 +55,18 @@ class HostLink:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.curve_serverkey = host_key.encode()
         socket.curve_publickey = keys.public.encode()
         socket.curve_secretkey = keys.secret.encode()
         self._monitor = ZmqStream(socket.get_monitor_socket(_UP | _REFUSED | _DOWN), self._observe)
-        socket.connect(address)
         self._port = ZmqStream(socket, self._receive)
+
+    def connect(self) -> None:
+        """Connect, and again whenever the connection has ended."""
+        self._socket.connect(self._address)
 
     def send(self, message: FromNode) -> bool:
         """Send a message; return false where there is no connection."""

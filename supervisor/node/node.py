@@ -22,7 +22,6 @@ from greenroom.protocol.internal.node import (
     Leave,
     Leaving,
     NodeLoad,
-    NodeReady,
     Refused,
     Rejoin,
     ToNode,
@@ -41,6 +40,8 @@ from greenroom.supervisor.processes.nodes.addresses import dialled
 
 log = logging.getLogger(__name__)
 
+WARM_UP: Final = 10.0
+"""Seconds after which the node joins also where the fork server has not said that it has imported everything."""
 LOAD_EVERY: Final = 5
 """Beats between two that carry the load."""
 
@@ -73,8 +74,8 @@ class Node:
         self._causes = ExitCauses()
         self._memory: MemoryWatchdog | None = None
         self._joined_at = 0.0
+        self._is_connecting = False
         self._has_joined = False
-        self._is_ready = False
         self._is_leaving = False
         self._beats = 0
         self._loop = asyncio.get_running_loop()
@@ -95,9 +96,12 @@ class Node:
 
     async def serve(self) -> None:
         """Serve until the host lets the node go, or `leave` is called. All workers are ended then."""
-        await self._engine.start(self._exited, self._ready)
+        warming = self._loop.call_later(WARM_UP, self._warmed_up)
+        await self._engine.start(self._exited, self._warmed_up)
+        self._engine.prepare(self._runtime_directory)
         self._beat()
         await self._left.wait()
+        warming.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._memory is not None:
@@ -163,8 +167,6 @@ class Node:
         log.warning("node %s has joined its host", message.name)
         if self._is_leaving:  # what was said before may have been lost with the link
             self._link.send(Leaving())
-        if self._is_ready:
-            self._link.send(NodeReady())
 
     def _refused(self) -> None:
         name = self._identity.name
@@ -206,9 +208,11 @@ class Node:
 
     # What happens here
 
-    def _ready(self) -> None:
-        self._is_ready = True
-        self._link.send(NodeReady())
+    def _warmed_up(self) -> None:
+        """Let the host know of this node: workers that are forked from now on have all imports done, and share them."""
+        if not self._is_connecting:
+            self._is_connecting = True
+            self._link.connect()
 
     def _exited(self, exited: Exited) -> None:
         if exited.id not in self._ledger:

@@ -27,6 +27,7 @@ from greenroom.protocol.internal.broker import (
     Detach,
     GetStatus,
     InForce,
+    LeaveNodes,
     LoginApiKey,
     LoginCancel,
     LoginComplete,
@@ -169,6 +170,10 @@ class BrokerClient:
     async def reload(self) -> Reloaded:
         """Make the broker read the store now. Raises `BrokerError`."""
         return await self._requests.ask(Reload(), Reloaded, TIMEOUT)
+
+    def leave_nodes(self) -> None:
+        """Have the broker stop listening for workers on nodes. Does not wait."""
+        self._requests.begin(LeaveNodes())
 
     def broker_died(self) -> None:
         """Handle the death of the broker: logins and logouts fail, other requests wait for the next broker."""

@@ -64,6 +64,7 @@ class BrokerProcess:
         self._hung = -1.0
         """Start of the broker that was found hanging last: each is reported and killed once."""
         self._closing = False
+        self._serves_nodes = True
 
     @property
     def status(self) -> ServiceStatus:
@@ -109,6 +110,11 @@ class BrokerProcess:
             return
         log.error("the auth broker died (%s); restarting it in %.1f s", exits.cause(exited), delay)
         loop.call_later(delay, self._restart)
+
+    def leave_nodes(self) -> None:
+        """Have no broker listen for workers on nodes any more."""
+        self._serves_nodes = False
+        self._client.leave_nodes()
 
     def terminate(self) -> None:
         """Ask the process to exit, and start no other."""
@@ -163,7 +169,7 @@ class BrokerProcess:
 
     def _address_for_nodes(self, service: Literal["broker", "changes"]) -> str:
         nodes = self._options.nodes
-        if nodes is None or nodes.listen is None:
+        if nodes is None or nodes.listen is None or not self._serves_nodes:
             return ""
         from greenroom.supervisor.processes.nodes.addresses import address_of
 

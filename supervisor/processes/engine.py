@@ -41,6 +41,9 @@ class Engine(Protocol):
         called again when the engine has recovered from a failure.
         """
 
+    def prepare(self, runtime_directory: str) -> None:
+        """Get ready before the first process is requested; `on_ready` follows. Without this, it is done after that."""
+
     def spawn(self, spec: AnyProcessSpec) -> None:
         """Start a process. One that cannot be started is tried again, or reported to `on_exit` as one that ended."""
 

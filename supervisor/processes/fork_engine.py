@@ -25,6 +25,7 @@ from greenroom.protocol.internal.process import (
     ForkServerReady,
     ForkServerServes,
     MeasureForkServer,
+    Prepare,
     Spawn,
     Spawned,
     datagram,
@@ -106,6 +107,10 @@ class ForkEngine:
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
         self._on_exit, self._on_ready = on_exit, on_ready
         self._attend()
+
+    def prepare(self, runtime_directory: str) -> None:
+        with contextlib.suppress(OSError):  # it has died: its successor prepares after the first process
+            self._fork_server.control.send(datagram(Prepare(runtime_directory=runtime_directory)))
 
     def spawn(self, spec: AnyProcessSpec) -> None:
         if isinstance(spec, BrokerSpec):
@@ -285,7 +290,7 @@ class ForkEngine:
                 self._on_ready()
             case ForkServerMeasured():
                 self._on_measured(message.footprint)
-            case Spawn() | MeasureForkServer():
+            case Spawn() | MeasureForkServer() | Prepare():
                 log.error("the fork server says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)

@@ -26,6 +26,7 @@ from greenroom.protocol.internal.process import (
     ForkServerReady,
     ForkServerServes,
     MeasureForkServer,
+    Prepare,
     Spawn,
     Spawned,
     datagram,
@@ -104,6 +105,9 @@ class ForkServer:
             self._fork(message.spec)
         elif isinstance(message, MeasureForkServer):
             self._send(ForkServerMeasured(footprint=footprint.measure()))
+        elif isinstance(message, Prepare) and not self._complete:
+            self._directory = message.runtime_directory
+            self._import_the_rest()
         return True
 
     def _import_the_rest(self) -> None:

@@ -37,6 +37,9 @@ class SpawnEngine:
         self._on_exit = on_exit
         asyncio.get_running_loop().call_soon(on_ready)
 
+    def prepare(self, _: str) -> None:
+        pass
+
     def spawn(self, spec: AnyProcessSpec) -> None:
         try:
             pid = start_spawned(self._launch, spec)

@@ -19,7 +19,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.broadcasts import Broadcasts
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.broker_process import BROKER_ID, BrokerProcess
-from greenroom.supervisor.processes.departure import PROCESSES, Departure
+from greenroom.supervisor.processes.departure import PROCESSES, RECORDS, Departure
 from greenroom.supervisor.processes.endpoints import SocketPaths
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.event_streams import EventStreams
@@ -186,9 +186,10 @@ class ProcessTree:
         self._dismiss_idle()
         await self._wait_until_workers_left(departure)
         await self._broker_process.wait_left(departure)
-        if self.nodes is not None:
-            self.nodes.close()
-        await self._engine.close(departure.left(PROCESSES))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._engine.close(departure.left(PROCESSES)))
+            if self.nodes is not None:
+                both.create_task(self.nodes.close(departure.left(RECORDS)))
         self.broker.close()
         self.router.close()
         self.event_streams.close()
@@ -202,8 +203,11 @@ class ProcessTree:
         from greenroom.supervisor.processes.nodes.hub import NodeHub  # not needed by most servers
 
         try:
-            hub = NodeHub(options, table, self._endpoints, self.workers.enter)
-            self.router.listen_for_nodes(hub.mailbox_address, hub.engine.connection_lost)
+            hub = NodeHub(options, table, self._endpoints, self.router, self.workers.enter)
+            if options.takes_over:
+                hub.listen_when_free()
+            else:
+                hub.listen()
         except StartError as error:
             if options.serves_many:
                 raise
@@ -211,6 +215,11 @@ class ProcessTree:
             return None
         self.workers.nodes = hub
         return hub
+
+    def leave_nodes(self) -> None:
+        """Leave nodes to a host that has replaced this one, each as soon as it has no conversation of this one."""
+        if self.nodes is not None:
+            self.nodes.retreat(self._broker_process.leave_nodes)
 
     def _node_changed(self, node: NodeName) -> None:
         for listener in tuple(self.node_listeners):

@@ -59,13 +59,18 @@ class WorkerRouter:
 
         Raises `StartError`.
         """
-        self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
+        if self._connections is None:
+            self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
         keep_alive(self._socket)
         self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FROM_NODES)  # else one without a key could send without end
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             raise StartError(f"workers on nodes cannot be listened for at {address}: {error.strerror}") from error
+
+    def leave_nodes(self, address: str) -> None:
+        """Stop listening at the second address, and end its connections."""
+        self._socket.unbind(address)
 
     def admit(self, worker_id: WorkerId, public_key: str) -> None:
         """Admit a worker."""

@@ -136,6 +136,7 @@ class _Start:
         """Take over from the host that the home has. Raises `StartError` and `ConfigError`; then that serves on."""
         from greenroom.supervisor.startup.replacement.takeover import Takeover
 
+        self._options = msgspec.structs.replace(self._options, takes_over=True)
         environment, options = self._environment, self._options
         note_early_signals()
 

@@ -522,3 +522,30 @@ def test_tokens_of_the_issuer_are_the_ones_served(tmp_path: Any) -> None:
                 assert snapshot.plan_type == "pro"
 
     asyncio.run(run())
+
+
+def test_an_address_for_nodes_that_is_taken_is_served_as_soon_as_it_is_free(tmp_path: Any) -> None:
+    """A broker that is ending may still have it; the clients of this machine do not wait for that."""
+
+    async def scene(stage: Stage) -> None:
+        house = stage.house
+        await listening(stage)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            house.kill()
+            house.spec_fields["address_for_nodes"] = f"tcp://127.0.0.1:{port}"
+            house.start()
+            await listening(stage)
+            while "no access to credentials" not in house.log():
+                await asyncio.sleep(0.01)
+        while "have access to credentials" not in house.log():
+            await asyncio.sleep(0.01)
+        worker = house.worker("far")
+        await stage.link.attach({worker.id: worker.keys.public})
+        channel = CredentialsChannel(
+            stage.context, msgspec.structs.replace(worker, broker_address=f"tcp://127.0.0.1:{port}")
+        )
+        assert (await channel.start()).state == (await stage.link.status()).state
+        channel.close()
+
+    play(tmp_path, scene)

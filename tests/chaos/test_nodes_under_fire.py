@@ -1,96 +1,274 @@
-"""Two nodes of a host whose workers, nodes and links are lost at random: every call is answered, and no answer is lost.
+"""Two nodes of a host whose workers, nodes, links, disks and host are lost at random.
 
+Every call is answered once, every answered turn is in its session file, in order, and nothing is left anywhere.
 `make chaos-nodes` does so for ten minutes; in the suite it is a few rounds with the same seed.
 """
 
 import os
 import random
+import socket
 import time
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
 
+import psutil
 import pytest
 
 from greenroom.demo.script import Text, Think, rule
-from tests.support.client import text, thread_id
+from tests.support import processes
+from tests.support.client import EndOfOutputError, text, thread_id
 from tests.support.delayed_link import Relay
 from tests.support.home import records
-from tests.support.host import hosting
-from tests.support.nodes import NodeProcess, free_ports, settings, ticket
+from tests.support.host import Host, SocketClient
+from tests.support.nodes import NodeProcess, free_ports, reports, settings, ticket
+from tests.support.small_disk import SmallDisk
 from tests.support.stage import Stage
 
 SECONDS = float(os.environ.get("GREENROOM_CHAOS_SECONDS", "4"))
 CONVERSATIONS = int(os.environ.get("GREENROOM_CHAOS_CONVERSATIONS", "4"))
+SEED = int(os.environ.get("GREENROOM_SEED") or 15)
+IS_LONG = SECONDS >= 300
+CUTS = (0.3, 1.0, 5.0, 60.0) if IS_LONG else (0.3, 1.0, 5.0)
+"""Seconds that a link is cut."""
+WITHIN = 60.0
+"""Seconds in which each call has to be answered."""
+FAILURES = {"worker_crashed", "start_failed", "session_unsaved"}
+"""Kinds of errors that a loss may cause."""
+LEFT_BY_NODES = ("state/.nodes.key", "state/.greenroom-host.lock", "state/config.toml", "state/log/")
+"""What a node keeps between two runs."""
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(SECONDS + 240)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(2 * SECONDS + 300)]
 
+Loss: TypeAlias = Callable[[int, random.Random], None]
+"""Something that happens to the node of a number."""
 ANSWER = "An answer that is not to be lost."
 
 
 class Site:
-    """Two nodes, each behind a relay of its own."""
+    """A host, and two nodes, each behind a relay of its own and with a disk of its own."""
 
-    def __init__(self, stage: Stage, port: int, stack: ExitStack) -> None:
+    def __init__(self, stage: Stage, stack: ExitStack) -> None:
         self._stage = stage
-        self._stack = stack
-        self.relays: list[Relay] = []
-        self.nodes: list[NodeProcess] = []
-        self._ports: list[int] = []
-        for number in range(2):
-            near = free_ports()
-            relay = Relay({near + index: port + index for index in range(5)}, delay=0.001)
+        self._port = free_ports()
+        stage.play(rule("go", [Text("So. "), Think(0.3), Text(ANSWER)]), more=settings(self._port, host_capacity=0))
+        self.disks = [stack.enter_context(SmallDisk()) for _ in range(2)]
+        self._near = [free_ports() for _ in range(2)]
+        self.relays = [
+            Relay({near + index: self._port + index for index in range(5)}, delay=0.001) for near in self._near
+        ]
+        for relay in self.relays:
             stack.callback(relay.close)
-            self.relays.append(relay)
-            self._ports.append(near)
-            self.nodes.append(NodeProcess(stage, f"n{number}", near, ticket(stage, f"n{number}")))
-            stack.callback(self.end, number)
+        self._heal_at: dict[int, float] = {}
+        self._hit: list[set[str]] = [set(), set()]
+        """Nodes that something has happened to in the round before, and in this one."""
+        self.nodes: list[NodeProcess] = []
+        stack.callback(self.end)
+        self.host = Host(stage)
+        self.client: SocketClient = self.host.client()
+        self.nodes += [self._node(number, ticket(stage, f"n{number}")) for number in range(2)]
         for node in self.nodes:
             node.await_workers()
 
-    def end(self, number: int) -> None:
-        if self.nodes[number].process.poll() is None:
-            self.nodes[number].kill()
+    @property
+    def ports(self) -> set[int]:
+        return {port + index for port in (self._port, *self._near) for index in range(5)}
+
+    @property
+    def hit(self) -> set[str]:
+        """Nodes whose turns may be lost in this round."""
+        return set().union(*self._hit)
+
+    def strike(self, loss: Loss, number: int, dice: random.Random) -> None:
+        """Let a loss happen to a node."""
+        self._hit = [self._hit[-1], {f"n{one}" for one in (number, *self._heal_at)}]
+        time.sleep(dice.random() * 0.5)  # somewhere in the turns
+        loss(number, dice)
+
+    def _node(self, number: int, with_ticket: Path | None = None) -> NodeProcess:
+        return NodeProcess(
+            self._stage,
+            f"n{number}",
+            self._near[number],
+            with_ticket,
+            capacity=CONVERSATIONS,
+            place=self.disks[number].path,
+        )
 
     def kill_worker(self, number: int, dice: random.Random) -> None:
         workers = self.nodes[number].workers()
         if workers:
-            dice.choice(workers).kill()
+            with suppress(psutil.NoSuchProcess):
+                dice.choice(workers).kill()
 
     def kill_node(self, number: int, _: random.Random) -> None:
         self.nodes[number].kill()
-        self.nodes[number] = NodeProcess(self._stage, f"n{number}", self._ports[number])
+        self.nodes[number] = self._node(number)
 
     def cut(self, number: int, dice: random.Random) -> None:
-        self.relays[number].cut()
-        time.sleep(dice.choice((0.3, 1.0, 3.0)))
-        self.relays[number].heal()
+        if number not in self._heal_at:
+            self.relays[number].cut()
+            self._heal_at[number] = time.monotonic() + dice.choice(CUTS)
+
+    def fill_disk(self, number: int, _: random.Random) -> None:
+        self.disks[number].fill()
+
+    def kill_host(self, _: int, __: random.Random) -> None:
+        self._hit[-1].update(("n0", "n1"))
+        self.host.process.kill()
+        self.host.process.wait()
+        self.host = Host(self._stage)
+
+    def mend(self) -> None:
+        """Heal the links whose time has come, empty disks, and start nodes again that have ended."""
+        now = time.monotonic()
+        for number in [one for one, due in self._heal_at.items() if now >= due]:
+            self.relays[number].heal()
+            del self._heal_at[number]
+        for number, disk in enumerate(self.disks):
+            disk.empty()
+            if self.nodes[number].process.poll() is not None:
+                print("ended by itself:", self.nodes[number].told()[-2000:], flush=True)
+                self.nodes[number] = self._node(number)
+        up = {f"n{number}" for number in range(2) if number not in self._heal_at}
+        ends_at = time.monotonic() + WITHIN
+        while not up <= self._ready():  # else there would be nothing to lose
+            assert time.monotonic() < ends_at, self._told()
+            time.sleep(0.05)
+
+    def _ready(self) -> set[str]:
+        """Return the nodes that take workers, and have one."""
+        told = [one for one in reports(self._stage) if one["instance"]["pid"] == self.host.pid]
+        nodes = [node for one in told for node in one["nodes"]]
+        return {str(node["name"]) for node in nodes if node["state"] == "ready" and node["workers"]}
+
+    def _told(self) -> str:
+        """Return how all stands, for people."""
+        nodes = [f"{node.name}: {node.process.poll()} {node.told()[-2000:]}" for node in self.nodes]
+        host = [f"host: {self.host.process.poll()}", str([one["nodes"] for one in reports(self._stage)])]
+        return "\n".join([*host, *nodes, self._stage.log.read_text()[-4000:]])
+
+    def mend_all(self) -> None:
+        for number in list(self._heal_at):
+            self._heal_at[number] = 0.0
+        self.mend()
+
+    def end(self) -> None:
+        codes = [node.end() for node in self.nodes]
+        self.host.end()
+        assert codes == [0] * len(codes), [node.told() for node in self.nodes]
 
 
-def test_every_call_is_answered_and_no_answered_turn_is_lost(stage: Stage) -> None:
-    dice = random.Random(15)
-    port = free_ports()
-    stage.play(rule("go", [Text("So. "), Think(0.3), Text(ANSWER)]), more=settings(port, host_capacity=0))
-    with ExitStack() as stack:
-        client = stack.enter_context(hosting(stage)).client()
-        site = Site(stage, port, stack)
-        answered: dict[str, int] = {}
-        threads = [thread_id(client.result(client.codex("go", cwd=stage.cwd), within=60)) for _ in range(CONVERSATIONS)]
-        answered.update(dict.fromkeys(threads, 1))
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            calls = {thread: client.reply(thread, "go") for thread in threads}
-            happening = dice.choice((site.kill_worker, site.kill_worker, site.kill_node, site.cut))
-            happening(dice.randrange(2), dice)
-            for thread, call in calls.items():
-                result = client.result(call, within=60)
-                if result.get("isError"):
-                    error = result["structuredContent"]["error"]
-                    assert error["kind"] in ("worker_crashed", "start_failed", "session_unsaved"), error
-                else:
-                    assert text(result).endswith(ANSWER)
-                    answered[thread] += 1
-        assert sum(answered.values()) > CONVERSATIONS, "some went on"
-        for thread, count in answered.items():
-            told = [payload for kind, payload in records(stage.home.session(thread)) if kind == "response_item"]
-            assert sum(ANSWER in str(item.get("content")) for item in told if item.get("role") == "assistant") >= count
+class Ledger:
+    """What became of each call."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._prompts = 0
+        self.answered: dict[str, list[str]] = {}
+        """Prompts of the turns that were answered, by conversation."""
+        self.outcomes: Counter[str] = Counter()
+
+    def prompt(self) -> str:
+        self._prompts += 1
+        return f"go {self._prompts:06d}"
+
+    def begin(self, site: Site) -> None:
+        """Begin the conversations."""
+        calls = {prompt: site.client.codex(prompt, cwd=self._stage.cwd) for prompt in self._some(CONVERSATIONS)}
+        for prompt, call in calls.items():
+            result = site.client.result(call, within=WITHIN)
+            assert not result.get("isError"), result
+            self.answered[thread_id(result)] = [prompt]
+        site.client.messages.clear()
+
+    def round(self, site: Site, happening: Callable[[], object]) -> None:
+        """Call in each conversation, let something happen meanwhile, and take the answer of each call."""
+        client, host = site.client, site.host
+        calls = {thread: (prompt := self.prompt(), client.reply(thread, prompt)) for thread in self.answered}
+        happening()
+        is_gone = site.host is not host
+        for thread, (prompt, call) in calls.items():
+            try:
+                result = client.result(call, within=WITHIN)
+            except (EndOfOutputError, ConnectionResetError):
+                assert is_gone, "a host that lives answers"
+                self.outcomes["host killed"] += 1
+                continue
+            if result.get("isError"):
+                error = result["structuredContent"]["error"]
+                assert error["kind"] in FAILURES, error
+                expected = error.get("node") in (None, *site.hit)
+                self.outcomes[f"{error['kind']} {error.get('cause', '')}{'' if expected else ' elsewhere'}"] += 1
+            else:
+                assert text(result).endswith(ANSWER)
+                self.answered[thread].append(prompt)
+                self.outcomes["answered"] += 1
+        counts = Counter(message["id"] for message in client.answers())
+        assert set(counts) <= {call for _, call in calls.values()}, "and none for another one"
+        for _, call in calls.values():
+            assert counts[call] <= 1 if is_gone else counts[call] == 1, "one answer for each call"
+        if is_gone:
+            site.client = site.host.client()
+        site.client.messages.clear()
+        site.client.lines.clear()
+
+    def check(self) -> None:
+        """Every turn that was answered is in its session file, once, with its answer, in order."""
+        for thread, prompts in self.answered.items():
+            turns = told_turns(self._stage, thread)
+            kept = [prompt for prompt, is_answered in turns if is_answered]
+            assert [prompt for prompt in kept if prompt in set(prompts)] == prompts, (thread, prompts, turns)
+
+    def _some(self, count: int) -> list[str]:
+        return [self.prompt() for _ in range(count)]
+
+
+def told_turns(stage: Stage, thread: str) -> list[tuple[str, bool]]:
+    """Return the prompts in a session file, each with whether the answer follows it."""
+    turns: list[tuple[str, bool]] = []
+    for kind, payload in records(stage.home.session(thread)):
+        if kind != "response_item" or payload.get("type") != "message":
+            continue
+        said = "".join(str(part.get("text", "")) for part in payload["content"])
+        if payload["role"] == "user" and said.startswith("go "):
+            turns.append((said, False))
+        elif payload["role"] == "assistant" and ANSWER in said:
+            turns[-1] = (turns[-1][0], True)
+    return turns
+
+
+def test_every_call_is_answered_once_no_answered_turn_is_lost_and_nothing_is_left(stage: Stage) -> None:
+    dice = random.Random(SEED)
     stage.kills_expected = True
+    with ExitStack() as stack:
+        site, ledger = Site(stage, stack), Ledger(stage)
+        ledger.begin(site)
+        losses: list[Loss] = [site.kill_worker, site.kill_worker, site.kill_node, site.cut, site.kill_host]
+        losses += [site.fill_disk] if site.disks[0].is_small else []
+        due = list(dice.sample(losses, len(losses)))  # each at least once
+        until = time.monotonic() + SECONDS
+        while due or time.monotonic() < until:
+            loss, number = due.pop() if due else dice.choice(losses), dice.randrange(2)
+            ledger.round(site, partial(site.strike, loss, number, dice))
+            ledger.outcomes[f"loss: {loss.__name__}"] += 1
+            print(f"{time.monotonic():.1f}", loss.__name__, number, dict(ledger.outcomes), flush=True)
+            site.mend()
+        site.mend_all()
+        before = ledger.outcomes["answered"]
+        ledger.round(site, lambda: None)
+        assert ledger.outcomes["answered"] == before + CONVERSATIONS, "all is well again"
+        ledger.check()
+        print(dict(ledger.outcomes))
+        ports = site.ports
+        stack.close()
+        for disk in site.disks:
+            assert not [name for name in disk.left if not name.startswith(LEFT_BY_NODES)], disk.left
     assert not stage.left_over(5.0)
+    for port in ports:  # nothing listens at any of them
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    assert not list(processes.marked(stage.run))

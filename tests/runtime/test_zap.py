@@ -8,7 +8,7 @@ import pytest
 import zmq
 import zmq.utils.z85
 
-from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 from tests.support.loop import on_loop, until
 
@@ -31,9 +31,12 @@ class Door:
         self.port = ZmqStream(socket, lambda frames: self.heard.append((sender(frames[-1]), frames[-1].bytes)))
         self._clients: list[zmq.Socket[bytes]] = []
 
-    def knock(self, keys: tuple[bytes, bytes], said: bytes, server_key: bytes | None = None) -> "zmq.Socket[bytes]":
-        """Connect under a key pair and say something."""
+    def knock(
+        self, keys: tuple[bytes, bytes], said: bytes, server_key: bytes | None = None, patience_ms: int = 30_000
+    ) -> "zmq.Socket[bytes]":
+        """Connect under a key pair and say something. `patience_ms`: time of one handshake."""
         client = self.context.socket(zmq.DEALER)
+        client.setsockopt(zmq.HANDSHAKE_IVL, patience_ms)
         client.setsockopt(zmq.LINGER, 0)
         client.curve_serverkey = server_key or self.public
         client.curve_publickey, client.curve_secretkey = keys
@@ -147,3 +150,20 @@ async def test_nobody_vouches_for_a_message_of_an_open_socket() -> None:
     server.close()
     client.close()
     context.term()
+
+
+@on_loop
+async def test_a_key_that_cannot_be_looked_up_is_not_refused_and_gets_in_later() -> None:
+    asked: list[bytes] = []
+
+    def look_up(key: bytes) -> str:
+        asked.append(key)
+        if len(asked) < 3:
+            raise TemporaryError("the table cannot be read")
+        return "ada"
+
+    async with door() as opened:
+        opened.admission.serve_domain(b"greenroom", look_up)
+        opened.knock(zmq.curve_keypair(), b"hello", patience_ms=250)
+        await until(lambda: opened.heard == [("ada", b"hello")])
+        assert len(asked) == 3, "the client has tried again by itself"

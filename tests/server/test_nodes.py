@@ -17,7 +17,7 @@ from tests.support.delayed_link import Relay
 from tests.support.home import records, stored_events
 from tests.support.host import Host, hosting
 from tests.support.model import Gate
-from tests.support.nodes import NodeProcess, command, free_ports, report, settings, ticket
+from tests.support.nodes import NodeProcess, command, free_ports, report, reports, settings, ticket
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
@@ -49,6 +49,16 @@ def state_of(stage: Stage, name: str) -> str:
     """Return the state of a node, as the host reports it."""
     (found,) = (node["state"] for node in report(stage)["nodes"] if node["name"] == name)
     return str(found)
+
+
+def states_of(stage: Stage, name: str) -> dict[int, str]:
+    """Return the state of a node by the pid of each host that knows it and has not left it."""
+    return {
+        told["instance"]["pid"]: str(node["state"])
+        for told in reports(stage)
+        for node in told["nodes"]
+        if node["name"] == name
+    }
 
 
 def pid_on_node(stage: Stage, thread: str) -> int:
@@ -211,6 +221,37 @@ def test_nodes_find_the_next_host_after_one_was_killed(stage: Stage) -> None:
             (entry,) = (one for one in report(stage)["conversations"] if one["id"] == thread)
             assert entry["node"] == "n1"
     stage.kills_expected = True
+
+
+def test_a_host_that_is_replaced_leaves_its_nodes_after_their_turns(stage: Stage) -> None:
+    port = free_ports()
+    gate = Gate()
+    wait = rule("wait", [Text("waiting"), gate.wait, Text(" done")])
+    stage.play(HELLO, wait, more=settings(port, host_capacity=0))
+    with hosting(stage) as old, running(NodeProcess(stage, "n1", port, ticket(stage, "n1"))) as node:
+        node.await_workers()
+        client = old.client()
+        resting = thread_id(client.result(client.codex("hello", cwd=stage.cwd)))
+        call = client.codex("wait", cwd=stage.cwd)
+        client.event(call, "agent_message_delta")
+        with hosting(stage, "--replace") as new:
+            new.await_socket()
+            other = new.client()
+            assert text(other.result(other.reply(resting, "hello"))) == "Good day.", "at home, as the node is not free"
+            stage.model.open(gate)
+            result = client.result(call)
+            assert text(result) == " done", "on the node, by the old host"
+            assert node.process.poll() is None, "the node goes over as it is"
+            until(lambda: states_of(stage, "n1") == {new.pid: "ready"}, 20.0)
+            fresh = other.result(other.codex("hello", cwd=stage.cwd))
+            again = other.result(other.reply(thread_id(result), "hello"))
+            assert (text(fresh), text(again)) == ("Good day.", "Good day.")
+            (told,) = [one for one in reports(stage) if one["instance"]["pid"] == new.pid]
+            placed = {one["id"]: one["node"] for one in told["conversations"]}
+            assert placed[thread_id(fresh)] == placed[thread_id(result)] == "n1"
+            assert stored_events(stage.home.session(thread_id(result))).count("task_complete") == 2
+            client.leave()
+            assert old.wait() == 0
 
 
 def test_a_directory_is_mapped_and_one_that_is_missing_is_named(stage: Stage, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 BLOCK: Final = 64 * 1024
@@ -46,7 +47,8 @@ class Relay:
         for port, goal in ports.items():
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, goal: int = goal) -> None:
-                await self._serve(reader, writer, goal)
+                with suppress(asyncio.CancelledError):  # what stays is not told anywhere
+                    await self._serve(reader, writer, goal)
 
             self._servers.append(await asyncio.start_server(serve, listen, port))
 
@@ -56,8 +58,10 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what they have closed is closed in the next pass
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        self._keep(asyncio.current_task())
         await self._open.wait()
         try:
             there, back = await asyncio.open_connection(self._target, port)
@@ -65,9 +69,12 @@ class Relay:
             writer.close()
             return
         for source, goal in ((reader, back), (there, writer)):
-            task = asyncio.ensure_future(self._pass_on(source, goal))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(asyncio.ensure_future(self._pass_on(source, goal)))
+
+    def _keep(self, task: "asyncio.Task[None] | None") -> None:
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _pass_on(self, source: asyncio.StreamReader, goal: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()

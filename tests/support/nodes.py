@@ -67,12 +67,14 @@ def ticket(stage: Stage, name: str, *more: str) -> Path:
 def report(stage: Stage) -> dict[str, Any]:
     """Return what the host reports of itself, as soon as it does."""
 
-    def look() -> dict[str, Any] | None:
-        controls = [one.control for one in instances.running((str(stage.runtime / "greenroom"),))]
-        replies = [heard.reply for heard in ask(controls, GiveReport()).values()]
-        return next((json.loads(bytes(one.report)) for one in replies if isinstance(one, Reported)), None)
+    return until(lambda: reports(stage), TIMEOUT)[0]
 
-    return until(look, TIMEOUT)
+
+def reports(stage: Stage) -> list[dict[str, Any]]:
+    """Return what each host that answers reports of itself, the oldest first."""
+    controls = [one.control for one in instances.running((str(stage.runtime / "greenroom"),))]
+    replies = [heard.reply for heard in ask(controls, GiveReport()).values()]
+    return [json.loads(bytes(one.report)) for one in replies if isinstance(one, Reported)]
 
 
 class NodeProcess:
@@ -89,9 +91,12 @@ class NodeProcess:
         prefix: Sequence[str] = (),
         capacity: int = 4,
         more: Sequence[str] = (),
+        place: Path | None = None,
     ) -> None:
+        """`place`: a directory, with `run` in it, for all that the node writes; without one, beside the home."""
         self.name = name
-        self.state = stage.home.path.parent / f"state-{name}"
+        self.state = stage.home.path.parent / f"state-{name}" if place is None else place / "state"
+        elsewhere = {} if place is None else {"XDG_RUNTIME_DIR": str(place / "run"), "TMPDIR": str(place)}
         self.log = stage.home.path.parent / f"{name}.log"
         words = ["node", "--join", f"tcp://{address}:{port}", "--state", str(self.state), "--capacity", str(capacity)]
         words += [] if with_ticket is None else ["--ticket", str(with_ticket)]
@@ -99,7 +104,7 @@ class NodeProcess:
         with self.log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 (*prefix, *GREENROOM, *words),
-                env=stage.environment(),
+                env=stage.environment(**elsewhere),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,

@@ -180,6 +180,9 @@ class PlayedEngine:
 
     fork_server = zygote = None
 
+    def prepare(self, runtime_directory: str) -> None:
+        pass
+
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         return False
 

@@ -1,11 +1,15 @@
 """All of a host that is about nodes: the engine, their idle workers, what their workers are told, and their records."""
 
+import asyncio
+import logging
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from greenroom.config.nodes import NodesTable
 from greenroom.config.path_map import PathMap
+from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
 from greenroom.supervisor.options import ServerOptions
@@ -20,6 +24,14 @@ from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, Rec
 from greenroom.supervisor.processes.nodes.supply import NodeSupply
 from greenroom.supervisor.processes.nodes.wish import Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
+from greenroom.supervisor.processes.worker_router import WorkerRouter
+
+log = logging.getLogger(__name__)
+
+LISTEN_AGAIN: Final = 0.1
+"""Seconds after which addresses that another host has are tried again."""
+LAST_RECORDS: Final = 5.0
+"""Seconds that the disk has for the records of workers that are gone, before nodes are left to another host."""
 
 Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
 """Lets new workers in at the mailbox and at the broker."""
@@ -28,14 +40,24 @@ Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
 class NodeHub:
     """Made where the settings name an address to listen at. Runs on the host's loop."""
 
-    def __init__(self, options: ServerOptions, table: NodesTable, endpoints: SocketPaths, admit: Admit) -> None:
-        """Listen for nodes and for session records. Raises `StartError`."""
+    def __init__(
+        self, options: ServerOptions, table: NodesTable, endpoints: SocketPaths, router: WorkerRouter, admit: Admit
+    ) -> None:
+        """Follow with `listen`. Raises `StartError`."""
         assert table.listen is not None
         self._options = options
         self._table = table
         self._listen = table.listen
         self._endpoints = endpoints
+        self._router = router
         self._admit = admit
+        self._loop = asyncio.get_running_loop()
+        self._unheard: deque[Callable[[], None]] = deque((self._listen_for_mail,))
+        """What is to be listened at yet, each as a call that raises `StartError` where another has the address."""
+        self._next_try: asyncio.TimerHandle | None = None
+        self._retreat: Callable[[], None] | None = None
+        """Called once no node has a worker any more, where nodes are left to another host."""
+        self._leaving: asyncio.Task[None] | None = None
         self._paths = {NodeName(name): PathMap(one.paths) for name, one in table.named.items() if one.paths}
         keys = NodeKeys(options.codex_home)
         self.engine = JoinEngine(
@@ -59,6 +81,22 @@ class NodeHub:
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
         self._on_change: Callable[[NodeName], None] = lambda _: None
         self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced)
+        self._unheard += (self._records.listen, self.engine.listen)  # nodes last: their workers need the others
+
+    def listen(self) -> None:
+        """Listen for workers, their records, and nodes. Raises `StartError` where an address cannot be had."""
+        while self._unheard:
+            self._unheard[0]()
+            self._unheard.popleft()
+
+    def listen_when_free(self) -> None:
+        """Do so as soon as the addresses can be had, which another host has yet."""
+        try:
+            self.listen()
+        except StartError:
+            self._next_try = self._loop.call_later(LISTEN_AGAIN, self.listen_when_free)
+        else:
+            log.warning("nodes are listened for at %s", self._listen)
 
     def start(
         self,
@@ -73,7 +111,12 @@ class NodeHub:
         """
         self._place_again = place_again
         self._on_change = on_change
-        self.engine.start(lambda exited: self._records.release(exited.id, lambda: on_exit(exited)), self._changed)
+
+        def ended(exited: Exited) -> None:
+            on_exit(exited)
+            self._retreat_if_empty()
+
+        self.engine.start(lambda exited: self._records.release(exited.id, lambda: ended(exited)), self._changed)
 
     @property
     def mailbox_address(self) -> str:
@@ -81,12 +124,12 @@ class NodeHub:
         return address_of(self._listen, "mailbox")
 
     def views(self) -> Sequence[NodeView]:
-        """Return the nodes that are known."""
-        return self.engine.nodes()
+        """Return the nodes that are known; none where they have been left to another host."""
+        return () if self._leaving is not None else self.engine.nodes()
 
     def place(self, order: WorkerRequest, wish: Wish, busy_here: int) -> bool:
         """Order a worker of the node where a conversation is to run; return false where that is the host."""
-        node = self._choose(wish, busy_here)
+        node = HERE if self.is_retreating else self._choose(wish, busy_here)
         if node == HERE:
             return False
 
@@ -97,7 +140,7 @@ class NodeHub:
     def can_go_elsewhere(self, wish: Wish, busy_here: int) -> bool:
         """Tell whether a node, or the host, has the directory of a conversation, as far as that is known."""
         has_it_here = wish.cwd is None or os.path.isdir(wish.cwd)
-        return has_it_here or self._choose(wish, busy_here) != HERE
+        return has_it_here or (not self.is_retreating and self._choose(wish, busy_here) != HERE)
 
     @property
     def room(self) -> int | None:
@@ -160,11 +203,49 @@ class NodeHub:
         """Tell whether a node takes no more workers, and has not left yet."""
         return any(node.name == name and node.state == "draining" for node in self.engine.nodes())
 
-    def close(self) -> None:
-        """Let go of all nodes, and write the records that have arrived."""
+    @property
+    def is_retreating(self) -> bool:
+        """Whether nodes are left to another host, at once or as soon as they have no worker of this one."""
+        return self._retreat is not None
+
+    def retreat(self, then: Callable[[], None]) -> None:
+        """Start nothing on nodes any more, and leave them, with the addresses, once none has a worker; call `then`."""
+        if self._retreat is None:
+            self._retreat = then
+            self._stop_trying()
+            self.supply.retreat()
+            self._retreat_if_empty()
+
+    def _retreat_if_empty(self) -> None:
+        then = self._retreat
+        if then is None or self._leaving is not None or any(view.workers for view in self.engine.nodes()):
+            return
+        log.warning("nodes are left to the host that has replaced this one")
+        self._leaving = self._loop.create_task(self._leave(then), name="leave nodes")
+
+    async def _leave(self, then: Callable[[], None]) -> None:
+        await self._records.close(LAST_RECORDS)
+        if self._listen_for_mail not in self._unheard:
+            self._router.leave_nodes(self.mailbox_address)
+        then()
+        self.engine.close()  # last: nodes look for the other host from now on
+
+    def _listen_for_mail(self) -> None:
+        self._router.listen_for_nodes(self.mailbox_address, self.engine.connection_lost)
+
+    def _stop_trying(self) -> None:
+        if self._next_try is not None:
+            self._next_try.cancel()
+
+    async def close(self, within: float) -> None:
+        """Write the records that have arrived, in so many seconds, and let go of all nodes."""
+        self._stop_trying()
+        if self._leaving is not None:
+            await asyncio.wait((self._leaving,), timeout=within)
+            self._leaving.cancel()
         self.supply.close()
+        await self._records.close(within)
         self.engine.close()
-        self._records.close()
 
     def _changed(self, node: NodeName) -> None:
         self.supply.changed(node)

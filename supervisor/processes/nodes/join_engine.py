@@ -28,7 +28,6 @@ from greenroom.protocol.internal.node import (
     KillWorker,
     Leave,
     Leaving,
-    NodeReady,
     Refused,
     Rejoin,
     ToNode,
@@ -38,7 +37,7 @@ from greenroom.protocol.internal.node import (
 from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned, WorkerSpec
 from greenroom.protocol.message import MAX_HEADER
 from greenroom.protocol.version import __version__
-from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
@@ -73,7 +72,7 @@ class JoinEngine:
         table: NodesTable,
         worker_memory: int,
     ) -> None:
-        """Listen at `address`. `worker_memory`: bytes beyond which nodes kill a worker. Raises `StartError`."""
+        """`address` is where to `listen`. `worker_memory`: bytes beyond which nodes kill a worker."""
         self._keys = keys
         self._table = table
         self._worker_memory = worker_memory
@@ -90,7 +89,13 @@ class JoinEngine:
         self._on_exit: OnWorkerExit = lambda _: None
         self._on_change: OnNodeChange = lambda _: None
         authenticator.serve_domain(DOMAIN, self._name_of)
-        self._port = ZmqStream(_bound(context, host_keys, address), self._receive)
+        self._address = address
+        self._socket = _socket(context, host_keys)
+        self._port = ZmqStream(self._socket, self._receive)
+
+    def listen(self) -> None:
+        """Let nodes connect. Raises `StartError` where the address cannot be had."""
+        bind(self._socket, self._address)
 
     def start(self, on_exit: OnWorkerExit, on_change: OnNodeChange) -> None:
         self._on_exit, self._on_change = on_exit, on_change
@@ -107,6 +112,7 @@ class JoinEngine:
     def kill(self, worker_id: WorkerId, why: str = "") -> None:
         node = self._nodes.get(worker_id)
         if node is not None:
+            self._members[node].doom(worker_id, why)
             self._send(node, KillWorker(id=worker_id, why=why))
 
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
@@ -142,12 +148,14 @@ class JoinEngine:
     # What arrives
 
     def _name_of(self, key: bytes) -> str | None:
-        """Return the name under which a key is let in; that of a node has its key, which may be revoked meanwhile."""
+        """Return the name under which a key is let in; that of a node has its key, which may be revoked meanwhile.
+
+        Raises `TemporaryError`.
+        """
         try:
             owner = self._keys.owner(key)
-        except GreenroomError as error:
-            log.error("no node is let in: %s", error)
-            return None
+        except GreenroomError as error:  # which says nothing of the key: its owner tries again
+            raise TemporaryError(str(error)) from error
         return None if owner is None else f"{owner.kind}/{owner.name}/{zmq.utils.z85.encode(key).decode()}"
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
@@ -223,8 +231,10 @@ class JoinEngine:
             self._report(exited)
         for spec in result.resend:
             self._send(member.name, Spawn(spec=spec))
+        for worker_id, why in result.kill:
+            self._send(member.name, KillWorker(id=worker_id, why=why))
 
-    def _take(self, member: Membership, message: Beat | NodeReady | Spawned | Exited | Leaving) -> None:
+    def _take(self, member: Membership, message: Beat | Spawned | Exited | Leaving) -> None:
         member.heard(self._loop.time())
         match message:
             case Beat():
@@ -234,8 +244,6 @@ class JoinEngine:
                 if member.state == "away":
                     member.happen("joined")
                     self._on_change(NodeName(member.name))
-            case NodeReady():
-                self._on_change(NodeName(member.name))
             case Leaving():
                 log.warning("node %s has been asked to end, and is drained", member.name)
                 self.drain(NodeName(member.name))
@@ -351,7 +359,7 @@ def _with_cause(exited: Exited, cause: str | None) -> Exited:
     return Exited(id=exited.id, pid=exited.pid, returncode=exited.returncode, max_rss=0, node=exited.node, cause=cause)
 
 
-def _bound(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str) -> "zmq.Socket[bytes]":
+def _socket(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair) -> "zmq.Socket[bytes]":
     socket = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.SNDHWM, 0)
@@ -359,7 +367,6 @@ def _bound(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: st
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     start_authenticator(socket, keys.public, keys.secret, DOMAIN)
-    bind(socket, address)
     return socket
 
 
@@ -368,5 +375,4 @@ def bind(socket: "zmq.Socket[bytes]", address: str) -> None:
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
-        socket.close(linger=0)
         raise StartError(f"nodes cannot be listened for at {address}: {error.strerror}") from error

@@ -59,6 +59,8 @@ class NodeWorker:
     spec: WorkerSpec
     pid: int | None = None
     """`None` until the node has started it."""
+    doom: str | None = None
+    """Why it is to be killed, `None` where it is not. An order to kill may be lost with the link: it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Reconciliation:
     """Workers that live there and do not count any more."""
     ended: tuple[Exited, ...] = ()
     """Ends of workers."""
+    kill: tuple[tuple[WorkerId, str], ...] = ()
+    """Workers that count and are to be killed, each with the reason; sent after `resend`."""
 
 
 @dataclass(slots=True)
@@ -117,7 +121,8 @@ class Membership:
                 self.workers[worker_id].pid = pid
         untold = (worker.spec for worker_id, worker in self.workers.items() if worker.pid is None)
         outdated = (worker_id for worker_id in join.workers if worker_id not in self.workers)
-        return Reconciliation(tuple(untold), tuple(outdated), ended)
+        doomed = ((worker_id, one.doom) for worker_id, one in self.workers.items() if one.doom is not None)
+        return Reconciliation(tuple(untold), tuple(outdated), ended, tuple(doomed))
 
     def heard(self, now: float) -> None:
         """Note a sign of life."""
@@ -135,6 +140,11 @@ class Membership:
     def enter(self, spec: WorkerSpec) -> None:
         """Enter a worker that is to be started."""
         self.workers[spec.id] = NodeWorker(spec)
+
+    def doom(self, worker_id: WorkerId, why: str) -> None:
+        """Note that a worker is to be killed, until it has ended."""
+        if (worker := self.workers.get(worker_id)) is not None:
+            worker.doom = worker.doom or why
 
     def spawned(self, message: Spawned) -> bool:
         """Note that a worker runs; return whether it counts, or else has to be ended."""

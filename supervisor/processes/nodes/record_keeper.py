@@ -5,14 +5,15 @@ Files are read and written in threads, since the disk may be slow and the loop s
 """
 
 import asyncio
+import errno
 import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import zmq
 
@@ -32,6 +33,7 @@ from greenroom.protocol.internal.records import (
     read_request,
     record_frames,
 )
+from greenroom.runtime.daemon_threads import DaemonThreads
 from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
@@ -45,6 +47,9 @@ log = logging.getLogger(__name__)
 LARGEST_REQUEST: Final = 256 * 1024 * 1024
 """Bytes of the lines of one request."""
 THREADS: Final = 4
+LINGER_MS: Final = 500
+"""Milliseconds that the last replies have to leave."""
+TOO_LATE: Final = "the host has ended before its disk had taken all records"
 OUTDATED: Final = "this process of the conversation does not count any more"
 
 
@@ -61,13 +66,23 @@ class RecordOpening:
     """That of a new conversation."""
 
 
-@dataclass(slots=True)
+class _Task(NamedTuple):
+    """Something to be done in a thread."""
+
+    work: Callable[[], None]
+    then: Callable[[], None]
+    """Called on the loop when it is done."""
+    refuse: Callable[[], None] = lambda: None
+    """Called instead of `then` where the time is over before it is done."""
+
+
+@dataclass(slots=True, eq=False)
 class _Entry:
     opening: RecordOpening
     file: SessionFile | None = None
-    waiting: "deque[Callable[[], None]]" = field(default_factory=deque)
-    """What is to be done in a thread, one after the other."""
-    is_busy: bool = False
+    waiting: "deque[_Task]" = field(default_factory=deque)
+    """What is to be done, one after the other."""
+    running: _Task | None = None
 
 
 class RecordKeeper:
@@ -76,12 +91,15 @@ class RecordKeeper:
     def __init__(
         self, context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str, home: str, *closed: str
     ) -> None:
-        """Listen at `address`. Files below the directories `closed` are not read. Raises `StartError`."""
+        """`address` is where to `listen`. Files below the directories `closed` are not read."""
         self._home = home
         self._reader = Reader(home, *closed)
         self._entries: dict[WorkerId, _Entry] = {}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="records")
-        self._loop = asyncio.get_running_loop()
+        self._unfinished: set[_Entry] = set()
+        """Those that have something to do, also of workers that are gone."""
+        self._threads = DaemonThreads(THREADS, "records")
+        self._finished = asyncio.Event()
+        self._takes_requests = True
         self._closed = False
         socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -89,8 +107,12 @@ class RecordKeeper:
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_REQUEST)
         keep_alive(socket)
         start_authenticator(socket, keys.public, keys.secret)
-        bind(socket, address)
+        self._address, self._socket = address, socket
         self._port = ZmqStream(socket, self._receive)
+
+    def listen(self) -> None:
+        """Let workers connect. Raises `StartError` where the address cannot be had."""
+        bind(self._socket, self._address)
 
     def expect(self, worker_id: WorkerId, opening: RecordOpening) -> None:
         """Take the records of a worker's conversation from now on."""
@@ -100,20 +122,32 @@ class RecordKeeper:
         """Write what has arrived of a worker that is gone, let go of its file, and call `then`."""
         self._port.catch_up()
         entry = self._entries.pop(worker_id, None)
-        if entry is None or (entry.file is None and not entry.waiting and not entry.is_busy):
+        if entry is None or (entry.file is None and entry not in self._unfinished):
             then()
-            return
-        entry.waiting.append(partial(self._in_thread, entry, partial(_close, entry), then))
-        self._go_on(entry)
+        else:
+            self._add(entry, _Task(partial(_close, entry), then))
 
-    def close(self) -> None:
-        """Take nothing more, and write what has arrived."""
-        self._closed = True
-        self._port.close()
-        self._threads.shutdown(wait=True)
+    async def close(self, within: float) -> None:
+        """Write what has arrived, and take nothing more; what is not on the disk in `within` seconds is answered so."""
+        if self._closed:
+            return
+        self._port.catch_up()
+        self._takes_requests = False
         for entry in self._entries.values():
-            _close(entry)
+            self._add(entry, _Task(partial(_close, entry), lambda: None))
         self._entries.clear()
+        if self._unfinished:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._finished.wait()
+        self._closed = True
+        for entry in self._unfinished:
+            log.error("conversation %s: %s", entry.opening.conversation_id, TOO_LATE)
+            for task in (entry.running, *entry.waiting):
+                if task is not None:
+                    task.refuse()
+        self._port.close(LINGER_MS)
+        self._threads.close()
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
         route, name = parts[0].bytes, WorkerId(sender(parts[-1]))
@@ -124,6 +158,10 @@ class RecordKeeper:
             return
         entry, request = self._entries.get(name), received.request
         opening = None if entry is None else entry.opening
+        too_late = RecordsFailed(number=request.number, text=TOO_LATE, errno=errno.ETIMEDOUT)
+        if not self._takes_requests:
+            self._reply(route, too_late)
+            return
         if (
             entry is None
             or opening is None
@@ -138,25 +176,31 @@ class RecordKeeper:
         def work() -> None:
             answer.append(self._carry_out(entry, received))
 
-        entry.waiting.append(partial(self._in_thread, entry, work, lambda: self._reply(route, *answer[0])))
+        self._add(entry, _Task(work, lambda: self._reply(route, *answer[0]), lambda: self._reply(route, too_late)))
+
+    def _add(self, entry: _Entry, task: _Task) -> None:
+        entry.waiting.append(task)
+        self._unfinished.add(entry)
+        self._finished.clear()
         self._go_on(entry)
 
     def _go_on(self, entry: _Entry) -> None:
-        if not entry.is_busy and entry.waiting and not self._closed:
-            entry.is_busy = True
-            entry.waiting.popleft()()
+        if entry.running is not None:
+            return
+        if entry.waiting:
+            entry.running = task = entry.waiting.popleft()
+            self._threads.submit(task.work, partial(self._done, entry, task))
+            return
+        self._unfinished.discard(entry)
+        if not self._unfinished:
+            self._finished.set()
 
-    def _in_thread(self, entry: _Entry, work: Callable[[], None], then: Callable[[], None]) -> None:
-        def done(_: object) -> None:
-            self._loop.call_soon_threadsafe(self._done, entry, then)
-
-        self._threads.submit(work).add_done_callback(done)
-
-    def _done(self, entry: _Entry, then: Callable[[], None]) -> None:
-        entry.is_busy = False
-        if not self._closed:
-            then()
-            self._go_on(entry)
+    def _done(self, entry: _Entry, task: _Task) -> None:
+        if self._closed:
+            return
+        entry.running = None
+        task.then()
+        self._go_on(entry)
 
     def _reply(self, route: bytes, reply: RecordsReply, lines: bytes = b"") -> None:
         self._port.send([route, *record_frames(reply, lines)])

@@ -143,6 +143,15 @@ class NodeSupply:
             stock.pool.resize(self._size)
             self._replenish(node)
 
+    def retreat(self) -> None:
+        """Start no more workers, end those without a conversation, and pass all orders on."""
+        self._closing = True
+        for node, stock in self._stocks.items():
+            stock.pool.resize(0)
+            self._displace_all(node, stock)
+            for worker_id in stock.pool.waiting:
+                self._engine.kill(worker_id)
+
     def close(self) -> None:
         """Start no more workers."""
         self._closing = True

@@ -228,6 +228,7 @@ class HostHandover:
         self._holdings.manager.notify(f"MAINPID={self._successor}", f"STATUS=Replaced by process {self._successor}")
         self._send(Taken(runs.THIS, shared.without_process(), held, passed_on, takes_requests=True))
         shared.park_idle()
+        self._server.host.tree.leave_nodes()
         log.warning("process %d has replaced this host, which finishes its turns", self._successor)
         self._server.replaced()
 
@@ -256,6 +257,7 @@ class HostHandover:
         while not self._is_done:
             self._move_clients()
             self._move_sessions()
+            self._shared.park_on_nodes()
             await asyncio.sleep(LOOK)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
-"""Which key a node goes by: the one it has, or a new one for a ticket, which names the node or its pool."""
+"""A node's key: on the disk before its ticket is shown, in force once the host knows it, and never lost for another."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -7,8 +8,105 @@ import msgspec
 import pytest
 
 from greenroom.protocol.errors import ConfigError, StartError
-from greenroom.supervisor.node.identity import chosen, load, save, ticket_of
+from greenroom.protocol.ids import NodeName
+from greenroom.protocol.secret_names import SECRET_NAMES, covers
+from greenroom.supervisor.node.enrolment import enrol
+from greenroom.supervisor.node.identity import FRESH, Choice, adopt, chosen, load, read_ticket, ticket_of
+from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.keys import NodeKeys, Ticket, write_private
+from tests.supervisor.processes.nodes.test_join_engine import Site, site_at
+
+N1 = NodeName("n1")
+
+
+def state_below(tmp_path: Path) -> str:
+    state = tmp_path / "state"
+    state.mkdir()
+    return str(state)
+
+
+def enrolled(site: Site, state: str) -> Choice:
+    """Return a node whose key is known."""
+    ticket = site.keys.issue(N1)
+    choice = chosen(state, ticket)
+    site.keys.redeem(N1, ticket.public_key, choice.identity.keys.public)
+    adopt(state, choice.identity)
+    return chosen(state, None)
+
+
+def test_without_key_and_ticket_there_is_no_node(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give a ticket"):
+        chosen(str(tmp_path), None)
+    with pytest.raises(ConfigError, match="no ticket"):
+        read_ticket(str(tmp_path / "absent"))
+    write_private(str(tmp_path / "odd"), b"{}")
+    with pytest.raises(ConfigError, match="is no ticket"):
+        read_ticket(str(tmp_path / "odd"))
+
+
+def test_the_same_ticket_makes_one_key_however_often_it_is_shown(tmp_path: Path) -> None:
+    keys, state = NodeKeys(str(tmp_path / "home")), state_below(tmp_path)
+    first, second = keys.issue("n1"), keys.issue("n2")
+    begun = chosen(state, first)
+    assert begun.is_fresh
+    assert chosen(state, first) == begun, "as it may have been taken already"
+    assert load(state) is None
+    adopt(state, begun.identity)
+    assert chosen(state, first) == Choice(begun.identity, is_fresh=False)
+    assert not (Path(state) / FRESH).exists()
+    other = chosen(state, second)
+    assert other.identity.keys != begun.identity.keys
+    assert chosen(state, None).identity == begun.identity
+    assert covers(SECRET_NAMES, FRESH)
+    assert (Path(state) / FRESH).stat().st_mode & 0o777 == 0o600
+    write_private(str(Path(state) / FRESH), b"[]")
+    with pytest.raises(StartError, match="no node's key"):
+        chosen(state, second)
+
+
+def test_a_ticket_that_is_refused_leaves_the_key_that_works(tmp_path: Path) -> None:
+    async def scene() -> None:
+        state = state_below(tmp_path)
+        async with site_at(tmp_path) as site:
+            working = enrolled(site, state)
+            over = site.keys.issue(N1)
+            site.keys.issue(N1)  # in its place
+            choice = chosen(state, over)
+            assert choice.is_fresh
+            with pytest.raises(StartError, match="was used, or is over"):
+                await enrol(choice.identity, over, site.address)
+            assert chosen(state, None) == working
+            assert site.keys.key_of(N1) == working.identity.keys.public
+
+    asyncio.run(scene())
+
+
+def test_a_ticket_is_taken_once_and_an_answer_that_was_lost_costs_nothing(tmp_path: Path) -> None:
+    async def scene() -> None:
+        state = state_below(tmp_path)
+        async with site_at(tmp_path) as site:
+            ticket = site.keys.issue(N1)
+            choice = chosen(state, ticket)
+            await enrol(choice.identity, ticket, site.address)
+            assert site.keys.key_of(N1) == choice.identity.keys.public
+            again = chosen(state, ticket)  # it was killed before it could adopt it
+            assert again == choice
+            await enrol(again.identity, ticket, site.address)
+
+    asyncio.run(scene())
+
+
+def test_a_host_that_is_not_there_or_another_one_is_told(tmp_path: Path) -> None:
+    async def scene() -> None:
+        state = state_below(tmp_path)
+        async with site_at(tmp_path) as site:
+            ticket = site.keys.issue(N1)
+            other: Ticket = msgspec.structs.replace(ticket, host_key=key_pair().public)
+            with pytest.raises(StartError, match="no host was reached"):
+                await enrol(chosen(state, other).identity, other, site.address, within=0.3)
+            assert site.keys.key_of(N1) is None
+
+    asyncio.run(scene())
 
 
 @pytest.fixture
@@ -23,39 +121,38 @@ def state(tmp_path: Path) -> str:
     return str(path)
 
 
-def enrolled(state: str, ticket: Ticket, name: str | None = None) -> str:
+def adopted(state: str, ticket: Ticket, name: str | None = None) -> str:
     """Note that the host has taken the node in, and return its public key."""
-    identity = chosen(state, ticket, name)
-    save(state, msgspec.structs.replace(identity, is_enrolled=True))
+    identity, _ = chosen(state, ticket, name)
+    adopt(state, identity)
     return identity.keys.public
 
 
 def test_a_node_keeps_its_key_without_its_ticket_and_with_it(keys: NodeKeys, state: str) -> None:
     ticket = keys.issue("n1")
-    public = enrolled(state, ticket)
+    public = adopted(state, ticket)
     for again in (None, ticket):
-        assert (chosen(state, again).keys.public, chosen(state, again).is_enrolled) == (public, True)
-    assert chosen(state, keys.issue("n1")).keys.public != public, "a new ticket for one node is for a new key"
+        identity, is_fresh = chosen(state, again)
+        assert (identity.keys.public, is_fresh) == (public, False)
+    assert chosen(state, keys.issue("n1")).identity.keys.public != public, "a new ticket for one node is for a new key"
 
 
 def test_a_node_of_a_pool_keeps_its_key_with_a_new_ticket_and_has_it_entered_again(keys: NodeKeys, state: str) -> None:
-    public = enrolled(state, keys.issue("pool", 3), "pool-0")
+    public = adopted(state, keys.issue("pool", 3), "pool-0")
     second = keys.issue("pool", 3)
-    identity = chosen(state, second, "pool-0")
-    assert (identity.keys.public, identity.is_enrolled, identity.ticket) == (public, False, second.public_key)
-    known = load(state)
-    assert known is not None
-    assert known.is_enrolled, "until the host has answered, the key counts as it did"
+    identity, is_fresh = chosen(state, second, "pool-0")
+    assert (identity.keys.public, is_fresh, identity.ticket) == (public, True, second.public_key)
+    assert chosen(state, None).identity.keys.public == public, "until the host has answered, the key counts as it did"
 
 
 def test_a_key_is_for_one_host_and_one_name(keys: NodeKeys, state: str, tmp_path: Path) -> None:
     ticket = keys.issue("pool", 3)
-    public = enrolled(state, ticket, "pool-0")
+    public = adopted(state, ticket, "pool-0")
     with pytest.raises(ConfigError, match="pool-0"):
         chosen(state, None, "pool-1")
-    assert chosen(state, None, "pool-0").keys.public == public
+    assert chosen(state, None, "pool-0").identity.keys.public == public
     elsewhere = NodeKeys(str(tmp_path / "another")).issue("pool", 3)
-    assert chosen(state, elsewhere, "pool-0").keys.public != public
+    assert chosen(state, elsewhere, "pool-0").identity.keys.public != public
 
 
 def test_a_name_has_to_fit_the_ticket(keys: NodeKeys, state: str) -> None:
@@ -78,7 +175,7 @@ def test_a_ticket_that_was_taken_away_is_missed_only_by_a_node_without_a_key(key
     os.chmod(path, 0o644)
     with pytest.raises(StartError, match="chmod 600"):
         ticket_of(state, path)
-    enrolled(state, ticket, "pool-0")
+    adopted(state, ticket, "pool-0")
     os.unlink(path)
     assert ticket_of(state, path) is None
     assert ticket_of(state, None) is None

@@ -16,6 +16,7 @@ from greenroom.protocol.internal.process import (
     ForkServerServes,
     KeyPair,
     MeasureForkServer,
+    Prepare,
     Spawn,
     Spawned,
     WorkerSpec,
@@ -59,7 +60,7 @@ class ForkServer:
         self.launched = launched
         launched.control.settimeout(20)
 
-    def tell(self, message: Spawn | MeasureForkServer) -> None:
+    def tell(self, message: Spawn | MeasureForkServer | Prepare) -> None:
         self.launched.control.send(datagram(message))
 
     def hear(self) -> ForkServerMessage:
@@ -115,6 +116,17 @@ def test_a_fork_server_says_what_it_holds(fork_server: ForkServer) -> None:
     assert isinstance(told, ForkServerMeasured)
     assert told.footprint.uss
     assert told.footprint.descriptors
+
+
+def test_a_fork_server_that_is_told_to_prepare_has_no_early_children(fork_server: ForkServer, tmp_path: Path) -> None:
+    fork_server.tell(Prepare(runtime_directory=str(tmp_path)))
+    zygote = fork_server.hear()
+    assert isinstance(zygote, Spawned)
+    assert isinstance(fork_server.hear(), ForkServerReady), "before any child was asked for"
+    assert list(tmp_path.iterdir()) == []
+    fork_server.tell(Prepare(runtime_directory=str(tmp_path)))
+    fork_server.tell(MeasureForkServer())
+    assert isinstance(fork_server.hear(), ForkServerMeasured), "and once only"
 
 
 def test_a_fork_server_rehearses_after_its_first_birth_and_stays_alone(fork_server: ForkServer, tmp_path: Path) -> None:

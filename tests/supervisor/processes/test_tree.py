@@ -73,6 +73,9 @@ class StubEngine:
     def zygote(self) -> ServiceStatus | None:
         return None
 
+    def prepare(self, runtime_directory: str) -> None:
+        pass
+
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         return False
 

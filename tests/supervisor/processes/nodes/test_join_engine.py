@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 import zmq
 
 from greenroom.config.nodes import NodesTable
+from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.internal.node import (
     Beat,
@@ -30,8 +32,8 @@ from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.supervisor.node.link import HostLink
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
-from greenroom.supervisor.processes.nodes.keys import NodeKeys
-from tests.supervisor.processes.nodes.test_membership import ONE, spec
+from greenroom.supervisor.processes.nodes.keys import KNOWN, KeyOwner, NodeKeys
+from tests.supervisor.processes.nodes.test_membership import ONE, TWO, spec
 from tests.support.nodes import free_ports
 
 N1, N2 = NodeName("n1"), NodeName("n2")
@@ -43,6 +45,7 @@ class Peer:
 
     def __init__(self, site: "Site", keys: KeyPair, host_key: str | None = None) -> None:
         self.heard: asyncio.Queue[ToNode | str] = asyncio.Queue()
+        self._has_left = False
         self._link = HostLink(
             site.context,
             site.address,
@@ -52,7 +55,13 @@ class Peer:
             lambda: self.heard.put_nowait("up"),
             lambda: self.heard.put_nowait("refused"),
         )
-        site.closing.append(self._link.close)
+        self._link.connect()
+        site.closing.append(self.leave)
+
+    def leave(self) -> None:
+        if not self._has_left:
+            self._has_left = True
+            self._link.close()
 
     async def next(self) -> ToNode | str:
         async with asyncio.timeout(TIMEOUT):
@@ -79,13 +88,14 @@ class Site:
         self.engine = JoinEngine(
             self.context, self.authenticator, self.keys, self.host_keys, self.address, NodesTable(), 1 << 30
         )
+        self.engine.listen()
         self.exits: list[Exited] = []
         self.engine.start(self.exits.append, lambda _: None)
         self.closing: list[Callable[[], None]] = []
 
-    async def node(self, name: NodeName) -> Peer:
+    async def node(self, name: NodeName, keys: KeyPair | None = None) -> Peer:
         """Return a node that has joined."""
-        keys = key_pair()
+        keys = keys or key_pair()
         self.keys.redeem(name, self.keys.issue(name).public_key, keys.public)
         peer = Peer(self, keys)
         assert await peer.next() == "up"
@@ -242,6 +252,61 @@ def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -
             one.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7}))
             assert await one.until(KillWorker) == KillWorker(id=ONE)
             assert site.state(N1) == "ready"
+
+    asyncio.run(scene())
+
+
+def test_kills_that_are_ordered_while_the_link_is_away_reach_the_node_when_it_joins_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            keys = key_pair()
+            one = await site.node(N1, keys)
+            for worker_id, pid in ((ONE, 7), (TWO, 8)):
+                site.engine.spawn(N1, spec(worker_id))
+                await one.until(Spawn)
+                one.say(Spawned(id=worker_id, pid=pid))
+            await site.until(lambda: site.engine.pid_of(TWO) == 8)
+            one.leave()
+            await site.until(lambda: site.state(N1) == "away")
+            site.engine.kill(ONE, "it holds too much memory")
+            again = Peer(site, keys)
+            assert await again.next() == "up"
+            again.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7, TWO: 8}))
+            assert isinstance(await again.next(), Joined)
+            assert await again.next() == KillWorker(id=ONE, why="it holds too much memory")
+            again.say(Exited(id=ONE, pid=7, returncode=-9, max_rss=0, cause="it holds too much memory"))
+            await site.until(lambda: bool(site.exits))
+            assert [exited.id for exited in site.exits] == [ONE]
+            assert site.engine.pid_of(TWO) == 8
+
+    asyncio.run(scene())
+
+
+def test_a_node_is_not_turned_away_while_the_keys_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[GreenroomError] = []
+    owner = NodeKeys.owner
+
+    def watched(keys: NodeKeys, key: bytes) -> KeyOwner | None:
+        try:
+            return owner(keys, key)
+        except GreenroomError as error:
+            failures.append(error)
+            raise
+
+    monkeypatch.setattr(NodeKeys, "owner", watched)
+
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            keys = key_pair()
+            site.keys.redeem(N1, site.keys.issue(N1).public_key, keys.public)
+            (tmp_path / KNOWN).chmod(0o640)
+            peer = Peer(site, keys)
+            await site.until(lambda: len(failures) >= 2)
+            assert peer.heard.empty(), "neither let in nor refused, and it tries again"
+            (tmp_path / KNOWN).chmod(0o600)
+            assert await peer.next() == "up"
 
     asyncio.run(scene())
 

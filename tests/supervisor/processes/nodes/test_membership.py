@@ -157,3 +157,19 @@ def test_the_end_of_each_worker_is_told_exactly_once(happenings: list[str]) -> N
                 one.id for one in node.joined(Join(version="1", run=f"run-{run}", capacity=1, workers=has), 0.0).ended
             ]
     assert sorted([*told, *node.workers]) == sorted(entered)
+
+
+def test_an_order_to_kill_stands_until_the_worker_has_ended() -> None:
+    node = member(ONE, TWO)
+    node.enter(spec(THREE))
+    node.doom(ONE, "too much memory")
+    node.doom(ONE, "again")
+    node.doom(THREE, "")
+    node.doom(WorkerId("w-9"), "unknown")
+    node.happen("link_lost")
+    again = node.joined(join(w_1=100, w_2=101), 1.0)
+    assert again.kill == ((ONE, "too much memory"), (THREE, ""))
+    assert again.resend == (spec(THREE),), "or else its end would never be told"
+    assert node.exited(Exited(id=ONE, pid=100, returncode=-9, max_rss=0)) is not None
+    assert node.joined(join(w_2=101), 2.0).kill == ((THREE, ""),)
+    assert node.joined(join("run-2"), 3.0).kill == ()

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
@@ -36,6 +39,7 @@ class Site:
         self._keys, own = key_pair(), key_pair()
         address = f"tcp://127.0.0.1:{free_ports(1)}"
         self.keeper = RecordKeeper(context, self._keys, address, str(home))
+        self.keeper.listen()
         self.authenticator.admit(own.public, WORKER)
         self._spec: WorkerSpec = plain_spec(WORKER)
         self._spec = msgspec.structs.replace(
@@ -44,8 +48,8 @@ class Site:
         self._context, self._lifeline = context, lifeline
         self.channel = self.connect(1)
 
-    def connect(self, incarnation: int) -> RecordsChannel:
-        channel = RecordsChannel(self._context, self._spec, self._lifeline)
+    def connect(self, incarnation: int, on_lost: Callable[[], None] = lambda: None) -> RecordsChannel:
+        channel = RecordsChannel(self._context, self._spec, self._lifeline, on_lost)
         channel.begin(self.id, Incarnation(incarnation))
         return channel
 
@@ -53,6 +57,12 @@ class Site:
         assert resume in ("no", "if-saved", "must")
         opening = RecordOpening(self.id, Incarnation(incarnation), resume, None, str(self.path))  # type: ignore[arg-type]
         self.keeper.expect(WORKER, opening)
+
+    async def let_pass(self, entries: int) -> None:
+        """Wait until so many requests have arrived."""
+        async with asyncio.timeout(10):
+            while self.keeper._port.statistics().received < entries:
+                await asyncio.sleep(0.001)
 
     async def release(self) -> None:
         released = asyncio.Event()
@@ -76,9 +86,24 @@ async def site_at(home: Path, lifeline: int) -> AsyncIterator[Site]:
     try:
         yield built
     finally:
-        built.keeper.close()
+        await built.keeper.close(10.0)
         built.authenticator.close()
         context.destroy(linger=0)
+
+
+class StuckDisk:
+    """A disk that does not answer until it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.answers = threading.Event(), threading.Event()
+        commit = SessionFile.commit
+
+        def stuck(file: SessionFile) -> None:
+            self.asked.set()
+            assert self.answers.wait(20)
+            commit(file)
+
+        monkeypatch.setattr(SessionFile, "commit", stuck)
 
 
 async def call(work: Callable[[], object]) -> object:
@@ -165,5 +190,75 @@ def test_a_disk_that_refuses_is_told_and_the_lines_are_kept(tmp_path: Path, life
             (tmp_path / "sessions").unlink()
             await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
             assert site.path.read_bytes().endswith(b'{"n":1}\n{"n":2}\n')
+
+    asyncio.run(scene())
+
+
+def test_what_waits_is_written_before_the_keeper_closes(
+    tmp_path: Path, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            disk = StuckDisk(monkeypatch)
+            first = asyncio.create_task(
+                call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+            )
+            await asyncio.to_thread(disk.asked.wait, 10)
+            closing = asyncio.create_task(site.keeper.close(10.0))
+            await asyncio.sleep(0)
+            assert not closing.done(), "it waits for the disk, and the loop goes on"
+            disk.answers.set()
+            await closing
+            await first
+            assert site.path.read_bytes().endswith(b'{"n":1}\n')
+            WriterLock(str(tmp_path), site.id).release()
+
+    asyncio.run(scene())
+
+
+def test_a_disk_that_does_not_answer_neither_holds_up_the_end_nor_is_said_to_have_answered(
+    tmp_path: Path, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            disk = StuckDisk(monkeypatch)
+            try:
+                writing = asyncio.create_task(
+                    call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+                )
+                await asyncio.to_thread(disk.asked.wait, 10)
+                began = time.monotonic()
+                await site.keeper.close(0.2)
+                assert 0.2 <= time.monotonic() - began < 5.0
+                with pytest.raises(OSError, match=r"before its disk had taken all records|has ended"):
+                    await writing
+            finally:
+                disk.answers.set()
+
+    asyncio.run(scene())
+
+
+def test_a_connection_that_ends_is_noticed_at_once(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            lost = asyncio.Event()
+            idle = site.connect(1, lost.set)
+            idle.watch()
+            site.expect()
+            waiting = site.connect(1)
+            monkey = asyncio.create_task(call(waiting.resume))
+            await site.let_pass(1)
+            await monkey
+            await site.keeper.close(1.0)
+            async with asyncio.timeout(5):
+                await lost.wait()
+            began = time.monotonic()
+            with pytest.raises(OSError, match=r"has ended|cannot be reached"):
+                await call(lambda: waiting.write(b'{"n":1}\n', commit=True))
+            assert time.monotonic() - began < 5.0, "not only after the time that a disk has"
+            idle.abandon()
+            waiting.abandon()
 
     asyncio.run(scene())

@@ -1,0 +1,41 @@
+"""The directory of a node's sockets: it is removed at the end, and by the next run where a node was killed."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from greenroom.runtime import directory
+from greenroom.supervisor.startup.host_lock import HostLock
+
+log = logging.getLogger(__name__)
+
+_NAME: Final = re.compile(r"\d+-\w+")
+"""Of directories that `greenroom.runtime.directory` makes."""
+
+
+@contextmanager
+def runtime_directory(lock: HostLock, state: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Give a fresh directory to the node that holds the lock of its state directory. Raises `StartError`."""
+    _remove_former(state, environment)
+    path = directory.create(environment)
+    try:
+        try:
+            lock.write(path)
+        except OSError as error:  # a full disk keeps no node from running
+            log.warning("%s will not be removed if this node is killed: %s", path, error)
+        yield path
+    finally:
+        directory.remove(path)
+
+
+def _remove_former(state: str, environment: Mapping[str, str]) -> None:
+    """Remove the directory of a run that was killed: it had the lock, so none of its processes needs it any more."""
+    former = HostLock.holder(state)
+    if former is None:
+        return
+    place, name = os.path.split(former.socket)
+    if place == directory.place(environment) and _NAME.fullmatch(name) and directory.is_private(former.socket):
+        directory.remove(former.socket)
