@@ -38,14 +38,14 @@ def find(home: str, conversation_id: ConversationId) -> str | None:
     """Return the path of a conversation's file, `None` where there is none; of several, the newest."""
     sessions = os.path.join(home, FOLDER)
     for day in _likely_days(conversation_id):
-        if found := _find_in(_names(os.path.join(sessions, day)), conversation_id):
+        if found := _find_in(_names(os.path.join(sessions, day), conversation_id), conversation_id):
             return found
     return _find_in(list_sessions(home), conversation_id)
 
 
 def find_archived(home: str, conversation_id: ConversationId) -> str | None:
     """Return the path of the file of a conversation that was put aside, `None` where there is none."""
-    return _find_in(_names(os.path.join(home, ARCHIVE)), conversation_id)
+    return _find_in(_names(os.path.join(home, ARCHIVE), conversation_id), conversation_id)
 
 
 def find_anywhere(home: str, conversation_id: ConversationId) -> str | None:
@@ -99,11 +99,14 @@ def _folders(directory: str) -> list[str]:
     return sorted(folders, key=lambda name: (name.isdigit(), name), reverse=True)
 
 
-def _names(directory: str) -> Iterator[SessionName]:
+def _names(directory: str, wanted: str = "") -> Iterator[SessionName]:
+    """Yield the session files of a directory; `wanted` is an id, where only its files matter."""
     try:
         entries = os.listdir(directory)
     except OSError:
         return
+    if wanted:  # a day of a busy host has many, and to read their names takes far longer than to look for this
+        entries = [entry for entry in entries if wanted in entry.lower()]
     plain = set(entries)
     for entry in sorted(entries, reverse=True):
         if (name := _NAME.fullmatch(entry)) and (plain_path(entry) == entry or plain_path(entry) not in plain):

@@ -1,5 +1,6 @@
 """A session file is found by its conversation's id, wherever below `sessions` it lies, and soon."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +52,30 @@ def test_other_names_are_not_session_files(tmp_path: Path, name: str) -> None:
     directory.mkdir()
     (directory / name.format(id=conversation_id)).touch()
     assert find(str(tmp_path), conversation_id) is None
+
+
+def test_among_many_of_a_day_only_the_names_with_the_id_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ConversationId(uuid7())
+    today = datetime.now(UTC).strftime("%Y/%m/%d")
+    for number in range(50):
+        put(tmp_path, today, f"2026-11-22T11-44-{number:02d}", uuid7())
+    put(tmp_path, today, "2026-11-22T11-44-01", wanted.upper())
+    newest = put(tmp_path, today, "2026-11-22T11-45-02", wanted)
+    read: list[str] = []
+
+    class Pattern:
+        """Counts what is read."""
+
+        def fullmatch(self, text: str) -> re.Match[str] | None:
+            read.append(text)
+            return pattern.fullmatch(text)
+
+    pattern = finder._NAME
+    monkeypatch.setattr(finder, "_NAME", Pattern())
+    assert find(str(tmp_path), wanted) == newest
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("hours", [-14, 0, 12])
