@@ -20,14 +20,14 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 .grid { stroke: #d0d7de; stroke-width: 1 }
 .limit { stroke: #9a6700; stroke-width: 1.5; stroke-dasharray: 5 4 }
 .line { fill: none; stroke-width: 2 }
-.c0 { stroke: #0969da } .c1 { stroke: #cf222e }
-.d0 { fill: #0969da } .d1 { fill: #cf222e }
+.c0 { stroke: #0969da } .c1 { stroke: #cf222e } .c2 { stroke: #1a7f37 }
+.d0 { fill: #0969da } .d1 { fill: #cf222e } .d2 { fill: #1a7f37 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .grid { stroke: #3d444d }
   .limit { stroke: #d29922 }
-  .c0 { stroke: #58a6ff } .c1 { stroke: #ff7b72 }
-  .d0 { fill: #58a6ff } .d1 { fill: #ff7b72 }
+  .c0 { stroke: #58a6ff } .c1 { stroke: #ff7b72 } .c2 { stroke: #3fb950 }
+  .d0 { fill: #58a6ff } .d1 { fill: #ff7b72 } .d2 { fill: #3fb950 }
 }"""
 
 
@@ -57,7 +57,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart: a line for each name, in the order in which they are coloured."""
+    """One chart: a line for each name, in the order in which they are coloured; three at most."""
 
     title: str
     x_title: str

@@ -11,11 +11,13 @@ import msgspec
 
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.packed import plain_path
+from greenroom.sessions.packed import plain_path, present_path
 
 FOLDER: Final = "sessions"
 ARCHIVE: Final = "archived_sessions"
 """Where files lie that were put aside, all in one directory."""
+START_WITHIN: Final = 3
+"""Seconds after its id within which most conversations begin their files."""
 MAX_DEPTH: Final = 6
 """Levels of directories that are searched: twice the depth of a tree of days, and a bound for cyclic links."""
 _NAME: Final = re.compile(
@@ -35,8 +37,14 @@ class SessionName(msgspec.Struct, frozen=True):
 
 
 def find(home: str, conversation_id: ConversationId) -> str | None:
-    """Return the path of a conversation's file, `None` where there is none; of several, the newest."""
+    """Return the path of a conversation's file, `None` where there is none.
+
+    Of several it is the one that was begun together with its id, as the id tells, else the newest.
+    """
     sessions = os.path.join(home, FOLDER)
+    for path in _likely_paths(sessions, conversation_id):
+        if os.path.lexists(path):
+            return path
     for day in _likely_days(conversation_id):
         if found := _find_in(_names(os.path.join(sessions, day), conversation_id), conversation_id):
             return found
@@ -82,6 +90,19 @@ def _likely_days(conversation_id: ConversationId) -> Iterator[str]:
         made = datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
         for days in (0, -1, 1):
             yield (made + timedelta(days=days)).strftime("%Y/%m/%d")
+
+
+def _likely_paths(sessions: str, conversation_id: ConversationId) -> Iterator[str]:
+    """Yield where the file of an id that contains its time is, unless its start was late or the time zone has changed.
+
+    So it is found at once among any number of files of its day.
+    """
+    value = UUID(conversation_id)
+    if value.version == 7:
+        for late in range(START_WITHIN):
+            made = datetime.fromtimestamp((value.int >> 80) // 1000 + late)  # noqa: DTZ006
+            day, second = made.strftime("%Y/%m/%d"), made.strftime("%Y-%m-%dT%H-%M-%S")
+            yield present_path(os.path.join(sessions, day, f"rollout-{second}-{conversation_id}.jsonl"))
 
 
 def _walk(directory: str, depth: int = MAX_DEPTH) -> Iterator[SessionName]:

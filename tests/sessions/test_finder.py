@@ -1,5 +1,6 @@
 """A session file is found by its conversation's id, wherever below `sessions` it lies, and soon."""
 
+import os
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions import finder
+from greenroom.sessions.file import session_path
 from greenroom.sessions.finder import find, list_sessions
 
 HOUR = 3600
@@ -76,6 +78,19 @@ def test_among_many_of_a_day_only_the_names_with_the_id_are_read(
     monkeypatch.setattr(finder, "_NAME", Pattern())
     assert find(str(tmp_path), wanted) == newest
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", ".zst"])
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_a_file_that_was_begun_with_its_id_is_found_without_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, late: int
+) -> None:
+    conversation_id = ConversationId(uuid7())
+    path = session_path(str(tmp_path), conversation_id, time.time() + late) + suffix
+    os.makedirs(os.path.dirname(path))
+    Path(path).touch()
+    monkeypatch.setattr(os, "listdir", lambda _: pytest.fail("a directory was searched"))
+    assert find(str(tmp_path), conversation_id) == path
 
 
 @pytest.mark.parametrize("hours", [-14, 0, 12])
