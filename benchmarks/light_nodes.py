@@ -15,7 +15,7 @@ import msgspec
 import zmq
 
 from greenroom.protocol.ids import uuid7
-from greenroom.protocol.internal.node import BEAT, Beat, Join, Joined, NodeLoad, NodeReady, Refused, ToNode
+from greenroom.protocol.internal.node import BEAT, Beat, Join, Joined, NodeLoad, Refused, ToNode
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.node.link import HostLink
@@ -45,6 +45,7 @@ class LightNode:
         self._timer: asyncio.TimerHandle | None = None
         self.joined: asyncio.Future[None] = self._loop.create_future()
         self._link = HostLink(context, crew.address, crew.host_key, keys, self._receive, self._join, self._refused)
+        self._link.connect()
 
     def close(self) -> None:
         """Disconnect."""
@@ -57,7 +58,6 @@ class LightNode:
 
     def _receive(self, message: ToNode) -> None:
         if isinstance(message, Joined) and not self.joined.done():
-            self._link.send(NodeReady())
             self.joined.set_result(None)
             self._beat()
         elif isinstance(message, Refused):

@@ -86,6 +86,8 @@ class GreenroomTable(OwnSection, frozen=True):
     """Where a host is reached over HTTP."""
     nodes: dict[str, object] = field(default_factory=dict)
     """Other machines that run workers (`greenroom.config.nodes.NodesTable`). Checked at the start of a server."""
+    resources: dict[str, Annotated[float, Meta(gt=0.0)]] = field(default_factory=dict)
+    """What a conversation needs of its node, by names of resources; set in the `config` of a call."""
     metrics_listen: str | None = None
     """Where metrics are served: `[HOST:]PORT` of loopback, or `unix:PATH`."""
     metrics_users: tuple[str, ...] = ()

@@ -286,6 +286,8 @@ class NodeEntry(Part):
     """What its machine could still give out."""
     load: float | None = None
     """Load average of its machine over a minute, by core."""
+    engine: Text = "join"
+    """What has placed it (`greenroom.nodes.engine`)."""
 
 
 class CredentialEntry(Part):

@@ -10,6 +10,19 @@ _PAUSE = 0.01
 """Seconds between two checks whether expected orphans have ended."""
 
 
+_own: set[int] = set()
+
+
+def keep(pid: int) -> None:
+    """Note a child that this process has started itself, so that it is no orphan until it has ended (`let_go`)."""
+    _own.add(pid)
+
+
+def let_go(pid: int) -> None:
+    """Note the end of such a child."""
+    _own.discard(pid)
+
+
 class OrphanTracker:
     """Orphans that may finish their work after the child that started them has died: those of its session.
 
@@ -83,8 +96,11 @@ def kill_group(pid: int) -> None:
 
 
 def kill_orphans(kept: Container[int], expected: Container[int] = ()) -> list[int]:
-    """Kill every child except `kept` and `expected`, and return the pids. Their children are adopted as they die."""
-    orphans = [pid for pid in children() if pid not in kept and pid not in expected]
+    """Kill every child except `kept`, `expected` and those noted by `keep`, and return the pids.
+
+    Their children are adopted as they die.
+    """
+    orphans = [pid for pid in children() if pid not in kept and pid not in expected and pid not in _own]
     for pid in orphans:
         kill_group(pid)
     return orphans
@@ -95,6 +111,7 @@ def end_all_children(expected: OrphanTracker | None = None, timeout_s: float = 0
 
     Those in `expected` get SIGTERM and have `timeout_s` seconds to end.
     """
+    _own.clear()
     if expected is not None:
         _end_all_but(expected)
         for pid in children():

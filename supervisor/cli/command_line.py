@@ -151,6 +151,10 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     node.add_argument("--state", metavar="DIR", help="its key and log (default: ~/.local/state/greenroom-node)")
     node.add_argument("--capacity", type=int, default=100, metavar="N", help="workers that it takes (default: 100)")
     node.add_argument("--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: warning)")
+    # Of a node that an engine places (`greenroom.supervisor.node.placed`); nobody types them.
+    node.add_argument("--placed", metavar="NAME", help=argparse.SUPPRESS)
+    node.add_argument("--host-key", metavar="KEY", default="", help=argparse.SUPPRESS)
+    node.add_argument("--alone", type=float, default=0.0, metavar="SECONDS", help=argparse.SUPPRESS)
     node.set_defaults(run=_node)
     deeds = node.add_subparsers(metavar="COMMAND")
     ticket = deeds.add_parser("ticket", help="make a ticket for a node, on the host")

@@ -65,6 +65,17 @@ class Workers(Protocol):
         """Return what a worker of a node is told of the home with its conversation, as JSON; `None` for all others."""
         ...
 
+    def note_waiting(self) -> None:
+        """Note that a conversation waits for a place."""
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Return why a conversation can run nowhere, however long it waits; `None` where it can."""
+        ...
+
+    def lacking(self, wish: Wish) -> str | None:
+        """Return what a conversation has waited for in vain that needs more than a worker."""
+        ...
+
     def can_go_elsewhere(self, wish: Wish) -> bool:
         """Tell whether there is a machine that has the directory, as far as that is known."""
         ...

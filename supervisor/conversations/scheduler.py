@@ -146,8 +146,12 @@ class ConversationScheduler:
     def _waited_too_long(self, conversation: Conversation) -> None:
         if conversation.state != "starting" or conversation.worker_id is not None:
             return
-        why = self._workers.obstacle or "none has got ready"
-        text = f"Failed to start Codex session: there is no process for it after {self._start_timeout:g} s ({why})"
+        wish = wish_of(conversation)
+        if (refusal := self._workers.refusal(wish)) is not None:
+            why, text = refusal, f"Failed to start Codex session: {refusal}"
+        else:
+            why = self._workers.lacking(wish) or self._workers.obstacle or "none has got ready"
+            text = f"Failed to start Codex session: there is no process for it after {self._start_timeout:g} s ({why})"
         self.fail_waiting(conversation, Failure("start_failed", text, {"cause": why, "resumable": True}))
         self.places.fill()
 

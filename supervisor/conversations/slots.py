@@ -64,6 +64,8 @@ class Slots:
             conversation = self._roster.next_waiting()
             if conversation is not None and conversation.queued:
                 self._place(conversation)
+        if self._roster.waiting and not self._has_place():
+            self._workers.note_waiting()
         if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
             self.park(idle)
 
@@ -116,8 +118,12 @@ class Slots:
         if conversation.queue:
             conversation.user_agent = conversation.queue[0].audience.client.user_agent
         order = partial(self._host, conversation)
-        self._ordered[conversation] = order, self._loop.call_later(self._timeout, self._on_overdue, conversation)
-        self._workers.take(order, wish_of(conversation) if self._workers.has_nodes else ON_HOST)
+        wish = wish_of(conversation)
+        is_refused = self._workers.refusal(wish) is not None
+        timeout = 0.0 if is_refused else self._timeout
+        self._ordered[conversation] = order, self._loop.call_later(timeout, self._on_overdue, conversation)
+        if not is_refused:
+            self._workers.take(order, wish if self._workers.has_nodes else ON_HOST)
 
     def _forget_order(self, conversation: Conversation) -> None:
         ordered = self._ordered.pop(conversation, None)

@@ -1,13 +1,16 @@
 """What conversations need of the machine that runs them, as far as their overrides and their past tell. Free of I/O."""
 
 import os
+from typing import Final
 
 import msgspec
 
 from greenroom.config.paths import absolute
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.processes.nodes.wish import Opening, Wish
+from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
+
+OWN_TABLE: Final = "greenroom"
 
 
 class _Overrides(msgspec.Struct, frozen=True):
@@ -15,6 +18,7 @@ class _Overrides(msgspec.Struct, frozen=True):
 
     cwd: str | None = None
     worktree: bool | None = None
+    config: dict[str, object] | None = None
 
 
 def wish_of(conversation: Conversation) -> Wish:
@@ -28,6 +32,7 @@ def wish_of(conversation: Conversation) -> Wish:
         has_run=conversation.incarnation > 1,  # the one that is being placed is counted
         only_here=has_worktree or (conversation.ephemeral and conversation.resume == "must"),
         lacking=conversation.lacking,
+        needs=_needs(overrides),
     )
 
 
@@ -36,11 +41,37 @@ def opening_of(conversation: Conversation) -> Opening:
     return Opening(conversation.resume, conversation.path, _named(_overrides(conversation)))
 
 
+def needs_of(overrides: bytes) -> Needs:
+    """Return the resources that a call names, of its overrides as JSON."""
+    return _needs(_read(overrides))
+
+
 def _overrides(conversation: Conversation) -> _Overrides:
+    return _read(conversation.overrides)
+
+
+def _read(overrides: bytes) -> _Overrides:
     try:
-        return msgspec.json.decode(conversation.overrides, type=_Overrides)
+        return msgspec.json.decode(overrides, type=_Overrides)
     except (msgspec.MsgspecError, RecursionError):  # reported when the conversation is opened
         return _Overrides()
+
+
+def _needs(overrides: _Overrides) -> Needs:
+    """Return the resources that the call names (`greenroom.resources`); what is none is refused by the worker."""
+    if not any(key.partition(".")[0] == OWN_TABLE for key in overrides.config or ()):
+        return ()
+    from greenroom.config.overrides import assign, config_assignments  # not needed by most calls
+
+    table: dict[str, object] = {}
+    try:
+        for assignment in config_assignments(overrides.config or {}):
+            assign(table, assignment)
+        own = table.get(OWN_TABLE)
+        found = msgspec.convert(own.get("resources", {}) if isinstance(own, dict) else {}, dict[str, float])
+    except (ConfigError, msgspec.ValidationError):
+        return ()
+    return tuple(sorted((name, amount) for name, amount in found.items() if amount > 0))
 
 
 def _named(overrides: _Overrides) -> str | None:

@@ -14,6 +14,7 @@ from greenroom.runtime import log as logs
 from greenroom.supervisor.node.enrolment import enrol
 from greenroom.supervisor.node.identity import adopt, chosen, ticket_of
 from greenroom.supervisor.node.node import Node
+from greenroom.supervisor.node.placed import Placed
 from greenroom.supervisor.node.runtime_directory import runtime_directory
 from greenroom.supervisor.processes.nodes.keys import NodeKeys, write_private
 from greenroom.supervisor.startup.host_lock import HostLock
@@ -38,8 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         hardening.make_undumpable()
         hardening.set_name("gr-node")
         hardening.adopt_orphans()
+        placed = None
         ticket = ticket_of(state, arguments.ticket)
-        identity, is_fresh = chosen(state, ticket, arguments.name)
+        if arguments.placed is None:
+            identity, is_fresh = chosen(state, ticket, arguments.name)
+        else:
+            placed = Placed(node_name(arguments.placed), arguments.host_key, arguments.alone)
+            identity, is_fresh = placed.identity, False
         prelaunch = Prelaunch.prepare()
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
         logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
@@ -49,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
             if is_fresh and ticket is not None:
                 await enrol(identity, ticket, arguments.join)
                 adopt(state, identity)
+            if placed is not None:
+                await placed.wait_admitted()
             provisions = provide(options, prelaunch)
             engine = make_engine(provisions.fork_server, provisions.launch, provisions.spawn)
             with runtime_directory(lock, state, os.environ) as sockets:
@@ -59,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
                 loop.add_signal_handler(signal.SIGTERM, node.drain)
                 for number in (signal.SIGINT, signal.SIGHUP):
                     loop.add_signal_handler(number, node.leave)
+                if placed is not None:
+                    placed.watch(lambda: node.has_host, node.leave)
                 await node.serve()
             if node.failure is not None:
                 raise StartError(node.failure)

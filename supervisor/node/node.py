@@ -94,6 +94,11 @@ class Node:
             self._refused,
         )
 
+    @property
+    def has_host(self) -> bool:
+        """Whether the host has let it in, over the present connection."""
+        return self._has_joined and self._link.is_up
+
     async def serve(self) -> None:
         """Serve until the host lets the node go, or `leave` is called. All workers are ended then."""
         warming = self._loop.call_later(WARM_UP, self._warmed_up)

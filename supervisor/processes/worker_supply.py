@@ -139,6 +139,21 @@ class WorkerSupply:
         """Whether workers may be on other machines."""
         return self.nodes is not None
 
+    def note_waiting(self) -> None:
+        """Note that a conversation waits for a place."""
+        if self.nodes is not None:
+            self.nodes.note_waiting()
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Return why a conversation can run nowhere, however long it waits; `None` where it can."""
+        if self.nodes is None:
+            return "it asks for resources, and this host has no nodes" if wish.needs else None
+        return self.nodes.refusal(wish)
+
+    def lacking(self, wish: Wish) -> str | None:
+        """Return what a conversation has waited for in vain that needs more than a worker."""
+        return None if self.nodes is None else self.nodes.lacking(wish)
+
     def can_go_elsewhere(self, wish: Wish) -> bool:
         """Tell whether there is a machine that has the directory of a conversation, as far as that is known."""
         return self.nodes is not None and self.nodes.can_go_elsewhere(wish, self._busy())

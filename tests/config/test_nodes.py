@@ -56,3 +56,33 @@ def test_an_address_has_a_host_and_a_port() -> None:
 def test_names_of_nodes_are_plain(name: str) -> None:
     with pytest.raises(ConfigError):
         node_name(name)
+
+
+def test_ray_has_a_table_of_its_own_and_paths_for_all_its_nodes() -> None:
+    told = {"max_nodes": 3, "resources": {"rack": 1}, "paths": {"/work": "/srv"}}
+    table = read({"engine": "ray", "ray": told, "n1": {"capacity": 8}})
+    assert table.ray.max_nodes == 3
+    assert table.ray.resources == {"rack": 1.0}
+    assert table.of("ray-2").paths == {"/work": "/srv"}
+    assert table.of("n1").capacity == 8
+    assert table.of("n2").paths == {}
+    assert read({"ray": told}).of("ray-2").paths == {}, "one that has joined by itself"
+
+
+@pytest.mark.parametrize(
+    "ray",
+    [
+        {"min_nodes": 2, "max_nodes": 1},
+        {"max_nodes": 0},
+        {"spread": "PACK"},
+        {"resources": {"CPU": 1}},
+        {"resources": {"rack": 0}},
+        {"num_cpus": -1},
+        {"max_restarts": -2},
+        {"idle_s": 0},
+        {"gpu": 1},
+    ],
+)
+def test_what_ray_could_not_do_is_refused(ray: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        read({"engine": "ray", "ray": ray})

@@ -56,6 +56,15 @@ class Workplace:
     ) -> bytes | None:
         return None
 
+    def note_waiting(self) -> None:
+        pass
+
+    def refusal(self, wish: Wish) -> str | None:
+        return None
+
+    def lacking(self, wish: Wish) -> str | None:
+        return None
+
     def can_go_elsewhere(self, wish: Wish) -> bool:
         return False
 

@@ -148,6 +148,8 @@ def _nodes(report: Report) -> Iterator[str]:
     """Return a line for each other machine."""
     for node in report.nodes:
         facts = [f"node {node.name}: {node.state}"]
+        if node.engine != "join":
+            facts.append(f"placed by {node.engine}")
         if node.state in ("ready", "away", "draining"):
             facts.append(f"{counted(node.workers, 'worker')} of {node.capacity}")
         if node.round_trip is not None:

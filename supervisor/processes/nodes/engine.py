@@ -37,6 +37,9 @@ class NodeView:
     load: float | None = None
     """Load average of its machine over a minute, by core."""
 
+    engine: str = "join"
+    """What has placed it."""
+
     @property
     def takes_workers(self) -> bool:
         """Whether another worker may be started there."""

@@ -5,7 +5,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from greenroom.config.nodes import NodesTable
 from greenroom.config.path_map import PathMap
@@ -21,8 +22,9 @@ from greenroom.supervisor.processes.nodes.keys import NodeKeys
 from greenroom.supervisor.processes.nodes.openings import NodeOpenings, encoded
 from greenroom.supervisor.processes.nodes.placement import Candidate, choose
 from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
+from greenroom.supervisor.processes.nodes.resources import Reservations
 from greenroom.supervisor.processes.nodes.supply import NodeSupply
-from greenroom.supervisor.processes.nodes.wish import Opening, Wish
+from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 
@@ -32,6 +34,9 @@ LISTEN_AGAIN: Final = 0.1
 """Seconds after which addresses that another host has are tried again."""
 LAST_RECORDS: Final = 5.0
 """Seconds that the disk has for the records of workers that are gone, before nodes are left to another host."""
+
+if TYPE_CHECKING:
+    from greenroom.supervisor.processes.nodes.ray.placer import RayPlacer
 
 Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
 """Lets new workers in at the mailbox and at the broker."""
@@ -58,13 +63,13 @@ class NodeHub:
         self._retreat: Callable[[], None] | None = None
         """Called once no node has a worker any more, where nodes are left to another host."""
         self._leaving: asyncio.Task[None] | None = None
-        self._paths = {NodeName(name): PathMap(one.paths) for name, one in table.named.items() if one.paths}
         keys = NodeKeys(options.codex_home)
+        host_keys = keys.host_keys()
         self.engine = JoinEngine(
             endpoints.context,
             endpoints.authenticator,
             keys,
-            keys.host_keys(),
+            host_keys,
             address_of(table.listen, "nodes"),
             table,
             options.limits.worker_memory,
@@ -80,8 +85,15 @@ class NodeHub:
         self._wishes: dict[WorkerRequest, Wish] = {}
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
         self._on_change: Callable[[NodeName], None] = lambda _: None
-        self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced)
+        self._on_worker_exit: Callable[[Exited], None] = lambda _: None
+        self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced, self._fulfilled)
         self._unheard += (self._records.listen, self.engine.listen)  # nodes last: their workers need the others
+        self._reservations = Reservations(self._resources_of)
+        self._unplaced: dict[WorkerRequest, Wish] = {}
+        """Orders that wait for a node with their resources."""
+        self._placer = self._ray_placer(keys, host_keys.public) if table.engine == "ray" else None
+        if self._placer is not None:
+            self._unheard.append(self._placer.start)  # another host of the home has these nodes until then
 
     def listen(self) -> None:
         """Listen for workers, their records, and nodes. Raises `StartError` where an address cannot be had."""
@@ -111,12 +123,8 @@ class NodeHub:
         """
         self._place_again = place_again
         self._on_change = on_change
-
-        def ended(exited: Exited) -> None:
-            on_exit(exited)
-            self._retreat_if_empty()
-
-        self.engine.start(lambda exited: self._records.release(exited.id, lambda: ended(exited)), self._changed)
+        self._on_worker_exit = on_exit
+        self.engine.start(lambda exited: self._records.release(exited.id, lambda: self._ended(exited)), self._changed)
 
     @property
     def mailbox_address(self) -> str:
@@ -125,17 +133,50 @@ class NodeHub:
 
     def views(self) -> Sequence[NodeView]:
         """Return the nodes that are known; none where they have been left to another host."""
-        return () if self._leaving is not None else self.engine.nodes()
+        if self._leaving is not None:
+            return ()
+        placer = self._placer
+        return [
+            view if placer is None or not placer.is_placed(view.name) else replace(view, engine="ray")
+            for view in self.engine.nodes()
+        ]
 
     def place(self, order: WorkerRequest, wish: Wish, busy_here: int) -> bool:
         """Order a worker of the node where a conversation is to run; return false where that is the host."""
         node = HERE if self.is_retreating else self._choose(wish, busy_here)
+        if node == HERE and wish.needs:
+            self._unplaced[order] = wish
+            return True
         if node == HERE:
+            if self._placer is not None and busy_here >= self._host_capacity:
+                self._placer.note_overflow()
             return False
-
-        self._wishes[order] = wish
-        self.supply.take(node, order)
+        self._take(node, order, wish)
         return True
+
+    def note_waiting(self) -> None:
+        """Note that a conversation waits for room on a node."""
+        if self._placer is not None:
+            self._placer.note_overflow()
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Return why a conversation can run nowhere, however long it waits; `None` where it can."""
+        if not wish.needs:
+            return None
+        if wish.only_here:
+            return f"it has to run on the host, which has no {_text(wish.needs)}"
+        if any(self._reservations.has(view.name, wish.needs) for view in self.engine.nodes()):
+            return None
+        if self._placer is not None and self._placer.fleet.can_have(wish.needs):
+            return None
+        return f"no node has {_text(wish.needs)}"
+
+    def lacking(self, wish: Wish) -> str | None:
+        """Return what a conversation has waited for in vain that needs resources."""
+        if not wish.needs:
+            return None
+        error = "" if self._placer is None or not self._placer.process.error else f"; {self._placer.process.error}"
+        return f"no node with {_text(wish.needs)} is free{error}"
 
     def can_go_elsewhere(self, wish: Wish, busy_here: int) -> bool:
         """Tell whether a node, or the host, has the directory of a conversation, as far as that is known."""
@@ -160,12 +201,31 @@ class NodeHub:
         return self._options.limits.live_workers if own is None else own
 
     def _choose(self, wish: Wish, busy_here: int) -> NodeName:
-        host = Candidate(HERE, self._host_capacity, busy_here)
-        return choose(wish, host, self.supply.candidates(), self._paths)
+        host = Candidate(HERE, 0 if wish.needs else self._host_capacity, busy_here)
+        nodes = list(self._reservations.fitting(wish.needs, self.supply.candidates()))
+        paths = {one.name: PathMap(known) for one in nodes if (known := self._table.of(one.name).paths)}
+        return choose(wish, host, nodes, paths)
+
+    def _take(self, node: NodeName, order: WorkerRequest, wish: Wish) -> None:
+        """Order a worker of a node."""
+        self._wishes[order] = wish
+        self._reservations.take(order, node, wish.needs)
+        self.supply.take(node, order)
+
+    def _place_unplaced(self) -> None:
+        """Place the orders that wait for resources, as far as there are any by now."""
+        if self.is_retreating:
+            return
+        for order, wish in list(self._unplaced.items()):
+            if (node := self._choose(wish, 0)) != HERE:
+                del self._unplaced[order]
+                self._take(node, order, wish)
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
         self._wishes.pop(order, None)
+        self._unplaced.pop(order, None)
+        self._reservations.release(order)
         self.supply.withdraw(order)
 
     def opening(
@@ -192,8 +252,8 @@ class NodeHub:
     def home_path(self, worker_id: WorkerId, path: str) -> str:
         """Return the host's path for one that a worker has told."""
         node = self.engine.node_of(worker_id)
-        paths = None if node is None else self._paths.get(node)
-        return path if paths is None else paths.home(path)
+        paths = None if node is None else self._table.of(node).paths
+        return PathMap(paths).home(path) if paths else path
 
     def drain(self, name: str) -> bool:
         """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""
@@ -225,6 +285,8 @@ class NodeHub:
 
     async def _leave(self, then: Callable[[], None]) -> None:
         await self._records.close(LAST_RECORDS)
+        if self._placer is not None:
+            self._placer.close()
         if self._listen_for_mail not in self._unheard:
             self._router.leave_nodes(self.mailbox_address)
         then()
@@ -244,15 +306,50 @@ class NodeHub:
             await asyncio.wait((self._leaving,), timeout=within)
             self._leaving.cancel()
         self.supply.close()
+        if self._placer is not None:
+            self._placer.close()
         await self._records.close(within)
         self.engine.close()
 
     def _changed(self, node: NodeName) -> None:
         self.supply.changed(node)
+        self._place_unplaced()
         self._on_change(node)
+
+    def _fulfilled(self, order: WorkerRequest, worker_id: WorkerId) -> None:
+        self._wishes.pop(order, None)
+        self._reservations.pass_on(order, worker_id)
+
+    def _ended(self, exited: Exited) -> None:
+        """Handle the end of a worker, whose records are written."""
+        if self._reservations.release(exited.id):
+            self._place_unplaced()
+        self._on_worker_exit(exited)
+        self._retreat_if_empty()
+
+    def _resources_of(self, node: NodeName) -> Mapping[str, float]:
+        if self._placer is not None and self._placer.is_placed(node):
+            return self._placer.fleet.resources_of(node)
+        return self._table.of(node).resources
+
+    def _ray_placer(self, keys: NodeKeys, host_key: str) -> "RayPlacer":
+        from greenroom.supervisor.processes.nodes.ray.placer import RayPlacer  # not needed by most hosts
+
+        return RayPlacer(
+            self._table.ray,
+            self._listen,
+            host_key,
+            self._options.log_level,
+            keys,
+            self.engine,
+            lambda: list(self.supply.candidates()),
+            lambda: [wish.needs for wish in self._unplaced.values()],
+            self._place_unplaced,
+        )
 
     def _displaced(self, order: WorkerRequest) -> None:
         wish = self._wishes.pop(order, Wish())
+        self._reservations.release(order)
         self._place_again(order, wish)
 
     def _enrol(self, node: NodeName, count: int) -> None:
@@ -282,3 +379,8 @@ class NodeHub:
             records_address=address_of(self._listen, "records"),
             records_key=endpoints.keys.public,
         )
+
+
+def _text(needs: Needs) -> str:
+    """Return resources as text for people."""
+    return ", ".join(f"{name}={amount:g}" for name, amount in needs)

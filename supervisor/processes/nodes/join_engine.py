@@ -136,6 +136,16 @@ class JoinEngine:
         self._dismiss_if_empty(member)
         return True
 
+    def forget(self, node: NodeName) -> None:
+        """Know nothing of a node any more whose key is forgotten; one that is a member is dropped first."""
+        member = self._members.get(node)
+        if member is not None:
+            if member.is_member:
+                self._send(node, Leave(text="it was removed"))
+                self._give_up(member, "it was removed")
+            del self._members[node]
+            self._joined_with.pop(node, None)
+
     def close(self) -> None:
         if self._look_timer is not None:
             self._look_timer.cancel()

@@ -132,6 +132,17 @@ class NodeKeys:
             known.nodes[chosen] = public_key
         return chosen
 
+    def place(self, name: str, public_key: str) -> None:
+        """Let a node have `public_key` from now on that was started by an engine, which has told the key.
+
+        Raises `ValueError` where that is no key, and `StartError`.
+        """
+        if not NAME.fullmatch(name) or len(public_key) != 40:
+            raise ValueError("this is no name, or no key")
+        zmq.utils.z85.decode(public_key)
+        with self._changing() as known:
+            known.nodes[name] = public_key
+
     def revoke(self, name: str) -> bool:
         """Forget the key and the ticket of a node, or of all nodes of a pool; return whether there was one.
 

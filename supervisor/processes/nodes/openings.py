@@ -31,14 +31,13 @@ class NodeOpenings:
     def parts(self, node: NodeName, conversation_id: ConversationId, cwd: str | None) -> HomeParts:
         """Return what goes with `Open` to a worker of a node. `cwd`: the directory that the call names, absolute."""
         started = self._clock()
-        named = self._table.named.get(node)
         return HomeParts(
             files=home_files(self._home),
             session_path=session_path(self._home, conversation_id, started),
             started=started,
             cwd=cwd,
             default_cwd=os.getcwd(),
-            paths={} if named is None else named.paths,
+            paths=self._table.of(node).paths,
             node=node,
         )
 

@@ -43,7 +43,16 @@ class _Stock:
 class NodeSupply:
     """Runs on the host's loop."""
 
-    def __init__(self, engine: NodeEngine, idle_workers: int, enrol: Enrol, displace: Displace) -> None:
+    def __init__(
+        self,
+        engine: NodeEngine,
+        idle_workers: int,
+        enrol: Enrol,
+        displace: Displace,
+        fulfilled: Callable[[WorkerRequest, WorkerId], None] = lambda _, __: None,
+    ) -> None:
+        """`fulfilled` is called with each order and its worker, before the order itself."""
+        self._fulfilled = fulfilled
         self._engine = engine
         self._size = idle_workers
         self._enrol = enrol
@@ -83,6 +92,7 @@ class NodeSupply:
 
         def fulfil(worker_id: WorkerId) -> None:
             stock.orders.pop(order, None)
+            self._fulfilled(order, worker_id)
             order(worker_id)
 
         stock.orders[order] = fulfil

@@ -1,10 +1,13 @@
 """What a conversation needs of the machine that runs it, and how it is opened there. Imported by every supervisor."""
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from greenroom.protocol.ids import HERE, NodeName
+
+Needs: TypeAlias = tuple[tuple[str, float], ...]
+"""Resources that a conversation needs: name and amount, in the order of the names."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -20,6 +23,8 @@ class Wish(msgspec.Struct, frozen=True):
     """Whether it can run on the host alone."""
     lacking: frozenset[NodeName] = frozenset()
     """Nodes that were found to lack its directory."""
+    needs: Needs = ()
+    """Resources that its node has to have; the host has none."""
 
 
 ON_HOST: Final = Wish(only_here=True)

@@ -92,6 +92,18 @@ def test_what_is_no_key_is_refused_and_leaves_the_file_readable(keys: NodeKeys, 
     assert keys.names() == []
 
 
+def test_a_node_that_an_engine_has_placed_is_known_by_the_key_of_its_last_run(keys: NodeKeys) -> None:
+    first, second = key_pair(), key_pair()
+    keys.place("ray-1", first.public)
+    keys.place("ray-1", second.public)
+    assert keys.owner(raw(second.public)) == KeyOwner("node", "ray-1")
+    assert keys.owner(raw(first.public)) is None
+    for name, key in (("ray-1", "short"), ("../x", first.public)):
+        with pytest.raises(ValueError, match="no name, or no key"):
+            keys.place(name, key)
+    assert keys.key_of("ray-1") == second.public
+
+
 def test_the_files_are_for_their_user_alone_and_hidden_from_commands(keys: NodeKeys, tmp_path: Path) -> None:
     host = keys.host_keys()
     keys.issue("n1")

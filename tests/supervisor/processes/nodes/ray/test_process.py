@@ -1,0 +1,93 @@
+"""The process that speaks with Ray: it is started again whenever it ends, and nothing waits for it while it hangs."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from greenroom.protocol.internal.outpost import Begin, Outpost, Seen, Wanted
+from greenroom.runtime import orphans
+from greenroom.runtime.restart import Delays
+from greenroom.supervisor.processes.nodes.ray import process
+from greenroom.supervisor.processes.nodes.ray.process import RayProcess
+from tests.supervisor.processes.nodes.ray.test_outpost_actor import BEGIN
+from tests.support import processes
+
+SPEAK = """
+import os, socket, time
+from greenroom.protocol.internal.outpost import Seen, SeenOutpost, Wanted, encode, read_to_ray
+control = socket.socket(fileno=3)
+while True:
+    message = read_to_ray(control.recv(1 << 20))
+    if isinstance(message, Wanted):
+        control.send(encode(Seen(True, tuple(SeenOutpost(one, "pending") for one in message.outposts))))
+"""
+WANTED = Wanted(outposts=(Outpost("ray-1"),), admitted={})
+
+
+async def found(look: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not look():
+            await asyncio.sleep(0.01)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, statement: str, seen: list[Seen], begin: Begin = BEGIN) -> RayProcess:
+    monkeypatch.setattr(process, "STATEMENT", statement)
+    monkeypatch.setattr(process, "RESTART", Delays((0.0,), healthy_after=60.0))
+    return RayProcess(begin, {"PATH": "/usr/bin", "OPENAI_API_KEY": "x", "RAY_AUTH_TOKEN": "y"}, seen.append)
+
+
+def test_each_process_is_told_what_is_wanted_and_a_dead_one_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asyncio.run(is_followed(monkeypatch))
+
+
+async def is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Seen] = []
+    talker = made(monkeypatch, SPEAK, seen)
+    talker.start()
+    talker.want(WANTED)
+    await found(lambda: [one.outposts[0].outpost.name for one in seen if one.outposts] == ["ray-1"])
+    first = talker.pid
+    assert first is not None
+    environment = processes.process(first).environ()
+    assert environment["RAY_AUTH_TOKEN"] == "y"
+    assert "OPENAI_API_KEY" not in environment
+    assert orphans.kill_orphans(()) == [], "it is no orphan"
+    processes.process(first).kill()
+    await found(lambda: talker.pid not in (None, first) and seen[-1].is_connected)
+    assert not seen[1].is_connected
+    assert "-9" in seen[1].error
+    last = talker.pid
+    assert last is not None
+    talker.close()
+    await found(lambda: talker.pid is None)
+    assert processes.ends(last, 5.0)
+
+
+def test_one_that_hangs_is_killed_and_nothing_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(hangs(monkeypatch))
+
+
+async def hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    talker = made(monkeypatch, "import time; time.sleep(600)", [])
+    talker.start()
+    began = time.monotonic()
+    for number in range(500):
+        talker.want(Wanted(outposts=tuple(Outpost(f"ray-{each}") for each in range(number % 100)), admitted={}))
+    assert time.monotonic() - began < 20.0, "far from as long as it sleeps"
+    first = talker.pid
+    assert first is not None
+    talker.look()
+    assert talker.pid == first
+    monkeypatch.setattr(process, "HUNG", 0.0)
+    talker.look()
+    await found(lambda: talker.pid not in (None, first))
+    assert processes.ends(first, 5.0)
+    pid = talker.pid
+    assert pid is not None
+    talker.close()
+    assert processes.ends(pid, 5.0)
+    await found(lambda: talker.pid is None)

@@ -1,0 +1,141 @@
+"""A Ray cluster of this machine, on loopback, in a directory of its own: a head, and machines that are raylets."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from tests.support import processes
+from tests.support.nodes import free_ports
+from tests.support.stage import Stage
+from tests.support.template import MARKER
+
+IS_THERE: Final = importlib.util.find_spec("ray") is not None
+REASON: Final = "needs Ray (`pip install 'greenroom[ray]'`)"
+TIMEOUT: Final = 120.0
+LOOPBACK: Final = "127.0.0.1"
+
+
+START: Final = (
+    "import ray._private.ray_constants as c, ray._private.services as s; c.ENABLE_RAY_CLUSTER = True; "
+    f"s.get_node_ip_address = lambda *_: '{LOOPBACK}'; from ray.scripts.scripts import main; main()"
+)
+"""The command `ray`, which takes several machines on loopback for a mistake."""
+
+
+class RayCluster:
+    """Starts the head; `close` ends all of it, by pid."""
+
+    def __init__(self, stage: Stage, cpus: int = 4, resources: str = "{}") -> None:
+        # short, because the addresses of sockets are limited
+        self.directory = Path(tempfile.mkdtemp(prefix="gray-", dir="/tmp"))
+        self.mark = uuid.uuid4().hex
+        self.port = free_ports(1)
+        self.variables = {
+            "HOME": str(self.directory),
+            "RAY_TMPDIR": str(self.directory),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # All of it on loopback: elsewhere Ray takes the address of an interface.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
+        self._environment = {
+            **stage.environment(**self.variables),
+            "XDG_STATE_HOME": str(self.directory / "state"),
+            MARKER: self.mark,
+        }
+        try:
+            self._start("--head", "--port", str(self.port), "--include-dashboard", "false", cpus=cpus, more=resources)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def add_machine(self, cpus: int = 4, resources: str = "{}") -> psutil.Process:
+        """Start another raylet, and return it."""
+        known = {process.pid for process in self.raylets()}
+        self._start("--address", self.address, cpus=cpus, more=resources)
+        (fresh,) = (process for process in self.raylets() if process.pid not in known)
+        return fresh
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of Ray to its end."""
+        return subprocess.run(
+            (sys.executable, "-c", START, *words),
+            env=self._environment,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    def drain(self, raylet: psutil.Process) -> None:
+        """Announce that a machine goes, as a cloud does."""
+        node = next(word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--node_id="))
+        done = self.command(
+            *("drain-node", "--address", self.address, "--node-id", node, "--reason", "DRAIN_NODE_REASON_PREEMPTION"),
+            *("--reason-message", "the machine goes", "--deadline-remaining-seconds", "600"),
+        )
+        assert done.returncode == 0, done.stderr
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of the cluster, and what runs in it."""
+        return list(processes.marked(self.mark))
+
+    def raylets(self) -> list[psutil.Process]:
+        return self._called("raylet/raylet")
+
+    def head(self) -> psutil.Process:
+        """Return the process that is the head: Ray's global control service."""
+        (found,) = self._called("gcs/gcs_server")
+        return found
+
+    def actors(self) -> list[psutil.Process]:
+        return self._called("ray::OutpostActor")
+
+    def nodes(self) -> list[psutil.Process]:
+        return processes.named(self.processes(), "gr-node")
+
+    def close(self) -> None:
+        for _ in range(20):  # a raylet starts processes while it is being killed
+            left = self.processes()
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, timeout=5)
+            if not left:
+                break
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _called(self, words: str) -> list[psutil.Process]:
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if words in " ".join(process.cmdline()[:1]):
+                    found.append(process)
+        return found
+
+    def _start(self, *words: str, cpus: int, more: str) -> None:
+        done = self.command(
+            *("start", *words, "--node-ip-address", LOOPBACK, "--num-cpus", str(cpus), "--resources", more),
+            *("--min-worker-port", "0", "--max-worker-port", "0"),
+            *("--object-store-memory", "80000000", "--disable-usage-stats", "--temp-dir", str(self.directory)),
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def is_installed() -> bool:
+    """Tell whether Ray is there; imported by nobody for that."""
+    return IS_THERE and os.name == "posix"
