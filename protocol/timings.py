@@ -33,7 +33,7 @@ BUILTIN_TOOLS: Final = frozenset(
 ToolEnd: TypeAlias = Literal["ok", "failed", "cancelled"]
 QuestionKind: TypeAlias = Literal["command", "patch", "mcp_tool", "mcp_form", "mcp_url"]
 DecidedBy: TypeAlias = Literal["user", "reviewer"]
-"""`user`: whoever decides for the client; `reviewer`: a request to the model."""
+"""`user`: the client, or an operator in its place; `reviewer`: a request to the model."""
 
 
 class TokenUse(Message):

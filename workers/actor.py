@@ -61,7 +61,7 @@ LAST_WORDS_MS = 300
 
 
 class Actor:
-    """One worker process, from its birth to its end. Must be made on the running loop."""
+    """One worker process, from its start to its end. Must be made on the running loop."""
 
     def __init__(self, spec: WorkerSpec, lifeline: int) -> None:
         self._spec = spec

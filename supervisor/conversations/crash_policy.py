@@ -60,7 +60,7 @@ class CrashHandler:
         if begins_again and (withdrawn := conversation.put_back()) is not None:
             conversation.fail(withdrawn, aborted("interrupted"))
         if not is_misplaced and (not begins_again or moment.state == "running"):
-            self._mourn(conversation, exited, reason, moment)
+            self._report_crash(conversation, exited, reason, moment)
 
     def give_up(self, conversation: Conversation) -> None:
         """Fail all turns of a conversation whose processes have died too often."""
@@ -71,7 +71,9 @@ class CrashHandler:
         )
         conversation.fail_all(Failure("worker_crashed", message, {"resumable": True, "failed": True}))
 
-    def _mourn(self, conversation: Conversation, exited: Exited, reason: str | None, moment: StateAtExit) -> None:
+    def _report_crash(
+        self, conversation: Conversation, exited: Exited, reason: str | None, moment: StateAtExit
+    ) -> None:
         turn, conversation.running = conversation.running, None
         why = reason or death.cause(exited)
         if turn is not None:

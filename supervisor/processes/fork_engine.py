@@ -199,7 +199,9 @@ class ForkEngine:
     def _end_hung(self, timeout_s: float) -> None:
         self._overdue = None
         if not self._gone.is_set():
-            log.error("the fork server hangs: no word for %.0f s while births are due; killing it", timeout_s)
+            log.error(
+                "the fork server hangs: no message for %.0f s while processes are to be started; killing it", timeout_s
+            )
             kill_group(self._fork_server.pid)
 
     def _carry_out(self) -> None:
@@ -224,14 +226,14 @@ class ForkEngine:
             if not isinstance(spec, BrokerSpec):
                 self._spawned.add(spec.id)
             self._pending.pop(spec.id, None)
-            self._note_birth(spec.id, pid)
+            self._note_start(spec.id, pid)
             self._watch(spec.id, pid)
 
     def _try_again(self) -> None:
         self._retry = None
         self._carry_out()
 
-    def _note_birth(self, worker_id: WorkerId, pid: int) -> None:
+    def _note_start(self, worker_id: WorkerId, pid: int) -> None:
         self._pids[worker_id] = pid
         is_zygote = worker_id.startswith(ZYGOTE_PREFIX)
         if is_zygote or worker_id in self._testators:
@@ -277,7 +279,7 @@ class ForkEngine:
         match message:
             case Spawned():
                 self._pending.pop(message.id, None)
-                self._note_birth(message.id, message.pid)
+                self._note_start(message.id, message.pid)
             case Exited():
                 self._report(message)
             case ForkServerServes():

@@ -19,6 +19,6 @@ def main() -> NoReturn:
     with socket.socket(fileno=os.dup(CONTROL)) as control:
         message = read_datagram(control.recv(DATAGRAM))
     if not isinstance(message, Spawn):
-        raise RemoteProtocolError("a spawned process was told something else than its birth")
+        raise RemoteProtocolError("a spawned process was sent something else than its spec")
     gc.enable()
     become(message.spec)

@@ -87,7 +87,7 @@ class CredentialError(UnauthorizedError):
 class CredentialsChannel:
     """One worker's questions; any number may be open at once.
 
-    `on_change` is told of each credential that comes into force, where the birth says who tells of it.
+    `on_change` is told of each credential that comes into force, where the spec says who tells of it.
     """
 
     def __init__(

@@ -170,7 +170,7 @@ def end_descendants(note: _Note = lambda *_: None) -> None:
 
 
 def _kill_descendants() -> set[int]:
-    """Kill all living descendants; return those that only we can bury."""
+    """Kill all living descendants; return those that only this process can reap."""
     children = families()
     found = below(children, os.getpid())
     return {pid for pid in found if _kill(pid)} & set(children.get(os.getpid(), ()))

@@ -1,7 +1,7 @@
 """Who may send a request at all: checks of `Host`, of what browsers tell about pages, and of the bearer. Free of I/O.
 
-The order is part of the promise: a page in a browser is turned away before the bearer is looked at, and whoever has no
-bearer learns nothing about paths, methods or sessions.
+The order is part of the promise: a page in a browser is turned away before the bearer is looked at, and a request
+without a bearer learns nothing about paths, methods or sessions.
 """
 
 import hmac
