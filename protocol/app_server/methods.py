@@ -188,30 +188,63 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
     ),
 }
 
-UNSUPPORTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "account": (
-        *("account/usage/read", "account/workspaceMessages/read"),
-        *("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
-        *("account/rateLimitResetCredit/consume", "account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
+
+class UnsupportedMethods(NamedTuple):
+    """Methods that are not implemented for one reason."""
+
+    reason: str
+    names: tuple[str, ...]
+
+
+UNSUPPORTED: Final[Mapping[str, UnsupportedMethods]] = {
+    "account": UnsupportedMethods(
+        "Only the service that the account belongs to knows that.",
+        (
+            *("account/usage/read", "account/workspaceMessages/read", "account/rateLimitResetCredit/consume"),
+            *("account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
+            *("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
+        ),
     ),
-    "threads": (
-        *("thread/metadata/update", "thread/approveGuardianDeniedAction", "thread/section/move"),
-        *("thread/attachment/add", "thread/attachment/list", "thread/attachment/remove", "thread/attachmentOwner/list"),
-        *("threadSection/create", "threadSection/delete", "threadSection/list", "threadSection/update"),
+    "sections and attachments": UnsupportedMethods(
+        "They are kept in a database of the reference, and not in session files.",
+        (
+            *("thread/metadata/update", "thread/section/move", "thread/attachment/add", "thread/attachment/list"),
+            *("thread/attachment/remove", "thread/attachmentOwner/list", "threadSection/create"),
+            *("threadSection/delete", "threadSection/list", "threadSection/update"),
+        ),
     ),
-    "MCP servers": ("mcpServer/oauth/login",),
-    "models": ("modelProvider/capabilities/read", "modelProvider/config/write", "modelProvider/default/set"),
-    "skills, hooks, plugins, apps": (
-        *("skills/config/write", "skills/extraRoots/set", "app/list", "app/read", "app/installed"),
-        *("plugin/list", "plugin/installed", "plugin/read", "plugin/install", "plugin/uninstall", "plugin/reconcile"),
-        *("plugin/skill/read", "plugin/share/checkout", "plugin/share/delete", "plugin/share/list"),
-        *("plugin/share/save", "plugin/share/updateTargets"),
-        *("marketplace/add", "marketplace/remove", "marketplace/upgrade"),
+    "approvals": UnsupportedMethods(
+        "A decision of the reviewer is final; the user can say what is wanted in a message.",
+        ("thread/approveGuardianDeniedAction",),
     ),
-    "others": (
-        *("experimentalFeature/list", "experimentalFeature/enablement/set", "feedback/save", "feedback/upload"),
-        *("externalAgentConfig/detect", "externalAgentConfig/import", "externalAgentConfig/import/readHistories"),
-        *("externalAgentConfig/import/recordHistory", "windowsSandbox/readiness", "windowsSandbox/setupStart"),
+    "MCP servers": UnsupportedMethods(
+        "A login needs the terminal of the user: `greenroom mcp login NAME`.", ("mcpServer/oauth/login",)
+    ),
+    "models": UnsupportedMethods(
+        "Providers are settings: `config/read` and `config/batchWrite` serve for them.",
+        ("modelProvider/capabilities/read", "modelProvider/config/write", "modelProvider/default/set"),
+    ),
+    "skills": UnsupportedMethods(
+        "Which skills there are follows from folders and `config.toml` alone.",
+        ("skills/config/write", "skills/extraRoots/set"),
+    ),
+    "plugins and apps": UnsupportedMethods(
+        "There are none.",
+        (
+            *("app/list", "app/read", "app/installed"),
+            *("plugin/list", "plugin/installed", "plugin/read", "plugin/install", "plugin/uninstall"),
+            *("plugin/reconcile", "plugin/skill/read", "plugin/share/checkout", "plugin/share/delete"),
+            *("plugin/share/list", "plugin/share/save", "plugin/share/updateTargets"),
+            *("marketplace/add", "marketplace/remove", "marketplace/upgrade"),
+        ),
+    ),
+    "others": UnsupportedMethods(
+        "They are about the reference itself, or about another system.",
+        (
+            *("experimentalFeature/list", "experimentalFeature/enablement/set", "feedback/save", "feedback/upload"),
+            *("externalAgentConfig/detect", "externalAgentConfig/import", "externalAgentConfig/import/readHistories"),
+            *("externalAgentConfig/import/recordHistory", "windowsSandbox/readiness", "windowsSandbox/setupStart"),
+        ),
     ),
 }
 """Stable methods of the reference that are answered with an error that names them, by what they are about."""

@@ -37,14 +37,15 @@ def members(struct: type[msgspec.Struct]) -> str:
 def methods() -> str:
     """Return the table of methods that are served, and the list of those that are not."""
     rows = [(f"`{name}`", members(struct_of(method.params)), method.meaning) for name, method in METHODS.items()]
-    groups = [f"| {group} | {', '.join(f'`{name}`' for name in names)} |" for group, names in UNSUPPORTED.items()]
+    groups = [
+        (group, ", ".join(f"`{name}`" for name in refused.names), refused.reason)
+        for group, refused in UNSUPPORTED.items()
+    ]
     return (
         "## Methods\n\n"
         + table(("Supported", "Params", "Purpose"), rows)
         + f"\nThe other stable methods of {CODEX_VERSION} are answered with an error that names them:\n\n"
-        + "| Not supported | Methods |\n| --- | --- |\n"
-        + "\n".join(groups)
-        + "\n"
+        + table(("Not supported", "Methods", "Reason"), groups)
     )
 
 
