@@ -1,25 +1,32 @@
-"""Simulates a host with a hundred nodes: `python -m benchmarks.simulation [--output FILE.svg]`. Prints tables."""
+"""Simulates a host with a hundred nodes: `python -m benchmarks.simulation [--output FILE.svg]`. Prints tables.
+
+Runs are independent of each other, each with its own seed, and share the processors.
+"""
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from benchmarks.simulation.calls import Tally
 from benchmarks.simulation.costs import Costs
-from benchmarks.simulation.report import Outcome, failure_table, picture, sweep_table
+from benchmarks.simulation.report import Outcome, failure_table, picture, restart_table, sweep_table
 from benchmarks.simulation.scenario import RATES, Scenario
 from benchmarks.simulation.world import World
 
-LOADS: Final = (500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000, 6_000, 8_000, 10_000)
+LOADS: Final = (500, 1_000, 2_000, 2_500, 3_000, 4_000, 6_000, 10_000)
 """Turns at a time that are tried."""
+BEYOND: Final = 1.25
+"""How far beyond the load that would fill the supervisor's loop others are tried, which only wait longer and longer."""
+RESTARTS: Final = (1_000, 4_000, 10_000)
 FAILING: Final = 30.0
 """Seconds between two losses of nodes, far more often than anywhere, to find what one of them costs."""
 RESTART_AT: Final = 420.0
 
 
-def kinds(costs: Costs) -> Mapping[str, Scenario]:
+def kinds(costs: Costs) -> dict[str, Scenario]:
     """Return the loads that are tried, by what clients want of the text."""
     return {
         "default": Scenario(),
@@ -28,22 +35,19 @@ def kinds(costs: Costs) -> Mapping[str, Scenario]:
     }
 
 
-def run(scenario: Scenario, costs: Costs, say: Callable[[str], None]) -> World:
+def loads(scenario: Scenario, costs: Costs) -> list[int]:
+    """Return the loads that are tried of a kind."""
+    turn = (costs.new + costs.resume) / 2 * (1 - scenario.replies) + costs.reply * scenario.replies
+    each = scenario.streaming * costs.stream * scenario.stream_share + turn / scenario.turn
+    return [load for load in LOADS if load * each <= BEYOND]
+
+
+def run(scenario: Scenario, costs: Costs) -> tuple[Outcome, Tally]:
     """Simulate, and say so."""
     world = World(scenario, costs)
-    world.run()
-    say(f"{scenario.running} turns at a time: {world.tally.submitted} calls")
-    return world
-
-
-def sweep(scenario: Scenario, costs: Costs, say: Callable[[str], None]) -> list[Outcome]:
-    """Try one load after the other, up to the first that is not carried."""
-    outcomes: list[Outcome] = []
-    for load in LOADS:
-        outcomes.append(Outcome.of(run(replace(scenario, running=load), costs, say)))
-        if not outcomes[-1].is_carried:
-            break
-    return outcomes
+    tally = world.run()
+    print(f"{scenario.running} turns at a time: {tally.submitted} calls", file=sys.stderr, flush=True)
+    return Outcome.of(world), tally
 
 
 def main() -> None:
@@ -52,31 +56,27 @@ def main() -> None:
     parser.add_argument("--output", metavar="FILE", help="where to write the picture, as SVG")
     options = parser.parse_args()
     costs = Costs.read()
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    sweeps = {name: sweep(scenario, costs, say) for name, scenario in kinds(costs).items()}
-    for name, outcomes in sweeps.items():
-        print(f"\n{name}:\n\n{sweep_table(outcomes)}")
+    calm = kinds(costs)["no pieces"]
+    notices = sorted({rate.notice for rate in RATES})
+    with ProcessPoolExecutor() as pool:
+        sweeps = {
+            name: [pool.submit(run, replace(scenario, running=load), costs) for load in loads(scenario, costs)]
+            for name, scenario in kinds(costs).items()
+        }
+        failing = {notice: pool.submit(run, replace(calm, failing=FAILING, notice=notice), costs) for notice in notices}
+        restarts = {
+            load: pool.submit(run, replace(calm, running=load, host_restart_at=RESTART_AT), costs) for load in RESTARTS
+        }
+    outcomes = {name: [one.result()[0] for one in futures] for name, futures in sweeps.items()}
+    for name, found in outcomes.items():
+        print(f"\n{name}:\n\n{sweep_table(found)}")
     if options.output:
-        Path(options.output).write_text(picture(sweeps), "utf-8")
-    carried = [one.running for one in sweeps["no pieces"] if one.is_carried]
-    load = max(carried, default=LOADS[0])
-    base = replace(kinds(costs)["no pieces"], running=load)
-    lost = {}
-    for notice in sorted({rate.notice for rate in RATES}):
-        tally = run(replace(base, failing=FAILING, notice=notice), costs, say).tally
-        lost[notice] = tally.lost / tally.failures
-    print(f"\nLosses of nodes, {load:,} turns at a time on {base.nodes} nodes:\n")
-    print(failure_table(RATES, base.nodes, lost))
+        Path(options.output).write_text(picture(outcomes), "utf-8")
+    tallies = {notice: future.result()[1] for notice, future in failing.items()}
+    print(f"\nLosses of nodes, {calm.running:,} turns at a time on {calm.nodes} nodes:\n")
+    print(failure_table(RATES, calm.nodes, {notice: one.lost / one.failures for notice, one in tallies.items()}))
     print("\nThe host is killed, and another begins two seconds later:\n")
-    print("| Turns at a time | Turns lost | Until 95 % run again |\n|---|---|---|")
-    for load in [one.running for one in sweeps["no pieces"] if one.is_carried]:
-        restarted = replace(base, running=load, host_restart_at=RESTART_AT)
-        tally = run(restarted, costs, say).tally
-        took = f"{tally.recoveries[0]:.0f} s" if tally.recoveries else "not within the run"
-        print(f"| {load:,} | {tally.lost:,} | {took} |")
+    print(restart_table({load: future.result()[1] for load, future in restarts.items()}))
 
 
 if __name__ == "__main__":

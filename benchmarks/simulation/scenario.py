@@ -55,7 +55,7 @@ class Scenario:
     host_down: float = 2.0
     """Seconds until the next host listens."""
     warm_up: float = 5 * MINUTE
-    length: float = 10 * MINUTE
+    length: float = 5 * MINUTE
     """After the warm-up."""
     seed: int = 1
 
