@@ -74,6 +74,7 @@ def hostile_lines(texts: tuple[str, ...]) -> Iterator[str]:
         yield said("assistant", f"# {text}\n\n```{text}\n{text}\n```\n\n**{text}** `{text}`")
 
 
+@pytest.mark.timeout(180)
 def test_hostile_texts_in_every_place_run_nothing_and_break_no_layout(browser: Browser, tmp_path: Path) -> None:
     script.write(tmp_path, list(hostile_lines(HOSTILE)))
 

@@ -70,6 +70,7 @@ async def turn_to(page: Page, view: str) -> None:
         await page.until("document.querySelector('.passage, .notice:not([hidden])')")
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", SCENES)
 def test_every_view_can_be_read_at_every_width_and_in_both_themes(browser: Browser, home: Path, name: str) -> None:
     async def scene(_: Dashboard, page: Page) -> None:

@@ -50,6 +50,7 @@ def dashboard(stage: Stage, *words: str) -> Iterator[tuple[str, "subprocess.Pope
             process.kill()
 
 
+@pytest.mark.timeout(180)
 def test_a_real_server_is_seen_and_steered(stage: Stage, browser: Browser) -> None:
     stage.kills_expected = True
     stage.play(STALL, HELLO, AGAIN)
