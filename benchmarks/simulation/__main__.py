@@ -16,14 +16,14 @@ from benchmarks.simulation.report import Outcome, failure_table, picture, restar
 from benchmarks.simulation.scenario import RATES, Scenario
 from benchmarks.simulation.world import World
 
-LOADS: Final = (500, 1_000, 2_000, 2_500, 3_000, 4_000, 6_000, 10_000)
+LOADS: Final = (1_000, 2_000, 3_000, 6_000, 10_000)
 """Turns at a time that are tried."""
-BEYOND: Final = 1.25
+BEYOND: Final = 1.2
 """How far beyond the load that would fill the supervisor's loop others are tried, which only wait longer and longer."""
-RESTARTS: Final = (1_000, 4_000, 10_000)
-FAILING: Final = 30.0
+RESTARTS: Final = (1_000, 10_000)
+FAILING: Final = 20.0
 """Seconds between two losses of nodes, far more often than anywhere, to find what one of them costs."""
-RESTART_AT: Final = 420.0
+RESTART_AT: Final = 250.0
 
 
 def kinds(costs: Costs) -> dict[str, Scenario]:

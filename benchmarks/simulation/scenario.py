@@ -54,8 +54,8 @@ class Scenario:
     host_restart_at: float | None = None
     host_down: float = 2.0
     """Seconds until the next host listens."""
-    warm_up: float = 5 * MINUTE
-    length: float = 5 * MINUTE
+    warm_up: float = 4 * MINUTE
+    length: float = 3 * MINUTE
     """After the warm-up."""
     seed: int = 1
 
