@@ -14,9 +14,11 @@ METHOD: Final = (
     " approvals.",
     "New conversations and replies are measured one after the other in a warm server. A request has reached the model"
     " when the model server has read its head, on the clock that all processes share.",
-    "Metrics and traces: twenty rounds of turns with commands, with both off and with both on, in two programs."
-    " The page of metrics is then read in every fifth round, and traces, events and metrics go to a collector on the"
-    " loopback interface, whose CPU does not count.",
+    "Metrics and traces: thirty rounds of turns with commands, with both off and with both on, in two programs that"
+    " have their rounds by turns, so that both have the same from the rest of the machine; what each uses between its"
+    " rounds counts. The page of metrics is read in every fifth round, and traces, events and metrics go to a collector"
+    " on the loopback interface, whose CPU does not count. The model answers at once and in one piece: with one that"
+    " streams, a turn costs more and telemetry the same.",
     "CPU is that of the whole process tree of the program, user and system, ended children included; neither the"
     " model server nor the client is in it. Idling begins 2 s after the last answer and is measured for 10 s.",
     "Where deltas come one by one, another model server sends them, each at its own time, with a random offset for"

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
@@ -14,44 +14,57 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.stage import Measured, Stage
 from greenroom.demo.scripts import bench_prompt
 
-ROUNDS: Final = 20
+ROUNDS: Final = 30
 SCRAPED_EVERY: Final = 5
-"""Rounds, which take some two seconds where the machine is free; Prometheus scrapes every 15 s or more."""
+"""Rounds, which take both programs some three seconds where the machine is free: Prometheus scrapes every 15 s, too."""
 _WORK: Final = (bench_prompt("command"), bench_prompt("commands"), bench_prompt("hello"))
 
 
 def telemetry(stage: Stage) -> Measured:
-    """By how much the CPU of turns with commands grows with both on, in percent."""
-    without = _seconds(stage)
-    with _sink() as collector:
-        path = os.path.join(stage.home, "metrics.sock")
-        watched = _seconds(stage, *_settings(collector, path), scraped=path)
-    return {"telemetry-cpu": [(watched / without - 1) * 100]}
+    """By how much the CPU of turns with commands grows with both on, in percent.
+
+    The two programs run side by side, each in a home of its own, and have their rounds by turns, so that both have the
+    same from the rest of the machine. The times between its rounds count, in which the one with both on sends.
+    """
+    with ExitStack() as stack:
+        collector = stack.enter_context(_sink())
+        other = stack.enter_context(stage.in_fresh_home(stage.model.base_url))
+        path = os.path.join(other.home, "metrics.sock")
+        without = _Subject(stack.enter_context(stage.client()))
+        watched = _Subject(stack.enter_context(other.client(*_settings(collector, path))))
+        for number in range(ROUNDS):
+            for subject in (without, watched) if number % 2 else (watched, without):
+                subject.work()
+            if number % SCRAPED_EVERY == 0:
+                _scrape(path)
+        return {"telemetry-cpu": [(watched.seconds / without.seconds - 1) * 100]}
+
+
+class _Subject:
+    """A program that has had a turn of each kind."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        client.initialize()
+        self._thread = client.succeed(client.begin(_WORK[0]))[1]
+        self.work()
+        self._before = cpu_seconds(client.pid)
+
+    def work(self) -> None:
+        """Have a round of turns."""
+        for prompt in _WORK:
+            self._client.succeed(self._client.reply(self._thread, prompt))
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds of all its processes since then."""
+        return cpu_seconds(self._client.pid) - self._before
 
 
 def _settings(collector: str, path: str) -> Iterator[str]:
     yield f'greenroom.metrics_listen="unix:{path}"'
     for key, signal in (("exporter", "logs"), ("trace_exporter", "traces"), ("metrics_exporter", "metrics")):
         yield f'otel.{key}={{otlp-http={{endpoint="{collector}/v1/{signal}",protocol="binary"}}}}'
-
-
-def _seconds(stage: Stage, *settings: str, scraped: str | None = None) -> float:
-    """CPU seconds of the program for the turns, once it has had one of each kind."""
-    with stage.client(*settings) as client:
-        client.initialize()
-        thread = client.succeed(client.begin(_WORK[0]))[1]
-        _work(client, thread)
-        before = cpu_seconds(client.pid)
-        for number in range(ROUNDS):
-            _work(client, thread)
-            if scraped is not None and number % SCRAPED_EVERY == 0:
-                _scrape(scraped)
-        return cpu_seconds(client.pid) - before
-
-
-def _work(client: Client, thread: str) -> None:
-    for prompt in _WORK:
-        client.succeed(client.reply(thread, prompt))
 
 
 def _scrape(path: str) -> None:

@@ -317,6 +317,32 @@ class PaceEntry(Part):
     """Refusals since the limit became known."""
 
 
+class LatencyFigures(Part):
+    """Seconds, as accurate as the buckets of the metric."""
+
+    p50: float
+    p99: float
+
+
+class WorkFigures(Part):
+    """What has been done since the start. `docs/metrics.md` says what is counted."""
+
+    calls: int
+    """Turns, further inputs, compactions and commands that clients have asked for."""
+    calls_refused: int
+    """Those of them that were refused because too many waited."""
+    turns: dict[str, int]
+    """Turns that have ended, by outcome: `completed`, `failed`, `aborted`."""
+    first_token: LatencyFigures | None = None
+    """From the last attempt at a model request to the first event of its answer; `None` before the first answer."""
+    tokens: dict[str, int]
+    """As model servers have reported them: `input` with `cached_input`, `output` with `reasoning_output`."""
+    rate_limited: int
+    """Attempts at model requests that were refused with the status 429."""
+    deaths: int
+    """Of processes, that nobody asked for."""
+
+
 class LimitFigures(Part):
     """The limits in force (`greenroom.config.defaults.Limits`)."""
 
@@ -360,3 +386,4 @@ class Report(Part):
     nodes: tuple[NodeEntry, ...] = ()
     """Other machines that are known, in the order of their names."""
     limits: LimitFigures | None = None
+    work: WorkFigures | None = None

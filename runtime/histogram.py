@@ -42,6 +42,21 @@ class HistogramFamily:
             series = self._series[labels] = Histogram(self._bounds)
         series.observe(value)
 
+    def quantile(self, share: float) -> float | None:
+        """Return the value that this share of all values does not exceed, `None` where there are none.
+
+        It is known to a bucket, within which values are taken to be evenly spread; one beyond the last bound counts as
+        that bound. `histogram_quantile` of Prometheus returns the same.
+        """
+        totals: list[int] = [sum(counts) for counts in zip(*(one.counts for one in self._series.values()), strict=True)]
+        rank, below = share * sum(totals), 0
+        lower: float = 0.0
+        for bound, count in zip(self._bounds, totals, strict=False):
+            if count and below + count >= rank:
+                return lower + (bound - lower) * (rank - below) / count
+            below, lower = below + count, bound
+        return lower if totals else None
+
     @property
     def distributions(self) -> tuple[Distribution, ...]:
         """All values so far."""

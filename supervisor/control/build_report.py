@@ -26,6 +26,7 @@ from greenroom.protocol.report import (
     Report,
     Statistics,
     TurnEntry,
+    WorkFigures,
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
@@ -60,6 +61,7 @@ class Tables:
     """Returns the pid that a worker has on its node."""
     holdings: ProcessFootprints = field(default_factory=dict)
     """Footprints as reported by the processes."""
+    work: WorkFigures | None = None
 
 
 def report(tables: Tables, now: float) -> Report:
@@ -85,6 +87,7 @@ def report(tables: Tables, now: float) -> Report:
         paces=tuple(tables.paces),
         nodes=tuple(tables.nodes),
         limits=LimitFigures.model_validate(tables.limits),
+        work=tables.work,
     )
 
 

@@ -22,6 +22,7 @@ from greenroom.protocol.report import (
     StdioFigures,
 )
 from greenroom.supervisor.control.build_report import Tables, report
+from greenroom.supervisor.control.work_figures import work_figures
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
@@ -55,6 +56,7 @@ class ReportSource:
             credential=_credential(tree.broker.standing),
             paces=[PaceEntry.model_validate(pace) for pace in tree.broker.paces],
             nodes=[] if tree.nodes is None else [NodeEntry.model_validate(view) for view in tree.nodes.views()],
+            work=work_figures(self._host.conversations.counters, tree.exit_history.counts),
             node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
         )
         return report(tables, asyncio.get_running_loop().time())

@@ -1,6 +1,7 @@
 """The metrics of a real server agree with what its client and its model have counted, also where processes die."""
 
 import http.client
+import json
 import random
 import socket
 from collections import Counter
@@ -12,7 +13,7 @@ import pytest
 from greenroom.demo.script import CommandStep, FailStep, First, Quote, ScriptedUsage, Stall, Text, rule
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
-from greenroom.supervisor.control.control_messages import ActionDone, KillConversation
+from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, KillConversation, Reported
 from tests.supervisor.status.test_real_server import greenroom
 from tests.support.client import kind, text
 from tests.support.deadline import until
@@ -56,14 +57,14 @@ class Account:
         parents = [f"{stage.runtime}/greenroom"]
         until(lambda: instances.running(parents))
         (running,) = instances.running(parents)
-        self._control = running.control
+        self.control = running.control
         self.turns: Counter[tuple[str, str]] = Counter()
         self.requests: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
-        self.tools = self.killed = 0
+        self.tools = self.killed = self.restored = 0
 
     def play(self) -> None:
-        deeds = [self.quick, self.command, self.limited, self.refused, self.interrupted, self.dead]
+        deeds = [self.quick, self.command, self.limited, self.refused, self.interrupted, self.dead, self.restored_one]
         for deed in (*deeds, *self._random.choices(deeds, k=STEPS - len(deeds))):
             deed()
 
@@ -97,15 +98,25 @@ class Account:
         self.requests["cancelled"] += 1
         self.turns["aborted", "turn_aborted"] += 1
 
-    def dead(self) -> None:
-        """Kill the worker of a turn; what it was measuring is lost with it."""
+    def dead(self) -> str:
+        """Kill the worker of a turn; what it was measuring is lost with it. Return the conversation."""
         call = self._stalled()
         thread: Any = self.client.event(call, "session_configured")
-        heard = ask([self._control], KillConversation(thread["session_id"]), 20.0)
-        assert isinstance(heard[self._control].reply, ActionDone)
+        heard = ask([self.control], KillConversation(thread["session_id"]), 20.0)
+        assert isinstance(heard[self.control].reply, ActionDone)
         assert kind(self.client.result(call)) == "worker_crashed"
         self.killed += 1
         self.turns["failed", "worker_crashed"] += 1
+        return str(thread["session_id"])
+
+    def restored_one(self) -> None:
+        """Let a conversation go on whose worker was killed."""
+        thread = self.dead()
+        result = self.client.result(self.client.reply(thread, "quick"))
+        assert text(result) == "Done."
+        self._answered(10, 4, 3, 1)
+        self.restored += 1
+        self.turns["completed", ""] += 1
 
     def _stalled(self) -> Any:
         call = self.client.codex("stall")
@@ -117,6 +128,20 @@ class Account:
         self.tokens.update(input=given, cached_input=cached, output=output, reasoning_output=reasoning)
 
 
+def check_summary(account: Account) -> None:
+    """Check that the report behind `greenroom status` says the same in short."""
+    reply = ask([account.control], GiveReport(), 20.0)[account.control].reply
+    assert isinstance(reply, Reported)
+    work = json.loads(bytes(reply.report))["work"]
+    outcomes: Counter[str] = Counter()
+    for (outcome, _), count in account.turns.items():
+        outcomes[outcome] += count
+    assert (work["calls"], work["calls_refused"], work["turns"]) == (account.turns.total(), 0, outcomes)
+    assert work["tokens"] == account.tokens
+    assert (work["rate_limited"], work["deaths"]) == (account.requests["429"], account.killed)
+    assert 0 < work["first_token"]["p50"] <= work["first_token"]["p99"]
+
+
 @pytest.mark.both_engines
 def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engine: str) -> None:
     model = stage.play(*RULES)
@@ -124,13 +149,14 @@ def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engi
     account = Account(stage, server, seed=7)
     account.play()
     found = samples(stage, server)
+    check_summary(account)
     turns = {
         (outcome, kind): value(found, "turns_total", outcome=outcome, kind=kind) for outcome, kind in account.turns
     }
     assert turns == account.turns
-    assert value(found, "calls_total", kind="turn") == account.turns.total() == STEPS
+    assert value(found, "calls_total", kind="turn") == account.turns.total()
     assert value(found, "turn_duration_seconds_count", outcome="completed") == account.turns["completed", ""]
-    assert value(found, "turn_wait_seconds_count") == STEPS
+    assert value(found, "turn_wait_seconds_count") == account.turns.total()
     attempts = {outcome: value(found, "model_attempts_total", outcome=outcome) for outcome in account.requests}
     assert attempts == account.requests
     asked = len([request for request in model.requests() if request.method == "POST"])
@@ -140,14 +166,17 @@ def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engi
     assert told == account.tokens
     assert value(found, "tool_duration_seconds_count", tool="shell") == account.tools
     assert value(found, "deaths_total", role="worker", cause="SIGKILL") == account.killed
-    assert value(found, "call_to_model_seconds_count") == STEPS - account.killed
+    assert value(found, "call_to_model_seconds_count") == account.turns.total() - account.killed
     gauges = ("turns_running", "turns_waiting", "calls_open")
     assert [found[f"greenroom_{name}", frozenset()] for name in gauges] == [0, 0, 0]
-    assert value(found, "conversations", state="crashed") == account.killed
+    assert value(found, "conversations", state="crashed") == account.killed - account.restored
     assert value(found, "clients") == 1
     for role in ("supervisor", "broker", "worker"):
         assert value(found, "processes", role=role) > 0
     assert value(found, "private_memory_bytes", role="supervisor") > 0, "others may be too busy to answer"
+    deaths = {labels: count for (name, labels), count in found.items() if name == "greenroom_deaths_total"}
+    assert deaths == {frozenset({("role", "worker"), ("cause", "SIGKILL")}): account.killed}, "there are no others"
+    assert value(found, "restarts_total", role="worker") == account.restored
 
 
 def test_the_page_is_served_to_a_collector_where_that_is_asked_for(stage: Stage) -> None:

@@ -50,6 +50,15 @@ def picture() -> str:
     """Return the drawing."""
     busy = report(
         client={"name": "claude-code", "version": "2.1"},
+        work={
+            "calls": 48,
+            "calls_refused": 0,
+            "turns": {"completed": 44, "failed": 2, "aborted": 1},
+            "first_token": {"p50": 0.85, "p99": 4.2},
+            "tokens": {"input": 1_200_000, "output": 42_345},
+            "rate_limited": 3,
+            "deaths": 1,
+        },
         conversations=(
             conversation(queued=2, tokens=12_345, model="gpt-5", title="Mend the build"),
             conversation(id=ID[:-4] + "7777", state="parked", turn=None, idle_for=108_000, tokens=1_230_000),

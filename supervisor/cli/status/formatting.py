@@ -19,6 +19,11 @@ def age(seconds: float) -> str:
     return f"{whole}s"
 
 
+def latency(seconds: float) -> str:
+    """Return a duration such as `0.35s`, `2.4s` and `1m10s`."""
+    return age(seconds) if seconds >= 60 else f"{seconds:.1f}s" if seconds >= 1 else f"{seconds:.2f}s"
+
+
 def size(count: int) -> str:
     """Return bytes in three digits or so, such as `812`, `9.5k` and `31M`; a `k` is 1024."""
     return _scaled(count, _SIZES)

@@ -12,8 +12,8 @@ from typing import Final, Literal
 from rich.text import Text
 
 from greenroom.protocol.display import clean
-from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, Report
-from greenroom.supervisor.cli.status.formatting import age, amount, counted, short_id, size
+from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, Report, WorkFigures
+from greenroom.supervisor.cli.status.formatting import age, amount, counted, latency, short_id, size
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
 from greenroom.supervisor.cli.status.table import Column, clipped, lay_out, wrap
 
@@ -85,6 +85,8 @@ def _summary(report: Report) -> Iterator[str]:
     particulars = " · ".join(_particulars(report))
     if particulars:
         yield particulars
+    if report.work is not None and report.work.calls:
+        yield " · ".join(_work(report.work))
     yield from _paces(report)
     yield from _clients(report)
     yield from _nodes(report)
@@ -109,6 +111,22 @@ def _particulars(report: Report) -> Iterator[str]:
         yield f"{counted(figures.conversations.waiting_for_place, 'conversation')} waiting for a place"
     if figures.pool is not None and figures.pool.orders:
         yield f"{counted(figures.pool.orders, 'conversation')} waiting for a worker"
+
+
+def _work(work: WorkFigures) -> Iterator[str]:
+    """Yield what has been done since the start; what has not happened is left out."""
+    yield counted(work.calls, "call")
+    if work.calls_refused:
+        yield f"{work.calls_refused} refused"
+    yield "turns " + (", ".join(f"{count} {outcome}" for outcome, count in work.turns.items() if count) or "none ended")
+    if work.first_token is not None:
+        yield f"first token p50 {latency(work.first_token.p50)}, p99 {latency(work.first_token.p99)}"
+    if tokens := work.tokens.get("input", 0) + work.tokens.get("output", 0):
+        yield f"{amount(tokens)} tokens"
+    if work.rate_limited:
+        yield f"{work.rate_limited} times 429"
+    if work.deaths:
+        yield counted(work.deaths, "death")
 
 
 def _paces(report: Report) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """A page says at a glance how each instance is, at 80 columns and at any other width."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +103,34 @@ def test_a_busy_instance_at_80_columns() -> None:
 def test_a_silent_instance_at_80_columns() -> None:
     stopped = [one if one.pid != 100 else seen(100, 1, "greenroom", "stopped") for one in TREE]
     assert shown(sight(response=ControlResponse("silent"), tree=stopped)) == lines(SILENT)
+
+
+def test_what_has_been_done_is_said_in_short() -> None:
+    work: dict[str, Any] = {
+        "calls": 1,
+        "calls_refused": 0,
+        "turns": {},
+        "tokens": {},
+        "rate_limited": 0,
+        "deaths": 0,
+    }
+    assert "1 call · turns none ended" in shown(sight(report(work=work)))
+    work |= {
+        "calls": 48,
+        "calls_refused": 2,
+        "turns": {"completed": 44, "failed": 2, "aborted": 0},
+        "first_token": {"p50": 0.854, "p99": 75.0},
+        "tokens": {"input": 1_200_000, "cached_input": 9, "output": 42_345, "reasoning_output": 9},
+        "rate_limited": 3,
+        "deaths": 1,
+    }
+    (line,) = (line for line in shown(sight(report(work=work)), room=None) if line.startswith("48 calls"))
+    assert line == (
+        "48 calls · 2 refused · turns 44 completed, 2 failed · first token p50 0.85s, p99 1m15s · 1.2M tokens · "
+        "3 times 429 · 1 death"
+    )
+    work["calls"] = 0
+    assert not [line for line in shown(sight(report(work=work))) if "turns 44" in line], "nothing was asked for"
 
 
 def test_where_there_is_room_all_is_shown() -> None:
