@@ -218,7 +218,7 @@ class _Configured(msgspec.Struct, frozen=True):
 
 
 def _milliseconds(seconds: float) -> int:
-    return round(min(seconds, LATEST) * 1000)
+    return round(max(0.0, min(seconds, LATEST)) * 1000)
 
 
 def _flag(value: bool) -> str:

@@ -58,6 +58,8 @@ KNOWN = {
     "supervisor/processes/broker_process.py:BrokerProcess.start": OWN,
     "supervisor/node/node.py:Node._spawn": OWN,
     "supervisor/processes/nodes/hub.py:NodeHub._enrol": OWN,
+    "supervisor/processes/nodes/ray/outpost_actor.py:OutpostActor.__init__": OWN,
+    "supervisor/processes/nodes/ray/process.py:RayProcess.start": OWN,
     "supervisor/processes/worker_supply.py:WorkerSupply.start": OWN,
     "supervisor/startup/background.py:start_in_background": FORK,
     "workers/conversation/notifier.py:Notifier._start": USER,

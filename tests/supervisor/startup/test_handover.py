@@ -48,7 +48,8 @@ class OldHost:
     def __init__(self, files: ExitStack) -> None:
         shared = Shared()
         self.host = SimpleNamespace(
-            conversations=SimpleNamespace(shared=shared, have_no_turns=True), tree=SimpleNamespace(directory="/nowhere")
+            conversations=SimpleNamespace(shared=shared, have_no_turns=True),
+            tree=SimpleNamespace(directory="/nowhere", leave_nodes=lambda: None),
         )
         self.connections: list[Any] = []
         self.is_stopping = self.was_replaced = False
