@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.http_host import Host, HttpClient, host
+import aiohttp
+import pytest
+
+from tests.support.http_host import BOTH, NEWEST, TOKEN, Host, HttpClient, host
 from tests.support.loop import on_loop
 
 
@@ -112,3 +115,28 @@ async def test_sessions_stay_where_they_are_if_the_new_host_ends(tmp_path: Path)
         await asyncio.sleep(0)
         hosts.old.listener.pass_nothing_on()
         assert (await asking)["result"] == {}
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [(None, 401), ("Bearer", 401), (f"Bearer {TOKEN}x", 401), (f"Basic {TOKEN}", 401), (f"Bearer {TOKEN}", 200)],
+)
+@on_loop
+async def test_what_is_passed_on_needs_the_token_as_well(
+    tmp_path: Path, authorization: str | None, status: int
+) -> None:
+    initialize = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {"protocolVersion": NEWEST, "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}},
+    }
+    headers = {"Accept": BOTH} if authorization is None else {"Accept": BOTH, "Authorization": authorization}
+    async with host() as one:
+        path = await one.listener.take_passed_on(str(tmp_path))
+        connector = aiohttp.UnixConnector(path)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.post("http://elsewhere/mcp", json=initialize, headers=headers) as answer,
+        ):
+            assert answer.status == status
