@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any, cast
@@ -196,3 +198,77 @@ async def test_a_client_that_cannot_be_moved_is_let_go_after_ten_seconds_of_rest
         now = 120.0
         old.handover._part_with(cast("Any", client))
         assert ended == [120.0]
+
+
+def of_another_version(_: OldHost) -> HandOver:
+    return HandOver(HAND_OVER_VERSION + 1, "9.9")
+
+
+def of_an_unknown_program(_: OldHost) -> HandOver:
+    return HandOver(HAND_OVER_VERSION - 1, "")
+
+
+def while_it_ends(old: OldHost) -> HandOver:
+    old.is_stopping = True
+    return ASKS
+
+
+def before_it_has_its_lock(old: OldHost) -> HandOver:
+    old.handover._holdings.lock = None
+    return ASKS
+
+
+def before_it_listens(old: OldHost) -> HandOver:
+    old.handover._holdings.unix = None
+    return ASKS
+
+
+def while_one_before_it_is_left(old: OldHost) -> HandOver:
+    old.handover._holdings.replaces = 4711
+    return ASKS
+
+
+def in_another_unit(old: OldHost) -> HandOver:
+    old.handover._holdings.manager = ServiceManager("/nowhere")
+    return ASKS
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (of_another_version, rf"\(greenroom 9\.9\) takes over by version {HAND_OVER_VERSION + 1}; stop it instead"),
+        (of_an_unknown_program, "of unknown version"),
+        (while_it_ends, "shutting down"),
+        (before_it_has_its_lock, "just starting"),
+        (before_it_listens, "just starting"),
+        (while_one_before_it_is_left, "process 4711, has turns or clients left.*stop --instance 4711"),
+        (in_another_unit, "systemctl --user reload"),
+    ],
+)
+@on_loop
+async def test_who_cannot_take_over_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, prepare: Callable[[OldHost], HandOver], reason: str
+) -> None:
+    monkeypatch.setattr(handover_module, "is_same_service", lambda *_: False)
+    with ExitStack() as files:
+        old = OldHost(files)
+        refusal = old.handover.asked(prepare(old), os.getpid())
+        assert isinstance(refusal, ActionRefused)
+        assert re.search(reason, refusal.text)
+        assert not old.was_replaced
+
+
+@on_loop
+async def test_one_process_at_a_time_takes_over_and_one_in_all() -> None:
+    with ExitStack() as files:
+        old = OldHost(files)
+        far = old.asked(files)
+        refusal = old.handover.asked(ASKS, os.getpid())
+        assert isinstance(refusal, ActionRefused)
+        assert f"process {os.getpid()} is replacing it at the moment" in refusal.text
+        far.sendall(line(Take()))
+        await until(lambda: old.was_replaced)
+        refusal = old.handover.asked(ASKS, os.getpid())
+        assert isinstance(refusal, ActionRefused)
+        assert f"process {os.getpid()} has replaced it already" in refusal.text
+        old.handover.close()
