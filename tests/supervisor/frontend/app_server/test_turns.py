@@ -108,6 +108,7 @@ def test_input_for_the_running_turn_is_taken_by_it(stage: Stage, app: Serve) -> 
     wrong = {"threadId": thread, "expectedTurnId": "x", "input": [{"type": "text", "text": "more"}]}
     assert client.refused("turn/steer", wrong) == (-32600, f"expected active turn id `x` but found `{turn}`")
     asked = client.request("turn/steer", {**wrong, "expectedTurnId": turn, "clientUserMessageId": "second"})
+    client.result(client.request("thread/loaded/list", {}))  # what was asked before that has been passed on
     stage.model.open(gate)
     assert client.result(asked) == {"turnId": turn}
     assert client.completed(turn)["status"] == "completed"
