@@ -9,7 +9,9 @@ from greenroom.supervisor.frontend.app_server.file_search import placed
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 
-@pytest.mark.parametrize(("cwd", "found"), [("/work", ["/work/src", "/other", "/work/"]), ("", ["src", "/other", ""])])
+@pytest.mark.parametrize(
+    ("cwd", "found"), [("/project", ["/project/src", "/other", "/project/"]), ("", ["src", "/other", ""])]
+)
 def test_relative_roots_are_those_of_the_client(cwd: str, found: list[str]) -> None:
     channel = ClientChannel(lambda _: None, cwd=cwd)
     params = json.dumps({"query": "q", "roots": ["src", "/other", ""], "cancellationToken": None}).encode()
