@@ -43,7 +43,7 @@ demo: setup ## Watch a conversation from start to end, with a scripted model: no
 test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: setup ## Run the tests that start no server and try no sandbox, in some ninety seconds. ARGS goes to pytest.
+test-fast: setup ## Run the tests that start no server and try no sandbox, in some two minutes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server and not processes' $(ARGS)
 
 test-interpreters: setup ## Run the demo and a part of the tests on every other CPython that is found. ARGS goes to pytest.
