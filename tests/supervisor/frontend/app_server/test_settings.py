@@ -138,7 +138,6 @@ def test_schemas_are_written_for_clients_that_want_to_know(stage: Stage, tmp_pat
     assert [one["properties"]["method"]["enum"][0] for one in requests] == list(METHODS)
 
 
-@pytest.mark.timeout(400)  # the first run on a machine fetches the reference
 def test_the_tables_name_every_stable_method_of_the_reference_once() -> None:
     from benchmarks.reference_program import Missing
     from tests.conformance.app_server.schemas import printed_schemas

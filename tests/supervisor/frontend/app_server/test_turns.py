@@ -100,7 +100,8 @@ def test_a_turn_that_waits_is_interrupted_before_it_begins(stage: Stage, app: Se
 
 def test_input_for_the_running_turn_is_taken_by_it(stage: Stage, app: Serve) -> None:
     gate = Gate()
-    stage.play(rule("wait", [gate.wait, CommandStep(("true",))], [Text("Both.")]))
+    stage.play(rule("wait", [gate.wait, CommandStep(("sleep", "1"))], [Text("Both.")]))
+    # The command gives the input a second to reach the worker, which nothing shows before the turn takes it.
     client = app().app
     thread = client.start(cwd=stage.cwd)
     turn = client.say(thread, "wait")
