@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from greenroom.protocol.metrics import Distribution, Family, Metric
+from greenroom.protocol.metric import Distribution, Family, Metric
 
 CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END: Final = "# EOF\n"

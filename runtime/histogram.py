@@ -3,7 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from greenroom.protocol.metrics import METRICS, Distribution
+from greenroom.protocol.metric import Distribution
+from greenroom.protocol.metrics import METRICS
 
 
 class Histogram:

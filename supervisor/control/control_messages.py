@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.metrics import Family
+from greenroom.protocol.metric import Family
 
 MAX_REQUEST: Final = 4096
 """Bytes of a request, newline included."""

@@ -17,7 +17,7 @@ from aiohttp import web
 from greenroom.config.http import HttpTable
 from greenroom.protocol import openmetrics
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.metrics import Family
+from greenroom.protocol.metric import Family
 from greenroom.runtime import socket_file
 from greenroom.runtime.tcp_owner import owner_of_peer
 from greenroom.supervisor.control import peer

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker import AuthState
-from greenroom.protocol.metrics import METRICS, Family, Sample
+from greenroom.protocol.metric import Family, Sample
+from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.version import __version__
 from greenroom.runtime.histogram import HistogramFamily
 from greenroom.supervisor.conversations import lifecycle

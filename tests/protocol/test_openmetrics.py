@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.metrics import METRICS, Distribution, Family, Metric, Sample
+from greenroom.protocol.metric import Distribution, Family, Metric, Sample
+from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.openmetrics import Labels, page
 from tests.support.openmetrics import read_page
 

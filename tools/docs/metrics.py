@@ -10,7 +10,8 @@ from typing import Final
 
 from generated import GeneratedPage
 
-from greenroom.protocol.metrics import METRICS, Metric
+from greenroom.protocol.metric import Metric
+from greenroom.protocol.metrics import METRICS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 BEGIN: Final = "<!-- metrics: made by tools/docs/metrics.py -->\n"

@@ -11,7 +11,8 @@ from unittest.mock import patch
 import pytest
 
 from greenroom.protocol.errors import ConfigError, StartError
-from greenroom.protocol.metrics import METRICS, Family, Sample
+from greenroom.protocol.metric import Family, Sample
+from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.openmetrics import CONTENT_TYPE
 from greenroom.supervisor.control import metrics_listener, peer
 from greenroom.supervisor.control.metrics_listener import MetricsListener

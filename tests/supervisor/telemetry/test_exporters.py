@@ -18,7 +18,8 @@ from greenroom.config.document import Table
 from greenroom.config.otel import OtelExporter, OtelTable
 from greenroom.config.section import check
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.metrics import METRICS, Distribution, Family, Sample
+from greenroom.protocol.metric import Distribution, Family, Sample
+from greenroom.protocol.metrics import METRICS
 from greenroom.supervisor.telemetry.events import LoggedEvents, SpanPlace
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data
