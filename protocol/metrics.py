@@ -1,4 +1,4 @@
-"""The table of metrics. Free of I/O.
+"""The table of metrics. Free of I/O. Those of which workers alone know are in `greenroom.protocol.timing_metrics`.
 
 A label has one of a small, fixed set of values: never an id, a name that others have chosen, or a text.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from greenroom.protocol.metric import LONG, SHORT, Metric, counter, gauge, histogram
+from greenroom.protocol.timing_metrics import TIMING_METRICS
 
 METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_build": Metric("info", "Version of the program, and how it starts processes.", ("version", "engine")),
@@ -29,20 +30,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_turn_duration_seconds": histogram("From a call to the end of its turn.", LONG, "outcome"),
     # The model
     "greenroom_call_to_model_seconds": histogram("From a call to the first model request of its turn.", SHORT),
-    "greenroom_first_token_seconds": histogram(
-        "From the last attempt at a model request to the first event of the answer.", LONG
-    ),
-    "greenroom_model_request_duration_seconds": histogram(
-        "From a model request to the end of its answer, with retries and waits.", LONG, "outcome"
-    ),
-    "greenroom_model_attempts": counter("Attempts at model requests, by their end.", "outcome"),
-    "greenroom_model_retries": counter("Attempts that followed another one of the same request."),
-    "greenroom_rate_limited": counter("Attempts that were refused with the status 429."),
-    "greenroom_tokens": counter("Tokens of answers, as model servers have reported them.", "kind"),
-    # Tools and approvals
-    "greenroom_tool_duration_seconds": histogram("Tool calls of the model.", LONG, "tool"),
-    "greenroom_tool_failures": counter("Tool calls that failed or were refused.", "tool"),
-    "greenroom_approval_duration_seconds": histogram("From a question to the decision.", LONG, "by", "verdict"),
+    # The model, tools and approvals, as workers have measured them
+    **{name: row.metric for name, row in TIMING_METRICS.items()},
     "greenroom_approvals_open": gauge("Questions that wait for a decision."),
     # Processes
     "greenroom_processes": gauge("Processes of the instance, by role.", "role"),

@@ -12,13 +12,14 @@ def work_figures(counters: TurnCounters, deaths: Mapping[tuple[str, str], int]) 
     turns: dict[str, int] = {}
     for (outcome, _), count in counters.turns.items():
         turns[outcome] = turns.get(outcome, 0) + count
+    counts, histograms = counters.timings.counts, counters.timings.histograms
     return WorkFigures(
         calls=counters.calls.total(),
         calls_refused=counters.refused.total(),
         turns=turns,
-        first_token=_latency(counters.first_token),
-        tokens=dict(counters.tokens),
-        rate_limited=counters.attempts["429"],
+        first_token=_latency(histograms["greenroom_first_token_seconds"]),
+        tokens={kind: count for (kind,), count in counts["greenroom_tokens"].items()},
+        rate_limited=counts["greenroom_rate_limited"].total(),
         deaths=sum(deaths.values()),
     )
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
@@ -13,7 +13,6 @@ from greenroom.protocol.internal.broker import AuthState
 from greenroom.protocol.metric import Family, Sample
 from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.version import __version__
-from greenroom.runtime.histogram import HistogramFamily
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
@@ -105,7 +104,7 @@ Value: TypeAlias = float | Mapping[tuple[str, ...], float]
 def families(sources: Sources) -> list[Family]:
     """Return all metrics with their values, in the order of the table."""
     values = dict(_values(sources))
-    distributions = {family.name: family.distributions for family in _histograms(sources.counters)}
+    distributions = {family.name: family.distributions for family in sources.counters.histograms}
     return [
         Family(name, metric, _samples(values.get(name, {})), distributions.get(name, ()))
         for name, metric in METRICS.items()
@@ -118,18 +117,6 @@ def _samples(value: Value) -> tuple[Sample, ...]:
     return (Sample((), float(value)),)
 
 
-def _histograms(counters: TurnCounters) -> Iterable[HistogramFamily]:
-    return (
-        counters.turn_wait,
-        counters.turn_duration,
-        counters.call_to_model,
-        counters.first_token,
-        counters.request_duration,
-        counters.tool_duration,
-        counters.approval_duration,
-    )
-
-
 def _values(sources: Sources) -> Iterator[tuple[str, Value]]:
     host = sources.host
     conversations, tree = host.conversations.statistics(), host.tree.statistics()
@@ -137,7 +124,8 @@ def _values(sources: Sources) -> Iterator[tuple[str, Value]]:
     yield "greenroom_start_time_seconds", host.started_at
     yield from _of_conversations(host, conversations)
     yield from _of_calls(sources.counters)
-    yield from _of_models(sources.counters)
+    yield from sources.counters.timings.values()
+    yield "greenroom_timings_dropped", sources.counters.untimed
     yield from _of_processes(host, conversations, tree)
     yield from _of_memory(sources.footprints)
     yield from _of_queues(sources.clients, tree, sources.footprints)
@@ -161,16 +149,6 @@ def _of_calls(counters: TurnCounters) -> Iterator[tuple[str, Value]]:
     yield "greenroom_calls", {(kind,): counters.calls[kind] for kind in kinds}
     yield "greenroom_calls_refused", {(kind,): counters.refused[kind] for kind in kinds}
     yield "greenroom_turns", {("completed", ""): 0, **_labelled(counters.turns)}
-
-
-def _of_models(counters: TurnCounters) -> Iterator[tuple[str, Value]]:
-    kinds = ("input", "cached_input", "output", "reasoning_output")
-    yield "greenroom_model_attempts", {("ok",): 0, **{(outcome,): n for outcome, n in counters.attempts.items()}}
-    yield "greenroom_model_retries", counters.retries
-    yield "greenroom_rate_limited", counters.attempts["429"]
-    yield "greenroom_tokens", {(kind,): counters.tokens[kind] for kind in kinds}
-    yield "greenroom_tool_failures", {(tool,): count for tool, count in counters.tool_failures.items()}
-    yield "greenroom_timings_dropped", counters.untimed
 
 
 def _of_processes(

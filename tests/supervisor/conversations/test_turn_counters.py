@@ -10,6 +10,7 @@ from hypothesis import given
 from greenroom.config.defaults import Limits
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
+from greenroom.protocol.timing_metrics import STATUSES, TIMING_METRICS, Labels, TimingMetric, attempt_label
 from greenroom.protocol.timings import (
     BUILTIN_TOOLS,
     FAULTS,
@@ -20,7 +21,7 @@ from greenroom.protocol.timings import (
 )
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import Nobody, Turn
-from greenroom.supervisor.conversations.turn_counters import STATUSES, TurnCounters, attempt_label
+from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from tests.protocol.test_timings import timings
 from tests.support.workplace import Listener, Workplace
 
@@ -54,12 +55,35 @@ def test_labels_are_of_small_sets_whatever_a_worker_tells(timing: Timing) -> Non
     counters = TurnCounters()
     counters.timed(turn(), [timing], 0)
     classes = {f"{number}xx" for number in "12345"}
-    assert counters.attempts.keys() <= {*FAULTS, *STATUSES, *classes, "ok", "other"}
     tools = {*BUILTIN_TOOLS, "mcp", "unknown", "other"}
-    assert {labels for one in counters.tool_duration.distributions for labels in one.labels} <= tools
-    assert counters.tool_failures.keys() <= tools
-    decided = {"user", "reviewer", "approved", "approved_for_session", "denied", "abort", "cancelled", "other"}
-    assert {label for one in counters.approval_duration.distributions for label in one.labels} <= decided
+    allowed = {
+        "outcome": {*FAULTS, *STATUSES, *classes, "ok", "other", "cancelled", "failed"},
+        "kind": {"input", "cached_input", "output", "reasoning_output"},
+        "tool": tools,
+        "by": {"user", "reviewer"},
+        "verdict": {"approved", "approved_for_session", "denied", "abort", "cancelled", "other"},
+    }
+    for name, row in TIMING_METRICS.items():
+        for labels in series(counters, name):
+            assert len(labels) == len(row.metric.labels)
+            for label, value in zip(row.metric.labels, labels, strict=True):
+                assert value in allowed[label], name
+
+
+def series(counters: TurnCounters, name: str) -> list[Labels]:
+    if name in counters.timings.counts:
+        return list(counters.timings.counts[name])
+    return [one.labels for one in counters.timings.histograms[name].distributions]
+
+
+@pytest.mark.parametrize(("name", "row"), TIMING_METRICS.items(), ids=TIMING_METRICS)
+def test_series_that_are_there_from_the_beginning_have_the_labels_of_their_metric(
+    name: str, row: TimingMetric[Any]
+) -> None:
+    assert all(len(labels) == len(row.metric.labels) for labels in row.series)
+    if row.series:
+        assert dict(TurnCounters().timings.values())[name] == dict.fromkeys(row.series, 0)
+    assert (row.metric.kind == "counter") == (name in TurnCounters().timings.counts)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +120,13 @@ def test_a_request_is_counted_with_its_attempts_and_tokens() -> None:
         usage=TokenUse(input=10, cached_input=4, output=5, reasoning_output=2),
     )
     one.time([request, request], 3)
-    assert counters.attempts == {"429": 4, "ok": 2}
-    assert counters.retries == 4
-    assert counters.tokens == {"input": 20, "cached_input": 8, "output": 10, "reasoning_output": 4}
+    assert dict(counters.timings.values()) == {
+        "greenroom_model_attempts": {("429",): 4, ("ok",): 2},
+        "greenroom_model_retries": {(): 4},
+        "greenroom_rate_limited": {(): 4},
+        "greenroom_tokens": {("input",): 20, ("cached_input",): 8, ("output",): 10, ("reasoning_output",): 4},
+        "greenroom_tool_failures": {},
+    }
     assert counters.untimed == 3
     (asked,) = counters.call_to_model.distributions
     assert sum(asked.counts) == 1, "the first request of a turn alone"
