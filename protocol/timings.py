@@ -5,7 +5,7 @@ life and with the end of the turn (`greenroom.protocol.internal.worker`). Times 
 seconds.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -26,10 +26,11 @@ send, or the turn was stopped."""
 
 ToolOrigin: TypeAlias = Literal["builtin", "mcp", "unknown"]
 """Where a tool comes from; `unknown`: the model has called one that there is not."""
-BUILTIN_TOOLS: Final = frozenset(
-    {"shell", "container.exec", "exec_command", "write_stdin", "apply_patch", "update_plan", "view_image"}
-)
-"""The tools of `greenroom.workers.tools.registry`."""
+BuiltinTool: TypeAlias = Literal[
+    "shell", "container.exec", "exec_command", "write_stdin", "apply_patch", "update_plan", "view_image"
+]
+"""The names of the tools of `greenroom.workers.tools.catalog`."""
+BUILTIN_TOOLS: Final[frozenset[BuiltinTool]] = frozenset(get_args(BuiltinTool))
 ToolEnd: TypeAlias = Literal["ok", "failed", "cancelled"]
 QuestionKind: TypeAlias = Literal["command", "patch", "mcp_tool", "mcp_form", "mcp_url"]
 DecidedBy: TypeAlias = Literal["user", "reviewer"]

@@ -1,14 +1,51 @@
-"""The definitions of the built-in tools, as in requests to the model."""
+"""The built-in tools: how requests to the model define each, when it is offered, and what handles its calls.
 
+A handler is named and not imported: the definitions are needed for the first request, the handlers at the first call.
+What a definition says of the arguments is less than what the struct of the handler takes: models deviate from it
+(`greenroom.workers.tools.arguments`).
+"""
+
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
 
 from greenroom.config.models import CommandTool, PatchTool
 from greenroom.config.texts import patch_language
 from greenroom.protocol.items import JsonObject
+from greenroom.protocol.timings import BuiltinTool
 from greenroom.workers.patch.grammar import LARK
 
 Status: TypeAlias = Literal["pending", "in_progress", "completed"]
 """The state of a plan's step."""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides which tools are offered, and how they are defined."""
+
+    command_tool: CommandTool
+    patch_tool: PatchTool
+    include_plan: bool
+    may_escalate: bool
+    """Whether the model may ask for a command without the sandbox."""
+    may_login: bool = True
+    """Whether the model may ask for a login shell."""
+    takes_images: bool = False
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A built-in tool."""
+
+    name: BuiltinTool
+    define: Callable[[Offer], JsonObject | None]
+    """Returns its definition, `None` where it is not offered."""
+    handler: str
+    """Path below `greenroom.workers.tools` of the function that handles a call (`registry.Handler`)."""
+    text_handler: str | None = None
+    """The same for calls whose input is plain text (`custom_tool_call`); `None` where there are none."""
+    other_names: tuple[BuiltinTool, ...] = ()
+    """Names by which models call it that have learnt another one."""
+
 
 _TEXT: Final[JsonObject] = {"type": "string"}
 
@@ -157,34 +194,43 @@ VIEW_IMAGE: Final = _function(
 )
 
 
-def _exec_command(*, may_escalate: bool, may_login: bool) -> JsonObject:
-    properties = _EXEC_PROPERTIES | (_LOGIN if may_login else {}) | (_PERMISSIONS if may_escalate else {})
-    text = _EXEC_TEXT + (_PERMISSIONS_TEXT if may_escalate else "")
+def _shell(offer: Offer) -> JsonObject | None:
+    if offer.command_tool != "shell":
+        return None
+    return SHELL_WITH_ESCALATION if offer.may_escalate else SHELL
+
+
+def _exec_command(offer: Offer) -> JsonObject | None:
+    if offer.command_tool != "exec_command":
+        return None
+    properties = _EXEC_PROPERTIES | (_LOGIN if offer.may_login else {}) | (_PERMISSIONS if offer.may_escalate else {})
+    text = _EXEC_TEXT + (_PERMISSIONS_TEXT if offer.may_escalate else "")
     return _function("exec_command", text, _object(properties, required=["cmd"]))
 
 
-def _apply_patch(kind: PatchTool) -> JsonObject:
-    if kind == "freeform":
+def _apply_patch(offer: Offer) -> JsonObject:
+    if offer.patch_tool == "freeform":
         grammar = {"type": "grammar", "syntax": "lark", "definition": LARK}
         return {"type": "custom", "name": "apply_patch", "description": patch_language(), "format": grammar}
     described = {**_TEXT, "description": "The whole patch, from `*** Begin Patch` to `*** End Patch`."}
     return _function("apply_patch", patch_language(), _object({"input": described}, required=["input"]))
 
 
-def definitions(
-    *,
-    command_tool: CommandTool,
-    patch_tool: PatchTool,
-    include_plan: bool,
-    may_escalate: bool,
-    may_login: bool = True,
-    view_image: bool = False,
-) -> list[JsonObject]:
+TOOLS: Final = (
+    Tool("shell", _shell, "shell.shell", other_names=("container.exec",)),
+    Tool("exec_command", _exec_command, "exec_command.exec_command"),
+    Tool(
+        "write_stdin",
+        lambda offer: WRITE_STDIN if offer.command_tool == "exec_command" else None,
+        "write_stdin.write_stdin",
+    ),
+    Tool("update_plan", lambda offer: UPDATE_PLAN if offer.include_plan else None, "plan.update_plan"),
+    Tool("apply_patch", _apply_patch, "apply_patch.apply_patch", text_handler="apply_patch.apply_freeform"),
+    Tool("view_image", lambda offer: VIEW_IMAGE if offer.takes_images else None, "view_image.view_image"),
+)
+"""All of them, in the order in which they are sent."""
+
+
+def definitions(offer: Offer) -> list[JsonObject]:
     """Return the tools to offer, in the order in which they are sent."""
-    match command_tool:
-        case "shell":
-            commands = [SHELL_WITH_ESCALATION if may_escalate else SHELL]
-        case "exec_command":
-            commands = [_exec_command(may_escalate=may_escalate, may_login=may_login), WRITE_STDIN]
-    optional = [tool for tool, wanted in ((VIEW_IMAGE, view_image),) if wanted]
-    return [*commands, *([UPDATE_PLAN] if include_plan else []), _apply_patch(patch_tool), *optional]
+    return [definition for tool in TOOLS if (definition := tool.define(offer)) is not None]

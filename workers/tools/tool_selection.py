@@ -6,21 +6,22 @@ from greenroom.config.models import SearchContent
 from greenroom.config.schema import SearchOptions, WebSearch
 from greenroom.config.settings import Settings
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.tools.catalog import definitions
+from greenroom.workers.tools.catalog import Offer, definitions
 
 
 def offered_tools(settings: Settings) -> list[JsonObject]:
     """Return the definitions of the built-in tools, in the form of the Responses API, and of those that the server
     runs."""
     family, responses = settings.model_family, settings.provider.wire_api == "responses"
-    tools = definitions(
+    offer = Offer(
         command_tool=family.command_tool,
         patch_tool=family.patch_tool if responses else "function",
         include_plan=settings.include_plan_tool,
         may_escalate=settings.approval_policy == "on-request" and settings.sandbox_policy.type != "danger-full-access",
-        view_image=family.image_input,
         may_login=settings.allow_login_shell,
+        takes_images=family.image_input,
     )
+    tools = definitions(offer)
     mode, content = _search_mode(settings), _search_content(settings)
     if responses and mode != "disabled" and content != "none":
         tools.append(_web_search(mode, content, settings.search_options))

@@ -1,5 +1,9 @@
 """The tools offered are those that can be called, in the shape that requests need."""
 
+import ast
+import hashlib
+import subprocess
+import sys
 from itertools import product
 from typing import get_args
 
@@ -8,7 +12,7 @@ import pytest
 
 from greenroom.config.models import CommandTool, PatchTool
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.tools.catalog import definitions
+from greenroom.workers.tools.catalog import TOOLS, Offer, definitions
 from greenroom.workers.tools.exec_command import ExecArguments
 from greenroom.workers.tools.registry import HANDLERS
 from greenroom.workers.tools.shell import ShellArguments
@@ -26,13 +30,14 @@ def offered(
     may_escalate: bool = False,
     may_login: bool = True,
 ) -> list[JsonObject]:
-    return definitions(
+    offer = Offer(
         command_tool=command_tool,
         patch_tool=patch_tool,
         include_plan=include_plan,
         may_escalate=may_escalate,
         may_login=may_login,
     )
+    return definitions(offer)
 
 
 FUNCTIONS = [
@@ -52,10 +57,10 @@ def properties(tool: JsonObject) -> dict[str, object]:
 
 
 def test_images_are_offered_where_the_model_takes_them() -> None:
-    seen = definitions(
-        command_tool="shell", patch_tool="function", include_plan=False, may_escalate=False, view_image=True
+    offer = Offer(
+        command_tool="shell", patch_tool="function", include_plan=False, may_escalate=False, takes_images=True
     )
-    assert names(seen) == ["shell", "apply_patch", "view_image"]
+    assert names(definitions(offer)) == ["shell", "apply_patch", "view_image"]
 
 
 def test_commands_and_patches_are_always_offered_and_the_plan_on_demand() -> None:
@@ -116,3 +121,62 @@ def test_command_tools_take_what_they_are_said_to_take(may_escalate: bool) -> No
     assert set(properties(shell)) <= set(ShellArguments.__struct_fields__)
     assert set(properties(run)) <= set(ExecArguments.__struct_fields__)
     assert set(properties(write)) == set(WriteArguments.__struct_fields__)
+
+
+def test_no_two_tools_share_a_name() -> None:
+    called = [name for tool in TOOLS for name in (tool.name, *tool.other_names)]
+    assert len(called) == len({*called})
+
+
+def test_each_definition_bears_the_name_of_its_tool() -> None:
+    for command_tool, patch_tool, escalate in product(COMMAND_TOOLS, get_args(PatchTool), BOTH):
+        offer = Offer(
+            command_tool=command_tool,
+            patch_tool=patch_tool,
+            include_plan=True,
+            may_escalate=escalate,
+            takes_images=True,
+        )
+        for tool in TOOLS:
+            definition = tool.define(offer)
+            assert definition is None or definition["name"] == tool.name
+
+
+def test_the_definitions_are_imported_without_what_handles_the_calls() -> None:
+    code = (
+        "import sys, greenroom.workers.tools.tool_selection; "
+        "print(sorted(name for name in sys.modules if name.startswith('greenroom.workers.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(ast.literal_eval(done.stdout)) == {
+        "greenroom.workers.patch",
+        "greenroom.workers.patch.grammar",
+        "greenroom.workers.tools",
+        "greenroom.workers.tools.catalog",
+        "greenroom.workers.tools.tool_selection",
+    }
+
+
+def test_what_models_are_told_is_byte_for_byte_what_it_was() -> None:
+    """A change of a definition invalidates the caches of model servers, and is noted here on purpose."""
+    told = [
+        msgspec.json.encode(
+            definitions(
+                Offer(
+                    command_tool=command_tool,
+                    patch_tool=patch_tool,
+                    include_plan=plan,
+                    may_escalate=escalate,
+                    may_login=login,
+                    takes_images=images,
+                )
+            )
+        )
+        for command_tool, patch_tool, plan, escalate, login, images in product(
+            COMMAND_TOOLS, get_args(PatchTool), BOTH, BOTH, BOTH, BOTH
+        )
+    ]
+    assert (
+        hashlib.sha256(b"\n".join(told)).hexdigest()
+        == "2db22b0f47aa7cb8ac408a37a3e12236ab90fc938d415be32b0248299d3877c1"
+    )
