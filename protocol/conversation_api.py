@@ -3,7 +3,7 @@
 Unknown members are ignored. Invalid params raise `msgspec.ValidationError`, whose text says where.
 """
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -153,6 +153,8 @@ class RemoveListener(Struct, frozen=True, rename="camel"):
 class ListConversations(Struct, frozen=True, rename="camel"):
     """Params of `listConversations`."""
 
+    job: ClassVar[str] = "list-sessions"
+
     page_size: Annotated[int, Meta(ge=0)] | None = None
     cursor: str | None = None
 
@@ -167,11 +169,15 @@ class ResumeConversation(Struct, frozen=True):
 class ArchiveConversation(Addressee, frozen=True, rename="camel"):
     """Params of `archiveConversation`."""
 
+    job: ClassVar[str] = "archive-session"
+
     rollout_path: str
 
 
 class SetDefaultModel(Struct, frozen=True, rename="camel"):
     """Params of `setDefaultModel`. Absent members are removed from the file."""
+
+    job: ClassVar[str] = "set-default-model"
 
     model: str | None = None
     reasoning_effort: Effort | None = None
@@ -189,6 +195,8 @@ class ExecOneOffCommand(Struct, frozen=True, rename="camel"):
 class FuzzyFileSearch(Struct, frozen=True, rename="camel"):
     """Params of `fuzzyFileSearch`."""
 
+    job: ClassVar[str] = "search-files"
+
     query: str
     roots: tuple[str, ...]
     cancellation_token: str | None = None
@@ -197,23 +205,19 @@ class FuzzyFileSearch(Struct, frozen=True, rename="camel"):
 class GitDiffToRemote(Struct, frozen=True):
     """Params of `gitDiffToRemote`."""
 
+    job: ClassVar[str] = "diff-to-remote"
+
     cwd: str
 
 
 class ListModels(Struct, frozen=True, rename="camel"):
     """Params of `model/list`."""
 
+    job: ClassVar[str] = "list-models"
+
     cursor: str | None = None
     limit: Annotated[int, Meta(ge=0)] | None = None
     include_hidden: bool | None = None
-
-
-class ModelsJob(Struct, frozen=True):
-    """The job `list-models`."""
-
-    page: ListModels
-    config_overrides: tuple[str, ...]
-    """`-c`, as the server was given them."""
 
 
 class ReasoningEffort(Struct, frozen=True, rename="camel"):
@@ -246,25 +250,27 @@ class ModelList(Struct, frozen=True, rename="camel"):
 
 
 class ExecCommand(Struct, frozen=True):
-    """The job `run-command`."""
+    """What `execOneOffCommand` runs, with the sandbox as workers know it."""
+
+    job: ClassVar[str] = "run-command"
 
     command: tuple[str, ...]
     timeout_ms: Milliseconds | None
     cwd: str | None
     sandbox_policy: dict[str, object] | None
-    config_overrides: tuple[str, ...]
-    """The assignments of `-c` with which the server was started."""
 
 
 class SavedConfig(Struct, frozen=True):
-    """The job `saved-config`."""
+    """What of `config.toml` is read."""
+
+    job: ClassVar[str] = "saved-config"
 
     form: Literal["current", "early"] = "current"
     """Whether the result is that of `getUserSavedConfig`, or that of the older `getConfigToml`."""
 
 
 class StoredSession(Struct, frozen=True):
-    """Result of the job `read-session`."""
+    """What `resumeConversation` reads of a session file."""
 
     conversation_id: str
     initial_messages: list[msgspec.Raw] = field(default_factory=list)

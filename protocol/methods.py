@@ -21,6 +21,9 @@ class Method(NamedTuple):
     eras: Eras = "all"
     is_early: bool = False
     """Whether it is answered before the process tree is running."""
+    job_failure: str | None = None
+    """How the error begins where the job fails that serves it as it is: the one that its params name
+    (`greenroom.protocol.internal.jobs.JobParams`). `None` for a method with a handler of its own."""
 
 
 METHODS: Final[Mapping[str, Method]] = {
@@ -104,7 +107,9 @@ METHODS: Final[Mapping[str, Method]] = {
         "Stops sending the events of a subscription.", ("conversation_api.RemoveListener",)
     ),
     "listConversations": Method(
-        "The saved conversations, newest first, in pages.", ("conversation_api.ListConversations",)
+        "The saved conversations, newest first, in pages.",
+        ("conversation_api.ListConversations",),
+        job_failure="failed to list conversations",
     ),
     "resumeConversation": Method("Resumes a saved conversation.", ("conversation_api.ResumeConversation",)),
     "archiveConversation": Method("Archives a saved conversation.", ("conversation_api.ArchiveConversation",)),
@@ -113,9 +118,12 @@ METHODS: Final[Mapping[str, Method]] = {
     "model/list": Method(
         "The models that are known, in pages, and the one that a conversation gets that names none.",
         ("conversation_api.ListModels",),
+        job_failure="failed to list models",
     ),
     "setDefaultModel": Method(
-        "Writes the model and the reasoning effort into config.toml.", ("conversation_api.SetDefaultModel",)
+        "Writes the model and the reasoning effort into config.toml.",
+        ("conversation_api.SetDefaultModel",),
+        job_failure="failed to persist overrides",
     ),
     "getUserAgent": Method("The user agent that is sent to model servers."),
     "userInfo": Method("The e-mail address of the login."),

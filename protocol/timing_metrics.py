@@ -5,8 +5,7 @@ The instance counts them (`greenroom.supervisor.conversations.turn_counters`), a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from greenroom.protocol.approval import VERDICTS
 from greenroom.protocol.metric import LONG, Metric, counter, histogram
@@ -128,7 +127,7 @@ DECISION_METRICS: Final[Mapping[str, TimingMetric[DecisionTiming]]] = {
     ),
 }
 
-TIMING_METRICS: Final = MappingProxyType({**REQUEST_METRICS, **TOOL_METRICS, **DECISION_METRICS})
+TIMING_METRICS: Final[Mapping[str, TimingMetric[Any]]] = {**REQUEST_METRICS, **TOOL_METRICS, **DECISION_METRICS}
 """All of them, in the order of the page."""
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import GreenroomError, SessionFileError
@@ -34,6 +34,8 @@ Act: TypeAlias = Literal["compress", "delete"]
 @dataclass(frozen=True, slots=True)
 class Retention:
     """Days since the last change, after which a file is compressed or deleted; 0: never."""
+
+    job: ClassVar[str] = "apply-retention"
 
     compress_after_days: int = 0
     delete_after_days: int = 0

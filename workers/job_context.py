@@ -44,7 +44,9 @@ class Setting(msgspec.Struct, frozen=True):
     home: str
     """The Codex home."""
     runtime_directory: str
-    """Holds our sockets."""
+    """Holds the sockets of the instance."""
+    config_overrides: tuple[str, ...] = ()
+    """The assignments of `-c` with which the server was started."""
     stopped: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the job is to end with what it has."""
     git: GitLimits = GitLimits()

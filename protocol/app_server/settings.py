@@ -1,6 +1,6 @@
 """Params and results of the methods about the configuration, models and the account."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from msgspec import field
 
@@ -59,6 +59,8 @@ class ConfigValueWriteParams(ConfigEdit, frozen=True):
 
 class ConfigBatchWriteParams(Params, frozen=True):
     """Params of `config/batchWrite`."""
+
+    job: ClassVar[str] = "write-config"
 
     edits: list[ConfigEdit]
     expected_version: str | None = None

@@ -1,10 +1,39 @@
-"""What the jobs about commands and files are given, are told while they run, and report. Bytes travel as base64."""
+"""What jobs are given, are told while they run, and report. Bytes travel as base64.
 
-from typing import Literal, TypeAlias
+The params of a job name it, and with it the module of `greenroom.workers.jobs` that does it. Those of jobs that serve a
+method as it is are the params of the method, beside its other structs.
+"""
+
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from greenroom.protocol.ids import ConversationId
+
 StreamName: TypeAlias = Literal["stdout", "stderr"]
+
+
+class JobParams(Protocol):
+    """The params of a job: a struct, which is sent as JSON."""
+
+    job: ClassVar[str]
+    """The name of the job: that of its module, with hyphens."""
+
+
+class ReadSession(Struct, frozen=True):
+    """A session file to read."""
+
+    job: ClassVar[str] = "read-session"
+
+    path: str
+
+
+class ReleaseWorktree(Struct, frozen=True):
+    """A conversation whose worktree is to go."""
+
+    job: ClassVar[str] = "release-worktree"
+
+    conversation_id: ConversationId
 
 
 class Confined(Struct, frozen=True, kw_only=True):
@@ -14,8 +43,6 @@ class Confined(Struct, frozen=True, kw_only=True):
     """`None`: the server's directory."""
     sandbox_policy: dict[str, object] | None = None
     """`None`: that of the configuration."""
-    config_overrides: tuple[str, ...] = ()
-    """The assignments of `-c` with which the server was started."""
 
 
 class TerminalSize(Struct, frozen=True):
@@ -26,7 +53,9 @@ class TerminalSize(Struct, frozen=True):
 
 
 class CommandExec(Confined, frozen=True, kw_only=True):
-    """Params of the job `command-exec`."""
+    """A command to run for a client."""
+
+    job: ClassVar[str] = "command-exec"
 
     command: tuple[str, ...]
     timeout_ms: int | None
@@ -86,7 +115,9 @@ FileOperationName: TypeAlias = Literal[
 
 
 class FileOperation(Confined, frozen=True, kw_only=True):
-    """Params of the job `file-operation`."""
+    """An operation on files to carry out for a client."""
+
+    job: ClassVar[str] = "file-operation"
 
     operation: FileOperationName
     path: str

@@ -7,7 +7,7 @@ so that what an older process of it still says can be told apart.
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -176,30 +176,15 @@ class MeasureWorker(Header):
     wire: ClassVar[bytes] = b"measure"
 
 
-JobName: TypeAlias = Literal[
-    "apply-retention",
-    "archive-session",
-    "command-exec",
-    "diff-to-remote",
-    "file-operation",
-    "list-models",
-    "list-sessions",
-    "read-session",
-    "release-worktree",
-    "run-command",
-    "saved-config",
-    "search-files",
-    "set-default-model",
-    "write-config",
-]
-
-
 class RunJob(Header):
     """Do one thing outside all conversations, and say when it is done. Payload: what exactly, as a JSON object."""
 
     wire: ClassVar[bytes] = b"job"
 
-    name: JobName
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z]+(-[a-z]+)*$")]
+    """That of its params (`greenroom.protocol.internal.jobs.JobParams`)."""
+    config_overrides: tuple[str, ...] = ()
+    """The assignments of `-c` with which the server was started."""
 
 
 class StopJob(Header):

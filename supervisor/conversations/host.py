@@ -59,8 +59,8 @@ class ConversationHost:
         self.departed: Counter[str] = Counter()
         """Bytes `read` from clients that have left, and `written` to them."""
         self._shared: dict[type[Shared], Shared] = {}
-        self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout)
-        self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE)
+        self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout, config_overrides=options.config_overrides)
+        self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE, options.config_overrides)
         """The jobs that clients keep open: commands, which may go on for long and are not to hold up others."""
         if tree.nodes is not None:
             tree.node_listeners.add(NodeFollower(tree.nodes, self.conversations, limits.drain).follow)

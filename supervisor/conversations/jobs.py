@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.jobs import JobParams
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, JobName, RunJob, StopJob, TellJob
+from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, RunJob, StopJob, TellJob
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes import exits as death
@@ -38,7 +39,7 @@ class JobFailedError(Exception):
 class Job(msgspec.Struct, eq=False):
     """One job. `result` is a future of its result as JSON, or of `JobFailedError`."""
 
-    name: JobName
+    name: str
     params: bytes
     result: asyncio.Future[bytes]
     worker_id: WorkerId | None = None
@@ -59,8 +60,19 @@ class Job(msgspec.Struct, eq=False):
 class Jobs:
     """The jobs of one instance. Runs on the supervisor's loop."""
 
-    def __init__(self, router: WorkerRouter, workers: Workers, start_timeout: float, at_once: int = AT_ONCE) -> None:
-        """A job waits for a worker for `start_timeout` seconds at most; `at_once` jobs have one at a time."""
+    def __init__(
+        self,
+        router: WorkerRouter,
+        workers: Workers,
+        start_timeout: float,
+        at_once: int = AT_ONCE,
+        config_overrides: tuple[str, ...] = (),
+    ) -> None:
+        """A job waits for a worker for `start_timeout` seconds at most; `at_once` jobs have one at a time.
+
+        `config_overrides` are the assignments of `-c` with which the server was started.
+        """
+        self._config_overrides = config_overrides
         self._timeout = start_timeout
         self._at_once = at_once
         self._router = router
@@ -70,19 +82,20 @@ class Jobs:
         self._running: dict[WorkerId, Job] = {}
         self._loop = asyncio.get_running_loop()
 
-    async def run(self, name: JobName, params: bytes) -> bytes:
+    async def run(self, params: JobParams) -> bytes:
         """Run a job and return its result. Raises `JobFailedError`; cancelling this stops the job."""
-        return await self.wait(self.begin(name, params))
+        return await self.wait(self.begin(params))
 
     def begin(
         self,
-        name: JobName,
-        params: bytes,
+        params: JobParams,
         client: Client | None = None,
         on_report: Callable[[bytes], None] | None = None,
     ) -> Job:
         """Start a job; `wait` for it afterwards. What it reports meanwhile goes to `on_report`."""
-        job = Job(name, params, self._loop.create_future(), client=client, on_report=on_report)
+        job = Job(
+            params.job, msgspec.json.encode(params), self._loop.create_future(), client=client, on_report=on_report
+        )
         self._waiting.append(job)
         self._place()
         return job
@@ -173,7 +186,8 @@ class Jobs:
         if job.deadline is not None:
             job.deadline.cancel()
         self._running[worker_id] = job
-        if job.result.done() or not self._router.send(worker_id, RunJob(name=job.name), job.params):
+        operation = RunJob(name=job.name, config_overrides=self._config_overrides)
+        if job.result.done() or not self._router.send(worker_id, operation, job.params):
             self._workers.kill(worker_id)
             return
         self._hold(job)

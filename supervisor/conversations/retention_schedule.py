@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from greenroom.protocol.internal.worker import JobName
+from greenroom.protocol.internal.jobs import JobParams
 from greenroom.sessions.retention import Retention, RetentionResult
 from greenroom.supervisor.conversations.jobs import JobFailedError
 
@@ -21,7 +21,7 @@ EVERY: Final = 86_400.0
 class JobRunner(Protocol):
     """What runs the job (`greenroom.supervisor.conversations.jobs.Jobs`)."""
 
-    async def run(self, name: JobName, params: bytes) -> bytes:
+    async def run(self, params: JobParams) -> bytes:
         """Run a job and return its result. Raises `JobFailedError`."""
 
 
@@ -29,11 +29,10 @@ async def apply_retention(jobs: JobRunner, retention: Retention) -> None:
     """Do what is due, again and again, until cancelled. Returns at once where nothing is set."""
     if not retention.is_set:
         return
-    params = msgspec.json.encode(retention)
     await asyncio.sleep(FIRST_AFTER)
     while True:
         try:
-            _report(await jobs.run("apply-retention", params))
+            _report(await jobs.run(retention))
         except JobFailedError as error:
             log.warning("old session files were not looked at: %s", error)
         await asyncio.sleep(EVERY)

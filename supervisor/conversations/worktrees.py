@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.jsonrpc import encode
+from greenroom.protocol.internal.jobs import ReleaseWorktree
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class WorktreeRelease:
         if not await asyncio.to_thread(os.path.isdir, self._folder):
             return None
         try:
-            result = await self._jobs.run("release-worktree", encode({"conversation_id": conversation_id}))
+            result = await self._jobs.run(ReleaseWorktree(conversation_id))
         except JobFailedError as error:
             about = {"conversation_id": conversation_id}
             log.warning("conversation %s: its worktree is kept: %s", conversation_id, error, extra=about)

@@ -1,7 +1,7 @@
 """The settings, and the sandbox by them, of what a client does outside all conversations."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -22,7 +22,6 @@ from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
 
 def client_settings(
     setting: Setting,
-    config_overrides: Sequence[str],
     cwd: str | None,
     sandbox_policy: dict[str, object] | None,
 ) -> Settings:
@@ -30,7 +29,7 @@ def client_settings(
 
     Raises `ConfigError`.
     """
-    settings = resolve(setting.home, config_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ)
+    settings = resolve(setting.home, setting.config_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ)
     require_directory(settings.cwd, "cwd")
     if sandbox_policy is None:
         return settings

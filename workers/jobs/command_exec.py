@@ -30,7 +30,7 @@ _read_input: Final = msgspec.json.Decoder(CommandInput).decode
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return how a command has ended. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
     request = msgspec.json.decode(params, type=CommandExec)
-    settings = client_settings(setting, request.config_overrides, request.cwd, request.sandbox_policy)
+    settings = client_settings(setting, request.cwd, request.sandbox_policy)
     environment = command_environment(settings)
     for name, value in request.environment.items():
         if value is None:

@@ -40,7 +40,7 @@ class _Answer(msgspec.Struct, frozen=True):
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the `FileOutcome`. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
     wanted = msgspec.json.decode(params, type=FileOperation)
-    settings = client_settings(setting, wanted.config_overrides, wanted.cwd, wanted.sandbox_policy)
+    settings = client_settings(setting, wanted.cwd, wanted.sandbox_policy)
     confinement = client_confinement(settings, setting, os.environ.get("TMPDIR", ""))
     if confinement is not None:
         confinement = replace(confinement, network=False, sockets=())

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import JobDone, JobName, JobReport, RunJob
+from greenroom.protocol.internal.worker import JobDone, JobReport, RunJob
 from greenroom.workers.job_context import JobChannel, Setting
 from greenroom.workers.mailbox import Mailbox
 
@@ -18,7 +18,7 @@ OnDone: TypeAlias = Callable[[JobDone, bytes], None]
 Run: TypeAlias = Callable[[bytes, Setting], Awaitable[bytes]]
 
 
-def module_of(name: JobName) -> str:
+def module_of(name: str) -> str:
     """Return the module whose `run` does a job; the worker that does it imports it, and no other."""
     return f"greenroom.workers.jobs.{name.replace('-', '_')}"
 
@@ -27,10 +27,10 @@ class JobRun:
     """Must be made on the running loop."""
 
     def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec, mailbox: Mailbox) -> None:
-        self._name: JobName = operation.name
+        self._name = operation.name
         self._params = params
         channel = JobChannel(lambda report: mailbox.notify(JobReport(), report), mailbox.drain)
-        self._setting = Setting(spec.codex_home, spec.runtime_directory, channel=channel)
+        self._setting = Setting(spec.codex_home, spec.runtime_directory, operation.config_overrides, channel=channel)
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from greenroom.config.models import ModelFamily, known_models
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
-from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList, ModelsJob, ReasoningEffort
+from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList, ReasoningEffort
 from greenroom.workers.job_context import Setting
 
 _USUAL_EFFORT: Final = "medium"
@@ -18,10 +18,10 @@ _USUAL_EFFORT: Final = "medium"
 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `model/list`. Raises `ConfigError`."""
-    job = msgspec.json.decode(params, type=ModelsJob)
+    wanted = msgspec.json.decode(params, type=ListModels)
     overrides = ConversationOverrides.from_json(b"{}")
-    settings = resolve(setting.home, job.config_overrides, overrides, os.getcwd(), os.environ)
-    return msgspec.json.encode(page(list(listed(settings)), job.page))
+    settings = resolve(setting.home, setting.config_overrides, overrides, os.getcwd(), os.environ)
+    return msgspec.json.encode(page(list(listed(settings)), wanted))
 
 
 def listed(settings: Settings) -> Iterator[ListedModel]:

@@ -8,6 +8,7 @@ import msgspec
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.jobs import ReleaseWorktree
 from greenroom.sessions.lock import WriterLock
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.worktree.worktree import Worktree
@@ -15,12 +16,6 @@ from greenroom.workers.worktree.worktree import Worktree
 TIMEOUT_S: Final = 10.0
 """For the process of the conversation to leave."""
 _PAUSE_S: Final = 0.05
-
-
-class ReleaseWorktree(msgspec.Struct, frozen=True):
-    """The parameters."""
-
-    conversation_id: ConversationId
 
 
 async def run(params: bytes, setting: Setting) -> bytes:

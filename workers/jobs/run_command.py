@@ -22,7 +22,7 @@ OUTPUT_SIZE: Final = 1024 * 1024
 async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `execOneOffCommand`. Raises `JobError`, `ConfigError` or `SandboxUnavailableError`."""
     request = msgspec.json.decode(params, type=ExecCommand)
-    settings = client_settings(setting, request.config_overrides, request.cwd, request.sandbox_policy)
+    settings = client_settings(setting, request.cwd, request.sandbox_policy)
     environment = command_environment(settings)
     command = CommandSpec(
         request.command,

@@ -28,6 +28,7 @@ from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessi
 from greenroom.supervisor.frontend.app_server.turn_methods import TurnMethods
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
 from greenroom.supervisor.frontend.conversation_api.utility_methods import UtilityMethods
+from greenroom.supervisor.frontend.job_methods import job_methods
 from greenroom.supervisor.frontend.openai_auth import requires_openai_auth
 from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
 
@@ -55,9 +56,9 @@ class AppServerServices:
         sessions = ThreadSessions(conversations, channel, limits)
         saved = SavedThreads(home)
         stored = StoredMethods(conversations, sessions, saved, channel, WorktreeRelease(home, host.jobs))
-        commands = CommandMethods(channel, host.open_jobs, overrides)
+        commands = CommandMethods(channel, host.open_jobs)
         self._watches = WatchMethods(channel)
-        utilities = UtilityMethods(host.jobs, host.tree.broker, overrides, channel)
+        utilities = UtilityMethods(host.jobs, host.tree.broker, channel)
         pursuit = GoalPursuit(conversations, sessions, self._questions)
         live = {
             **ThreadMethods(conversations, sessions, saved, stored, self._questions, channel, pursuit).methods,
@@ -69,9 +70,9 @@ class AppServerServices:
         }
         jobs = {
             **SettingsMethods(home, overrides, host.jobs, channel).methods,
-            **FileMethods(host.jobs, sessions, overrides).methods,
+            **FileMethods(host.jobs, sessions).methods,
             **self._watches.methods,
-            "model/list": utilities.methods["model/list"],
+            "model/list": job_methods(host.jobs)["model/list"],
             "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"], channel.directory),
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = {

@@ -61,7 +61,7 @@ class SettingsMethods:
 
     async def _change(self, params: wire.ConfigBatchWriteParams) -> Answer:
         try:
-            return Answer(await self._jobs.run("write-config", encode(params)))
+            return Answer(await self._jobs.run(params))
         except JobFailedError as error:
             code, mark, text = str(error).partition(": ")
             data = {"config_write_error_code": code} if mark and code.startswith("config") else None

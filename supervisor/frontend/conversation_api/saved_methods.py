@@ -1,4 +1,4 @@
-"""The methods for stored conversations: list, resume, archive."""
+"""The methods for stored conversations: resume, archive."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ import msgspec
 
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.jobs import ReadSession
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.conversations.registry import Conversations
@@ -39,24 +40,16 @@ class SavedMethods:
         self._channel = channel
         self._worktrees = worktrees
         self.methods: Mapping[str, Method] = {
-            "listConversations": self._list,
             "resumeConversation": self._resume,
             "archiveConversation": self._archive,
         }
-
-    async def _list(self, request: Request) -> Answer:
-        params = decode(request, api.ListConversations)
-        try:
-            return Answer(await self._jobs.run("list-sessions", encode(params)))
-        except JobFailedError as error:
-            raise RefusedError(INTERNAL_ERROR, f"failed to list conversations: {error}") from None
 
     async def _resume(self, request: Request) -> Answer:
         params = decode(request, api.ResumeConversation)
         path = os.path.abspath(params.path)
         failed = "error resuming conversation"
         try:
-            read = await self._jobs.run("read-session", encode({"path": path}))
+            read = await self._jobs.run(ReadSession(path))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"{failed}: {error}") from None
         stored = msgspec.json.decode(read, type=api.StoredSession)
@@ -76,7 +69,7 @@ class SavedMethods:
             raise RefusedError(INVALID_REQUEST, f"rollout path `{params.rollout_path}` {fault}")
         await self._close(params.id)
         try:
-            await self._jobs.run("archive-session", encode(params))
+            await self._jobs.run(params)
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to archive conversation: {error}") from None
         await self._worktrees.release(params.id)

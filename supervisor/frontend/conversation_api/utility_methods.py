@@ -1,4 +1,4 @@
-"""The methods that concern no conversation: configuration, identity, commands, files."""
+"""The methods that concern no conversation and do more than a job: configuration, identity, commands, files."""
 
 from collections.abc import Mapping
 
@@ -14,19 +14,14 @@ from greenroom.supervisor.processes.broker_client import BrokerClient
 class UtilityMethods:
     """The methods of one connection."""
 
-    def __init__(
-        self, jobs: Jobs, broker: BrokerClient, config_overrides: tuple[str, ...], channel: ClientChannel
-    ) -> None:
+    def __init__(self, jobs: Jobs, broker: BrokerClient, channel: ClientChannel) -> None:
         self._jobs = jobs
         self._broker = broker
-        self._config_overrides = config_overrides
         self._channel = channel
         self._searches: dict[str, Job] = {}
         self.methods: Mapping[str, Method] = {
             "getUserSavedConfig": self._saved_config,
             "getConfigToml": self._config_toml,
-            "model/list": self._models,
-            "setDefaultModel": self._set_default_model,
             "getUserAgent": self._get_user_agent,
             "userInfo": self._user_info,
             "execOneOffCommand": self._exec,
@@ -49,23 +44,9 @@ class UtilityMethods:
 
     async def _read_config(self, params: api.SavedConfig) -> Answer:
         try:
-            return Answer(await self._jobs.run("saved-config", encode(params)))
+            return Answer(await self._jobs.run(params))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, str(error)) from None
-
-    async def _models(self, request: Request) -> Answer:
-        order = api.ModelsJob(page=decode(request, api.ListModels), config_overrides=self._config_overrides)
-        try:
-            return Answer(await self._jobs.run("list-models", encode(order)))
-        except JobFailedError as error:
-            raise RefusedError(INTERNAL_ERROR, f"failed to list models: {error}") from None
-
-    async def _set_default_model(self, request: Request) -> Answer:
-        params = decode(request, api.SetDefaultModel)
-        try:
-            return Answer(await self._jobs.run("set-default-model", encode(params)))
-        except JobFailedError as error:
-            raise RefusedError(INTERNAL_ERROR, f"failed to persist overrides: {error}") from None
 
     async def _exec(self, request: Request) -> Answer:
         params = decode(request, api.ExecOneOffCommand)
@@ -77,17 +58,16 @@ class UtilityMethods:
             timeout_ms=params.timeout_ms,
             cwd=self._channel.directory(params.cwd),
             sandbox_policy=None if policy is None else policy.for_worker(),
-            config_overrides=self._config_overrides,
         )
         try:
-            return Answer(await self._jobs.run("run-command", encode(command)))
+            return Answer(await self._jobs.run(command))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"exec failed: {error}") from None
 
     async def _git_diff(self, request: Request) -> Answer:
         params = decode(request, api.GitDiffToRemote)
         try:
-            return Answer(await self._jobs.run("diff-to-remote", encode(params)))
+            return Answer(await self._jobs.run(params))
         except JobFailedError as error:
             quoted = encode(params.cwd).decode()
             reason = f": {error}" if error.kind == "config" else ""  # such as a kernel that cannot confine git
@@ -101,7 +81,7 @@ class UtilityMethods:
         token = params.cancellation_token
         if token is not None and (former := self._searches.get(token)) is not None:
             self._jobs.stop(former)
-        search = self._jobs.begin("search-files", encode(params))
+        search = self._jobs.begin(params)
         if token is not None:
             self._searches[token] = search
         try:

@@ -17,6 +17,7 @@ from greenroom.supervisor.frontend.conversation_api.conversation_methods import 
 from greenroom.supervisor.frontend.conversation_api.saved_methods import SavedMethods
 from greenroom.supervisor.frontend.conversation_api.utility_methods import UtilityMethods
 from greenroom.supervisor.frontend.elicitor import Elicitor
+from greenroom.supervisor.frontend.job_methods import job_methods
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
@@ -89,7 +90,7 @@ class McpServices:
         talk = ConversationMethods(conversations, elicitor)
         worktrees = WorktreeRelease(home, jobs)
         stored = SavedMethods(home, conversations, jobs, talk, channel, worktrees)
-        utilities = UtilityMethods(jobs, broker, options.config_overrides, channel)
+        utilities = UtilityMethods(jobs, broker, channel)
         has_tools = options.session_tools
         turns = FollowedTurns(saved, host.started)
         self._waiting = WaitTool(self._live, turns)
@@ -112,7 +113,7 @@ class McpServices:
             **self._subscriptions.handlers,
             **self._tasks.handlers,
             **self._live.handlers(talk.methods),
-            **self._jobs.handlers({**stored.methods, **utilities.methods}),
+            **self._jobs.handlers({**stored.methods, **utilities.methods, **job_methods(jobs)}),
         }
         """The methods besides `tools/call`."""
         conversations.turn_listeners.add(self._turn_ended)

@@ -4,7 +4,9 @@ import asyncio
 from typing import cast
 
 from greenroom.protocol.ids import NodeName, WorkerId
+from greenroom.protocol.internal.jobs import CommandExec
 from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, Operation, RunJob, StopJob, TellJob
+from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.turn import Nobody
@@ -14,6 +16,7 @@ from greenroom.supervisor.processes.worker_router import WorkerRouter
 from tests.support.loop import on_loop
 
 WORKER = WorkerId("w-1")
+COMMAND = CommandExec(cwd=None, command=("true",), timeout_ms=None, environment={}, output_cap=None)
 
 
 class Place:
@@ -62,13 +65,13 @@ class Reader(Nobody):
 @on_loop
 async def test_a_job_is_told_what_came_before_its_worker_and_then_in_order() -> None:
     place = Place()
-    job = place.jobs.begin("command-exec", b"{}")
+    job = place.jobs.begin(COMMAND)
     place.jobs.tell(job, b"1")
     place.jobs.stop(job)
     place.orders.pop()(WORKER)
     place.jobs.tell(job, b"2")
     assert place.sent == [
-        (RunJob(name="command-exec"), b"{}"),
+        (RunJob(name="command-exec"), encode(COMMAND)),
         (TellJob(), b"1"),
         (StopJob(), b""),
         (TellJob(), b"2"),
@@ -79,7 +82,7 @@ async def test_a_job_is_told_what_came_before_its_worker_and_then_in_order() -> 
 @on_loop
 async def test_reports_come_until_the_job_is_done() -> None:
     place, reports = Place(), list[bytes]()
-    job = place.jobs.begin("command-exec", b"{}", None, reports.append)
+    job = place.jobs.begin(COMMAND, None, reports.append)
     place.orders.pop()(WORKER)
     place.jobs.receive_report(WORKER, b"a")
     place.jobs.receive_report(WorkerId("other"), b"b")
@@ -93,7 +96,7 @@ async def test_reports_come_until_the_job_is_done() -> None:
 async def test_a_job_waits_while_its_client_does_not_read() -> None:
     place, reader, other = Place(), Reader(), Reader()
     reader.is_reading = False
-    job = place.jobs.begin("command-exec", b"{}", reader, lambda _: None)
+    job = place.jobs.begin(COMMAND, reader, lambda _: None)
     place.orders.pop()(WORKER)
     assert place.sent[-1] == (HoldEvents(hold=True), b"")
     count = len(place.sent)
@@ -109,7 +112,7 @@ async def test_a_job_waits_while_its_client_does_not_read() -> None:
 @on_loop
 async def test_a_job_that_is_given_up_ends_with_its_worker() -> None:
     place = Place()
-    waiting = asyncio.create_task(place.jobs.run("command-exec", b"{}"))
+    waiting = asyncio.create_task(place.jobs.run(COMMAND))
     await asyncio.sleep(0)
     place.orders.pop()(WORKER)
     waiting.cancel()

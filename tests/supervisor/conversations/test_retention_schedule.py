@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.protocol.internal.worker import JobName
+from greenroom.protocol.internal.jobs import JobParams
 from greenroom.sessions.retention import Retention, RetentionResult
 from greenroom.supervisor.conversations.jobs import JobFailedError
 from greenroom.supervisor.conversations.retention_schedule import EVERY, FIRST_AFTER, apply_retention
@@ -20,11 +20,11 @@ class Runner:
     """Notes when jobs are run; the first one fails."""
 
     def __init__(self) -> None:
-        self.ran: list[tuple[float, JobName, Retention]] = []
+        self.ran: list[tuple[float, JobParams]] = []
 
-    async def run(self, name: JobName, params: bytes) -> bytes:
+    async def run(self, params: JobParams) -> bytes:
         at = asyncio.get_running_loop().time()
-        self.ran.append((at, name, msgspec.json.decode(params, type=Retention)))
+        self.ran.append((at, params))
         if len(self.ran) == 1:
             raise JobFailedError("its process died", "worker_crashed")
         return msgspec.json.encode(RetentionResult(deleted=2) if len(self.ran) == 2 else None)
@@ -37,8 +37,8 @@ async def test_it_is_done_soon_after_the_start_and_then_daily_whatever_fails() -
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(FIRST_AFTER + 2.5 * EVERY):
             await apply_retention(runner, Retention(30, 90))
-    assert [(name, wanted) for _, name, wanted in runner.ran] == [("apply-retention", Retention(30, 90))] * 3
-    assert [round((at - begun - FIRST_AFTER) / EVERY) for at, _, _ in runner.ran] == [0, 1, 2]
+    assert [wanted for _, wanted in runner.ran] == [Retention(30, 90)] * 3
+    assert [round((at - begun - FIRST_AFTER) / EVERY) for at, _ in runner.ran] == [0, 1, 2]
 
 
 @in_virtual_time

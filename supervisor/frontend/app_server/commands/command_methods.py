@@ -2,14 +2,14 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from greenroom.protocol.app_server import commands as wire
-from greenroom.protocol.internal.jobs import TerminalSize
-from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request, encode
+from greenroom.protocol.internal.jobs import CommandExec, TerminalSize
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_request import command_job
@@ -24,10 +24,9 @@ MOST: Final = 64
 class CommandMethods:
     """These methods on one connection. A command ends with the connection that has started it."""
 
-    def __init__(self, channel: AppServerChannel, jobs: Jobs, cli_overrides: Sequence[str]) -> None:
+    def __init__(self, channel: AppServerChannel, jobs: Jobs) -> None:
         self._channel = channel
         self._jobs = jobs
-        self._cli_overrides = cli_overrides
         self._open: dict[str, OpenCommand] = {}
         self.long: Mapping[str, Method] = {"command/exec": self._exec}
         """The methods whose answers may take as long as a command."""
@@ -40,12 +39,12 @@ class CommandMethods:
     async def _exec(self, request: Request) -> Answer:
         params = decode(request, wire.CommandExecParams)
         params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
-        job = command_job(params, self._cli_overrides)
+        job = command_job(params)
         if params.process_id is None:
-            return await self._run(encode(job), OpenCommand("", job, self._channel.tell))
+            return await self._run(job, OpenCommand("", job, self._channel.tell))
         command = self._enter(params.process_id, OpenCommand(params.process_id, job, self._channel.tell))
         try:
-            return await self._run(encode(job), command)
+            return await self._run(job, command)
         finally:
             del self._open[params.process_id]
 
@@ -57,8 +56,8 @@ class CommandMethods:
         self._open[process_id] = command
         return command
 
-    async def _run(self, params: bytes, command: OpenCommand) -> Answer:
-        job = self._jobs.begin("command-exec", params, self._channel, command.report)
+    async def _run(self, params: CommandExec, command: OpenCommand) -> Answer:
+        job = self._jobs.begin(params, self._channel, command.report)
         command.attach(self._jobs, job)
         try:
             return Answer(await self._jobs.wait(job))

@@ -1,6 +1,5 @@
 """Reads what a client asks of a command (`command/exec`) into the job that runs it. Free of I/O."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from greenroom.protocol.app_server.commands import CommandExecParams
@@ -18,7 +17,7 @@ OUTPUT_CAP: Final = 1024 * 1024
 TERMINAL: Final = jobs.TerminalSize(rows=24, columns=80)
 
 
-def command_job(params: CommandExecParams, config_overrides: Sequence[str]) -> jobs.CommandExec:
+def command_job(params: CommandExecParams) -> jobs.CommandExec:
     """Return the job that runs a command. Raises `RefusedError`."""
     _check(params)
     size = params.size
@@ -26,7 +25,6 @@ def command_job(params: CommandExecParams, config_overrides: Sequence[str]) -> j
         command=tuple(params.command),
         cwd=params.cwd,
         sandbox_policy=_sandbox(params),
-        config_overrides=tuple(config_overrides),
         timeout_ms=None if params.disable_timeout else TIMEOUT_MS if params.timeout_ms is None else params.timeout_ms,
         environment=params.env or {},
         output_cap=_cap(params),

@@ -1,11 +1,11 @@
 """The methods about files: read, write, create, look at, list, remove, copy; each in the sandbox, in a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from greenroom.protocol.internal.jobs import FileOutcome
-from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
+from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
@@ -16,17 +16,16 @@ from greenroom.supervisor.frontend.request_queue import Answer, Method
 class FileMethods:
     """These methods on one connection."""
 
-    def __init__(self, jobs: Jobs, sessions: ThreadSessions, cli_overrides: Sequence[str]) -> None:
+    def __init__(self, jobs: Jobs, sessions: ThreadSessions) -> None:
         self._jobs = jobs
         self._sessions = sessions
-        self._cli_overrides = cli_overrides
         self.methods: Mapping[str, Method] = {f"fs/{operation}": self._operate for operation in READERS}
 
     async def _operate(self, request: Request) -> Answer:
         directory = self._sessions.channel.directory(None)
-        job = file_job(request, self._sessions.settings(), self._cli_overrides, directory)
+        job = file_job(request, self._sessions.settings(), directory)
         try:
-            done = await self._jobs.run("file-operation", encode(job))
+            done = await self._jobs.run(job)
         except JobFailedError as error:
             raise RefusedError(INVALID_REQUEST, f"{request.method}: {error}") from None
         outcome = msgspec.json.decode(done, type=FileOutcome)

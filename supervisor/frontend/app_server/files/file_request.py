@@ -3,7 +3,7 @@
 import binascii
 import os
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from greenroom.protocol.app_server import files as wire
@@ -54,9 +54,7 @@ READERS: Final[Mapping[str, Callable[[Request], Members]]] = {
 """By operation, what reads the params of its method. They raise `RefusedError`."""
 
 
-def file_job(
-    request: Request, threads: Iterable[SessionSettings], config_overrides: Sequence[str], directory: str | None = None
-) -> FileOperation:
+def file_job(request: Request, threads: Iterable[SessionSettings], directory: str | None = None) -> FileOperation:
     """Return the job for a request. Raises `RefusedError`.
 
     Its sandbox is that of the client's thread in whose directory the path is, where there are several the innermost;
@@ -74,7 +72,6 @@ def file_job(
         operation=operation,  # type: ignore[arg-type]  # a key of `READERS`
         cwd=directory if thread is None else thread.cwd,
         sandbox_policy=None if thread is None else policy_members(thread.sandbox),
-        config_overrides=tuple(config_overrides),
     )
 
 

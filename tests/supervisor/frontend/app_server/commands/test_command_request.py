@@ -26,7 +26,7 @@ def params(**members: Any) -> CommandExecParams:
     ("asked", "expected"),
     [
         ({}, {"timeout_ms": TIMEOUT_MS, "output_cap": OUTPUT_CAP, "terminal": None, "sandbox_policy": None}),
-        ({}, {"reads_input": False, "streams_output": False, "environment": {}, "config_overrides": ("a=1",)}),
+        ({}, {"reads_input": False, "streams_output": False, "environment": {}}),
         ({"timeoutMs": 0}, {"timeout_ms": 0}),
         ({"disableTimeout": True}, {"timeout_ms": None}),
         ({"outputBytesCap": 0}, {"output_cap": 0}),
@@ -44,7 +44,7 @@ def params(**members: Any) -> CommandExecParams:
     ],
 )
 def test_a_request_becomes_a_job(asked: dict[str, Any], expected: dict[str, Any]) -> None:
-    job = command_job(params(**asked), ["a=1"])
+    job = command_job(params(**asked))
     assert {name: getattr(job, name) for name in expected} == expected
 
 
@@ -67,7 +67,7 @@ def test_a_request_becomes_a_job(asked: dict[str, Any], expected: dict[str, Any]
 )
 def test_what_contradicts_itself_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(RefusedError):
-        command_job(params(**asked), [])
+        command_job(params(**asked))
 
 
 @pytest.mark.parametrize("size", [{"rows": 0, "cols": 1}, {"rows": 1, "cols": 0}, {"rows": 65536, "cols": 1}])

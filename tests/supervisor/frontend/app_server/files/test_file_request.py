@@ -45,9 +45,9 @@ def thread(cwd: str, mode: Any = "workspace-write") -> SessionSettings:
     ],
 )
 def test_a_request_becomes_a_job(method: str, params: dict[str, Any], expected: dict[str, Any]) -> None:
-    job = file_job(asked(method, **params), [], ["a=1"])
+    job = file_job(asked(method, **params), [])
     assert job.operation == method
-    assert (job.cwd, job.sandbox_policy, job.config_overrides) == (None, None, ("a=1",))
+    assert (job.cwd, job.sandbox_policy) == (None, None)
     assert {name: getattr(job, name) for name in expected} == expected
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_absolute_path_or_no_data_is_refused(method: str, params: dic
     if method == "writeFile":
         params = {"dataBase64": "", **params}
     with pytest.raises(RefusedError) as refusal:
-        file_job(asked(method, **params), [], [])
+        file_job(asked(method, **params), [])
     assert refusal.value.code == INVALID_PARAMS
 
 
@@ -86,11 +86,11 @@ def test_the_innermost_thread_lends_its_sandbox(path: str, cwd: str | None, mode
         asked("readFile", path=path),
         asked("copy", sourcePath="/x/y", destinationPath=path),
     ):
-        job = file_job(request, threads, [])
+        job = file_job(request, threads)
         assert (job.cwd, job.sandbox_policy and job.sandbox_policy["type"]) == (cwd, mode)
 
 
 def test_outside_of_all_threads_the_clients_own_directory_counts() -> None:
     for directory in ("/home/ada", None):
-        assert file_job(asked("readFile", path="/c"), [thread("/a")], [], directory).cwd == directory
-        assert file_job(asked("readFile", path="/a/x"), [thread("/a")], [], directory).cwd == "/a"
+        assert file_job(asked("readFile", path="/c"), [thread("/a")], directory).cwd == directory
+        assert file_job(asked("readFile", path="/a/x"), [thread("/a")], directory).cwd == "/a"
