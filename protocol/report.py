@@ -7,10 +7,13 @@ epoch and are called `…at`; ages and durations are seconds up to `Report.at`; 
 Statistics are taken over as they are: `PoolFigures.model_validate(pool.statistics())`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 
+from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import AuthMode, AuthState
@@ -127,19 +130,23 @@ class Statistics(Part):
 # Processes and conversations
 
 
-class OwnFigures(Part):
-    """What only a process itself can read of itself, because processes of this program let no other look into them."""
+def portable(own: Footprint) -> Footprint:
+    """Return what a process says of itself with texts that a report may have."""
+    return msgspec.structs.replace(own, sandbox_limits=tuple(map(str, map(_portable, own.sandbox_limits))))
 
-    uss: int | None = None
-    """Memory that no other process shares."""
-    pss: int | None = None
-    """Memory, what is shared divided among those who share it."""
-    descriptors: int | None = None
-    """Open descriptors."""
-    unsent: int | None = None
-    """Bytes of events that the supervisor has not taken yet."""
-    sandbox_limits: tuple[Text, ...] = ()
-    """What the sandbox of a worker's commands does not hold on this system, or holds at a price; known once one ran."""
+
+def _own(value: object) -> Footprint:
+    """Read what another version may have written, whose further members count for nothing."""
+    if isinstance(value, Mapping):
+        value = {name: value[name] for name in Footprint.__struct_fields__ if name in value}
+    try:
+        return portable(msgspec.convert(value, Footprint))
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+OwnFigures: TypeAlias = Annotated[Footprint, PlainValidator(_own), PlainSerializer(msgspec.to_builtins)]
+"""What only a process itself can read of itself, as it has told it."""
 
 
 class ProcessEntry(Part):

@@ -8,6 +8,7 @@ import signal
 from functools import partial
 from typing import TypeAlias
 
+import msgspec
 import zmq
 
 from greenroom.protocol.errors import GreenroomError, NodeLacksDirectoryError
@@ -266,9 +267,11 @@ class Actor:
         conversation = self._conversation
         self._mailbox.report(
             WorkerMeasured(
-                footprint=footprint.measure(),
-                unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                sandbox_limits=() if conversation is None else conversation.tools.sandbox_limits,
+                footprint=msgspec.structs.replace(
+                    footprint.measure(),
+                    unsent=self._mailbox.statistics().waiting_bytes,
+                    sandbox_limits=() if conversation is None else conversation.tools.sandbox_limits,
+                ),
                 zygote=None if conversation is None else conversation.tools.own_zygote,
             )
         )

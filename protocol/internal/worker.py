@@ -434,10 +434,6 @@ class WorkerMeasured(Header):
     wire: ClassVar[bytes] = b"measured"
 
     footprint: Footprint
-    unsent_bytes: int
-    """Bytes of events that the supervisor has not taken yet."""
-    sandbox_limits: tuple[str, ...] = ()
-    """What the sandbox of its commands does not hold on this system, or holds at a price."""
     zygote: OwnZygote | None = None
     """`None` where it has none of its own."""
 

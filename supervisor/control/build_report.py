@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import (
@@ -20,13 +21,13 @@ from greenroom.protocol.report import (
     DeathEntry,
     LimitFigures,
     NodeEntry,
-    OwnFigures,
     PaceEntry,
     ProcessEntry,
     Report,
     Statistics,
     TurnEntry,
     WorkFigures,
+    portable,
 )
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
@@ -137,8 +138,7 @@ def _holding(entry: ProcessEntry, holdings: ProcessFootprints) -> ProcessEntry:
     held = None if entry.worker_id is None else holdings.get(entry.worker_id)
     if held is None:
         return entry
-    own = OwnFigures(**msgspec.structs.asdict(held.footprint), unsent=held.unsent, sandbox_limits=held.sandbox_limits)
-    return entry.model_copy(update={"own": own})
+    return entry.model_copy(update={"own": portable(held.footprint)})
 
 
 def _own_zygotes(listed: Iterable[Conversation], holdings: ProcessFootprints) -> Iterator[ProcessEntry]:
@@ -167,5 +167,5 @@ def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:
         node=one.node or None,
         node_pid=None if worker_id is None else tables.node_pid_of(worker_id),
         heard_ago=None if pulse is None else now - pulse.heard_at,
-        own=None if pulse is None else OwnFigures(unsent=pulse.unsent_bytes),
+        own=None if pulse is None else Footprint(unsent=pulse.unsent_bytes),
     )

@@ -23,10 +23,6 @@ class ProcessFootprint(msgspec.Struct, frozen=True):
     """The footprint of a process, as it has reported."""
 
     footprint: Footprint
-    unsent: int | None = None
-    """Bytes of events that the supervisor has not read yet."""
-    sandbox_limits: tuple[str, ...] = ()
-    """Protections that the sandbox of its commands does not provide here, or only at a cost."""
     zygote: OwnZygote | None = None
     """The zygote that starts its commands, where it has its own."""
 

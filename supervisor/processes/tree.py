@@ -293,8 +293,8 @@ class ProcessTree:
         match received.notice:
             case Ready():
                 self.workers.ready(worker_id)
-            case WorkerMeasured(footprint=held, unsent_bytes=unsent, sandbox_limits=limits, zygote=zygote):
-                self._footprints.receive(worker_id, ProcessFootprint(held, unsent, limits, zygote))
+            case WorkerMeasured(footprint=held, zygote=zygote):
+                self._footprints.receive(worker_id, ProcessFootprint(held, zygote))
             case HelperLost() as lost:
                 self._helper_lost(worker_id, lost)
             case _:

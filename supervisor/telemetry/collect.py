@@ -218,7 +218,7 @@ def _of_queues(
     yield "greenroom_client_read_bytes", clients.read
     yield "greenroom_client_written_bytes", clients.written
     yield "greenroom_client_waiting_bytes", clients.waiting
-    yield "greenroom_worker_waiting_bytes", sum(held.unsent or 0 for held in footprints.values())
+    yield "greenroom_worker_waiting_bytes", sum(held.footprint.unsent or 0 for held in footprints.values())
     yield "greenroom_worker_messages_received", tree.router.received
     yield "greenroom_worker_messages_sent", tree.router.sent
     yield "greenroom_worker_messages_refused", tree.router.refused

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from greenroom.config.defaults import Limits
+from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.internal.broker import AuthMode, AuthState
@@ -21,7 +22,6 @@ from greenroom.protocol.report import (
     DeathEntry,
     EngineFigures,
     LimitFigures,
-    OwnFigures,
     PoolFigures,
     PortFigures,
     ProcessEntry,
@@ -83,12 +83,18 @@ CONVERSATION_ENTRIES = st.builds(
     cwd=st.none() | TEXTS,
     title=st.none() | TEXTS,
 )
+OWN = st.builds(
+    Footprint,
+    uss=st.none() | COUNTS,
+    descriptors=st.none() | COUNTS,
+    sandbox_limits=st.lists(TEXTS, max_size=2).map(tuple),
+)
 PROCESS_ENTRIES = st.builds(
     ProcessEntry,
     role=st.sampled_from(get_args(Role)),
     pid=st.none() | COUNTS,
     heard_ago=st.none() | SECONDS,
-    own=st.none() | st.builds(OwnFigures, uss=st.none() | COUNTS, descriptors=st.none() | COUNTS),
+    own=st.none() | OWN,
 )
 STATISTICS = st.builds(
     Statistics,
@@ -128,6 +134,8 @@ def test_what_a_later_version_adds_is_passed_over(report: Report) -> None:
     told["instance"]["colour"] = "green"
     for entry in (*told["conversations"], *told["processes"]):
         entry["height"] = {"metres": 3}
+        if entry.get("own"):
+            entry["own"]["mass"] = 80
     assert Report.model_validate(told) == report
 
 
@@ -165,3 +173,16 @@ def test_texts_are_cut_and_made_fit_to_travel() -> None:
     assert len(entry.name) == MAX_TEXT
     assert entry.name.endswith("…")
     assert entry.version == "1.?"
+
+
+def test_what_a_process_says_of_itself_keeps_its_keys_and_is_checked() -> None:
+    entry = ProcessEntry(role="worker", own=Footprint(uss=1, sandbox_limits=("x" * (MAX_TEXT + 1), "\udcff")))
+    assert entry.model_dump(mode="json")["own"] == {
+        "uss": 1,
+        "pss": None,
+        "descriptors": None,
+        "unsent": None,
+        "sandbox_limits": ["x" * (MAX_TEXT - 1) + "…", "?"],
+    }
+    with pytest.raises(ValidationError):
+        ProcessEntry.model_validate({"role": "worker", "own": {"uss": "much"}})

@@ -4,6 +4,7 @@ import asyncio
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.internal.worker import OwnZygote
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, FootprintCollector, ProcessFootprint
 from tests.support.loop import on_loop
 from tests.support.virtual_time import in_virtual_time
@@ -28,10 +29,10 @@ async def test_a_round_ends_when_everybody_has_answered() -> None:
     made = FootprintCollector(Asked())
     taking = asyncio.ensure_future(made.collect())
     await asyncio.sleep(0)
-    made.receive(A, ProcessFootprint(HELD, 4, ("a gap",)))
+    made.receive(A, ProcessFootprint(HELD, OwnZygote(pid=4, restarts=1)))
     made.receive(B, ProcessFootprint(HELD))
     holdings = await taking
-    assert holdings[A] == ProcessFootprint(HELD, 4, ("a gap",))
+    assert holdings[A] == ProcessFootprint(HELD, OwnZygote(pid=4, restarts=1))
     assert holdings[B] == ProcessFootprint(HELD)
     assert holdings[SUPERVISOR_ID].footprint.descriptors
     assert made.last == holdings, "those of the last round are kept, for who asks without a round"

@@ -11,7 +11,6 @@ from greenroom.protocol.internal.broker import PaceStanding
 from greenroom.protocol.report import (
     MAX_CONVERSATIONS,
     MAX_DEATHS,
-    OwnFigures,
     PaceEntry,
     ProcessEntry,
     Report,
@@ -150,10 +149,10 @@ def test_a_conversation_says_what_it_is_about_and_how_long_nobody_has_spoken_to_
 
 
 def test_each_process_says_what_it_holds() -> None:
-    held = ProcessFootprint(Footprint(uss=1, pss=2, descriptors=3), unsent=0)
+    shown = Footprint(uss=1, pss=2, descriptors=3, unsent=0)
+    held = ProcessFootprint(shown)
     spare = ProcessEntry(role="worker", pid=8, worker_id=WorkerId("w-2"))
     told = report(tables(running(), others=(spare,), holdings={HOST: held, SUPERVISOR_ID: held}), NOW)
-    shown = OwnFigures(uss=1, pss=2, descriptors=3, unsent=0)
     assert [one.own for one in told.processes] == [shown, None, shown]
 
 

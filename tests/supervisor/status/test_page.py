@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len as width
 
-from greenroom.protocol.report import OwnFigures
+from greenroom.protocol.footprint import Footprint
 from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.page import QUIET_ROWS, page
 from tests.protocol.test_report import REPORTS
@@ -153,7 +153,7 @@ def test_a_stopped_worker_is_seen_in_its_row() -> None:
 
 
 def test_what_processes_say_of_themselves_stands_where_nothing_can_be_seen() -> None:
-    own = OwnFigures(uss=4 << 20, descriptors=14)
+    own = Footprint(uss=4 << 20, descriptors=14)
     told = report(processes=[one.model_copy(update={"own": own}) if one.pid == BROKER else one for one in ENTRIES])
     head, *rows = shown(sight(told), room=None)[1:]
     (row,) = (line for line in rows if line.startswith("broker"))
@@ -164,7 +164,7 @@ def test_what_processes_say_of_themselves_stands_where_nothing_can_be_seen() -> 
 
 
 def test_what_the_sandbox_does_not_hold_is_said_once() -> None:
-    own = OwnFigures(sandbox_limits=("signals to other programs are not refused",))
+    own = Footprint(sandbox_limits=("signals to other programs are not refused",))
     told = report(processes=[one.model_copy(update={"own": own}) for one in ENTRIES])
     limits = [line for line in shown(sight(told), room=None) if line.startswith("sandbox:")]
     assert limits == ["sandbox: signals to other programs are not refused"]
