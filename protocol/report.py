@@ -201,7 +201,7 @@ class TurnEntry(Part):
     id: TurnId
     age: float
     doing: Text | None = None
-    """In words, such as `waiting for the model`."""
+    """As the worker tells it (`greenroom.protocol.internal.worker.TurnProgress`)."""
     interrupted: bool = False
     """Whether it has been asked to end."""
 

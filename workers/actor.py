@@ -38,6 +38,7 @@ from greenroom.protocol.internal.worker import (
     StopJob,
     TellJob,
     TurnEnded,
+    TurnProgress,
     WithdrawRequest,
     WorkerMeasured,
 )
@@ -238,10 +239,12 @@ class Actor:
                 conversation_id=operation.conversation_id,
                 incarnation=operation.incarnation,
                 turn_id=operation.turn_id,
-                doing=conversation.doing,
+                progress=TurnProgress(
+                    doing=conversation.doing,
+                    unsent=self._mailbox.statistics().waiting_bytes,
+                    step=conversation.step,
+                ),
                 tokens=conversation.tokens.used,
-                unsent_bytes=self._mailbox.statistics().waiting_bytes,
-                step=conversation.step,
                 timings=timings,
             )
         )
@@ -257,9 +260,8 @@ class Actor:
                     conversation_id=operation.conversation_id,
                     incarnation=operation.incarnation,
                     turn_id=BEFORE_TURNS,
-                    doing="making a worktree",
+                    progress=TurnProgress(doing="making a worktree", unsent=self._mailbox.statistics().waiting_bytes),
                     tokens=0,
-                    unsent_bytes=self._mailbox.statistics().waiting_bytes,
                 )
             )
 

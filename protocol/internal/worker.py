@@ -181,7 +181,7 @@ class RunJob(Header):
 
     wire: ClassVar[bytes] = b"job"
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z]+(-[a-z]+)*$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z]+(-[a-z]+)*\Z")]
     """That of its params (`greenroom.protocol.internal.jobs.JobParams`)."""
     config_overrides: tuple[str, ...] = ()
     """The assignments of `-c` with which the server was started."""
@@ -279,20 +279,26 @@ class OpenFailed(Addressed):
     """Whether the only reason is that its node does not have the directory: it may be opened elsewhere."""
 
 
+class TurnProgress(Message):
+    """What the worker of a running turn says of it. It is kept as it is, and the report has what it knows of it."""
+
+    doing: str = "running a turn"
+    """In words, such as `waiting for the model`; these until the worker has reported."""
+    unsent: int = 0
+    """Bytes of events that the supervisor has not taken yet."""
+    step: str = ""
+    """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
+
+
 class Heartbeat(Addressed):
     """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
 
     wire: ClassVar[bytes] = b"heartbeat"
 
     turn_id: TurnId
-    doing: str
-    """In words, such as `waiting for the model`."""
+    progress: TurnProgress
     tokens: int
     """Tokens that the conversation has used so far."""
-    unsent_bytes: int
-    """Bytes of events that the supervisor has not taken yet."""
-    step: str = ""
-    """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
     timings: tuple[Timing, ...] = ()
     """What is complete since the last message that told any."""
 

@@ -130,7 +130,8 @@ def _turn(one: Conversation, now: float) -> TurnEntry | None:
     if one.running is None or one.pulse is None:
         return None
     turn, pulse = one.running, one.pulse
-    return TurnEntry(id=turn.id, age=now - pulse.started_at, doing=pulse.doing, interrupted=turn.interrupted)
+    known = {"id": turn.id, "age": now - pulse.started_at, "interrupted": turn.interrupted}
+    return TurnEntry.model_validate(msgspec.structs.asdict(pulse.progress) | known)
 
 
 def _holding(entry: ProcessEntry, holdings: ProcessFootprints) -> ProcessEntry:
@@ -167,5 +168,5 @@ def _host(one: Conversation, tables: Tables, now: float) -> ProcessEntry:
         node=one.node or None,
         node_pid=None if worker_id is None else tables.node_pid_of(worker_id),
         heard_ago=None if pulse is None else now - pulse.heard_at,
-        own=None if pulse is None else Footprint(unsent=pulse.unsent_bytes),
+        own=None if pulse is None else Footprint(unsent=pulse.progress.unsent),
     )

@@ -11,7 +11,7 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, TurnId, WorkerId
-from greenroom.protocol.internal.worker import OwnWorktree
+from greenroom.protocol.internal.worker import OwnWorktree, TurnProgress
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
@@ -308,9 +308,7 @@ class Pulse(msgspec.Struct):
 
     heard_at: float
     started_at: float
-    doing: str = "running a turn"
-    """Text for people; this one until the worker has reported."""
-    unsent_bytes: int = 0
+    progress: TurnProgress = TurnProgress()
     saved_bytes: int | None = None
     """Size of the session file when the turn was sent to the worker (`Conversation.saved_bytes`)."""
     questions: dict[int, OpenQuestion] = msgspec.field(default_factory=dict)

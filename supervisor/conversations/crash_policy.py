@@ -35,7 +35,7 @@ class StateAtExit(msgspec.Struct, frozen=True):
     def of(cls, conversation: Conversation) -> "StateAtExit":
         """Return the state of a conversation."""
         state = conversation.state
-        doing = "idle" if conversation.pulse is None else conversation.pulse.doing
+        doing = "idle" if conversation.pulse is None else conversation.pulse.progress.doing
         return cls(state, doing, state == "starting" or (state == "running" and conversation.has_left_no_trace))
 
 

@@ -208,11 +208,10 @@ class Turns:
         """Note what a worker reports that it does."""
         conversation.tokens = notice.tokens
         if conversation.pulse is not None:
-            conversation.pulse.doing = notice.doing
-            conversation.pulse.unsent_bytes = notice.unsent_bytes
+            conversation.pulse.progress = notice.progress
         if conversation.running is not None:
             conversation.running.time(notice.timings)
-            conversation.running.audience.progress(notice.step or notice.doing)
+            conversation.running.audience.progress(notice.progress.step or notice.progress.doing)
 
     def report_step(self, conversation: Conversation, notice: Step) -> None:
         """Pass on a step of the running turn."""

@@ -54,4 +54,4 @@ def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -
     for conversation in conversations:
         pulse = conversation.pulse
         if pulse is not None and now - pulse.heard_at > limits.hang_after:
-            yield conversation, f"hung: no sign of life for {now - pulse.heard_at:.0f} s while {pulse.doing}"
+            yield conversation, f"hung: no sign of life for {now - pulse.heard_at:.0f} s while {pulse.progress.doing}"

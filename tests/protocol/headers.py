@@ -1,6 +1,7 @@
 """Any message of our own, made up."""
 
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from hypothesis import strategies as st
@@ -20,11 +21,10 @@ def _value(annotation: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
         return _integers(bounds)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return instances(annotation)
-    if type(None) in get_args(annotation):
-        (inner,) = (member for member in get_args(annotation) if member is not type(None))
-        return st.none() | _value(inner, bounds)
+    if get_origin(annotation) in (Union, UnionType):
+        return st.one_of(_value(member, bounds) for member in get_args(annotation))
     if annotation is str:
-        return st.text()
+        return st.text() if bounds.pattern is None else st.from_regex(bounds.pattern)
     if hasattr(annotation, "__supertype__"):
         return _value(annotation.__supertype__, bounds)
     if get_origin(annotation) is tuple:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import Heartbeat, TurnEnded
+from greenroom.protocol.internal.worker import Heartbeat, TurnEnded, TurnProgress
 from greenroom.protocol.message import MAX_HEADER, pack, unpack
 from greenroom.protocol.timings import (
     BUILTIN_TOOLS,
@@ -93,7 +93,7 @@ timings: st.SearchStrategy[Timing] = st.one_of(
 
 @given(st.lists(timings, max_size=4))
 def test_timings_arrive_as_they_were_sent(sent: list[Timing]) -> None:
-    beat = Heartbeat(**ADDRESS, doing="it", tokens=0, unsent_bytes=0, timings=tuple(sent))
+    beat = Heartbeat(**ADDRESS, progress=TurnProgress(), tokens=0, timings=tuple(sent))
     assert unpack(Heartbeat, pack(beat)) == beat
 
 

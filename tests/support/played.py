@@ -38,6 +38,7 @@ from greenroom.protocol.internal.worker import (
     ReceivedOperation,
     StartTurn,
     TurnEnded,
+    TurnProgress,
 )
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
@@ -121,7 +122,9 @@ class PlayedWorker:
             case "talk":
                 for number in range(5):
                     self._mailbox.emit(b'{"type":"agent_message_delta","delta":"%d"}' % number)
-                beat = Heartbeat(**self._address, turn_id=operation.turn_id, doing="talking", tokens=0, unsent_bytes=0)
+                beat = Heartbeat(
+                    **self._address, turn_id=operation.turn_id, progress=TurnProgress(doing="talking"), tokens=0
+                )
                 self._mailbox.notify(beat)
                 self._end(operation.turn_id, "completed")
             case "ask":

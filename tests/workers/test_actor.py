@@ -274,7 +274,7 @@ async def test_a_turn_that_runs_gives_signs_of_life_and_an_idle_worker_none() ->
             lived.start("t-1", "stall")
             beat, _ = await lived.post.notice(Heartbeat)
             assert beat.turn_id == "t-1"
-            assert beat.doing
+            assert beat.progress.doing
             lived.interrupt("t-1")
             await lived.ended("t-1")
             count = len(lived.post.of(Heartbeat))

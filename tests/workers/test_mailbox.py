@@ -19,6 +19,7 @@ from greenroom.protocol.internal.worker import (
     ReceivedNotice,
     ReceivedOperation,
     TurnEnded,
+    TurnProgress,
 )
 from greenroom.workers.event_stream import EventStream
 from greenroom.workers.mailbox import BATCH, HIGH_WATER, Mailbox
@@ -265,7 +266,7 @@ async def test_producers_wait_while_they_are_held_back_and_go_on_afterwards() ->
 
 def beat() -> Heartbeat:
     return Heartbeat(
-        conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN, doing="waiting", tokens=0, unsent_bytes=0
+        conversation_id=CONVERSATION, incarnation=FIRST, turn_id=TURN, progress=TurnProgress(doing="waiting"), tokens=0
     )
 
 

@@ -60,7 +60,7 @@ def live_turn(conversation: Conversation | None, call_id: str) -> TurnStatus | N
     if turn is not conversation.running or conversation.state != "running":
         return TurnStatus(turn.id, "waiting")
     pulse = conversation.pulse
-    return TurnStatus(turn.id, "running", doing=None if pulse is None else pulse.doing)
+    return TurnStatus(turn.id, "running", doing=None if pulse is None else pulse.progress.doing)
 
 
 def finished_turn(finished: FinishedTurn) -> TurnStatus:

@@ -2,13 +2,14 @@
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.internal.worker import TurnProgress
 from greenroom.supervisor.conversations.conversation import Conversation, Pulse
 from greenroom.supervisor.conversations.watchdog import overdue
 
 
 def _running(heard_at: float) -> Conversation:
     conversation = Conversation(ConversationId("c"), b"{}", resume="no")
-    conversation.pulse = Pulse(heard_at=heard_at, started_at=0.0, doing="waiting for the model")
+    conversation.pulse = Pulse(heard_at=heard_at, started_at=0.0, progress=TurnProgress(doing="waiting for the model"))
     return conversation
 
 

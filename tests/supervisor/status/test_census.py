@@ -8,6 +8,7 @@ from greenroom.protocol.approval import CommandQuestion
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.broker import PaceStanding
+from greenroom.protocol.internal.worker import TurnProgress
 from greenroom.protocol.report import (
     MAX_CONVERSATIONS,
     MAX_DEATHS,
@@ -49,7 +50,10 @@ def running() -> Conversation:
     made.running = turn(made)
     questions = {number: OpenQuestion(number, made.running, QUESTION) for number in (1, 2)}
     made.pulse = Pulse(
-        heard_at=NOW - 2, started_at=NOW - 7, doing="waiting for the model", unsent_bytes=5, questions=questions
+        heard_at=NOW - 2,
+        started_at=NOW - 7,
+        progress=TurnProgress(doing="waiting for the model", unsent=5),
+        questions=questions,
     )
     made.tokens = 99
     made.enqueue(turn(made))

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from types import ModuleType
+from typing import cast
 
 import pytest
 
@@ -23,7 +24,7 @@ def modules_of(package: ModuleType) -> list[ModuleType]:
 
 
 PARAMS: set[type[JobParams]] = {
-    value
+    cast("type[JobParams]", value)
     for module in [*modules_of(protocol), *modules_of(sessions)]
     for value in vars(module).values()
     if inspect.isclass(value) and value.__module__ == module.__name__ and isinstance(vars(value).get("job"), str)
