@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.events.command import ParsedCommand
 from greenroom.protocol.events.file_change import Changes
@@ -40,7 +41,29 @@ DENIED: Final = Decision(verdict="denied")
 
 
 class Question(Message, tag_field="kind"):
-    """Base of all questions. The conversation and the turn are in the message that carries it."""
+    """Base of all questions. The conversation and the turn are in the message that carries it.
+
+    A question says of itself what any front end needs; where one knows no better form for a kind, it asks for yes or no
+    in these words. Texts of models and servers are made safe to show (`greenroom.protocol.display`).
+    """
+
+    can_be_approved: ClassVar[bool] = True
+    """Whether a yes is an answer: a form has to be filled in, and an address visited, by the user."""
+    can_last: ClassVar[bool] = True
+    """Whether a yes can be remembered for the rest of the conversation."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind, as on the wire."""
+        return str(self.__struct_config__.tag)
+
+    def words(self) -> str:
+        """Return the question as the user reads it."""
+        return f"Allow Codex to go on with {self.subject()}?"
+
+    def subject(self) -> str:
+        """Return what it is about, as the subject of a sentence."""
+        raise NotImplementedError
 
 
 class CommandQuestion(Question, tag="command"):
@@ -63,14 +86,33 @@ class CommandQuestion(Question, tag="command"):
     proposed_rule: list[str] | None = None
     """The beginning of commands that the user could allow with the answer; `None` where that makes no sense."""
 
+    def words(self) -> str:
+        """Return the question as the user reads it."""
+        return f"Allow Codex to run `{shown(self.shell_text)}` in `{shown(self.cwd)}`?"
+
+    def subject(self) -> str:
+        """Return what it is about."""
+        return f"the command `{shown(self.shell_text)}`"
+
 
 class PatchQuestion(Question, tag="patch"):
     """Whether a patch may be applied."""
+
+    can_last: ClassVar[bool] = False
 
     call_id: str
     changes: Changes
     reason: str | None = None
     """Why approval is needed."""
+
+    def words(self) -> str:
+        """Return the question as the user reads it."""
+        text = "Allow Codex to apply proposed code changes?"
+        return text if self.reason is None else f"{shown(self.reason)}\n{text}"
+
+    def subject(self) -> str:
+        """Return what it is about."""
+        return f"the patch of {', '.join(shown(path) for path in sorted(self.changes))}"
 
 
 class ToolQuestion(Question, tag="mcp_tool"):
@@ -83,21 +125,44 @@ class ToolQuestion(Question, tag="mcp_tool"):
     """The server's description of the tool, as untrusted as the server."""
     arguments: JsonObject | None = None
 
+    def words(self) -> str:
+        """Return the question as the user reads it."""
+        return f"Allow Codex to call the tool `{shown(self.tool)}` of the MCP server `{shown(self.server)}`?"
 
-class FormQuestion(Question, tag="mcp_form"):
-    """A form of a user's MCP server for the user to fill in."""
+    def subject(self) -> str:
+        """Return what it is about."""
+        return f"the call of the tool `{shown(self.tool)}` of the MCP server `{shown(self.server)}`"
+
+
+class AskedByServer(Question):
+    """Base of what a user's MCP server itself asks."""
+
+    can_be_approved: ClassVar[bool] = False
+    can_last: ClassVar[bool] = False
 
     server: str
     message: str
+
+    def words(self) -> str:
+        """Return the question: its lines are marked, so that none of them can pose as one of Greenroom's."""
+        marked = shown_lines(self.message).replace("\n", "\n| ")
+        return f"{shown(self.server)}: {marked}"
+
+    def subject(self) -> str:
+        """Return what it is about."""
+        return f"a question of the MCP server `{shown(self.server)}`"
+
+
+class FormQuestion(AskedByServer, tag="mcp_form"):
+    """A form of a user's MCP server for the user to fill in."""
+
     form: JsonObject
     """The `requestedSchema` of MCP."""
 
 
-class UrlQuestion(Question, tag="mcp_url"):
+class UrlQuestion(AskedByServer, tag="mcp_url"):
     """A URL of a user's MCP server for the user to visit."""
 
-    server: str
-    message: str
     url: str
     elicitation_id: str | None = None
 

@@ -32,7 +32,6 @@ BuiltinTool: TypeAlias = Literal[
 """The names of the tools of `greenroom.workers.tools.catalog`."""
 BUILTIN_TOOLS: Final[frozenset[BuiltinTool]] = frozenset(get_args(BuiltinTool))
 ToolEnd: TypeAlias = Literal["ok", "failed", "cancelled"]
-QuestionKind: TypeAlias = Literal["command", "patch", "mcp_tool", "mcp_form", "mcp_url"]
 DecidedBy: TypeAlias = Literal["user", "reviewer"]
 """`user`: the client, or an operator in its place; `reviewer`: a request to the model."""
 
@@ -99,7 +98,8 @@ class DecisionTiming(Message, tag="decision"):
 
     started_at: float
     seconds: float
-    kind: QuestionKind
+    kind: str
+    """`greenroom.protocol.approval.Question.kind`."""
     call_id: str
     """The tool call that asks; empty for a question of an MCP server itself."""
     tool: str

@@ -10,14 +10,7 @@ from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, NamedTuple, Self
 
-from greenroom.protocol.approval import (
-    AnyQuestion,
-    CommandQuestion,
-    FormQuestion,
-    PatchQuestion,
-    ToolQuestion,
-    UrlQuestion,
-)
+from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.timings import (
     LONGEST_NAME,
@@ -27,7 +20,6 @@ from greenroom.protocol.timings import (
     AttemptTiming,
     DecidedBy,
     DecisionTiming,
-    QuestionKind,
     RequestTiming,
     Timing,
     TokenUse,
@@ -40,13 +32,6 @@ from greenroom.protocol.trace_context import TraceContext
 KEPT: Final = 8 * MOST
 """Timings that are kept while the supervisor takes nothing; further ones are only counted."""
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_KINDS: Final[Mapping[type[AnyQuestion], QuestionKind]] = {
-    CommandQuestion: "command",
-    PatchQuestion: "patch",
-    ToolQuestion: "mcp_tool",
-    FormQuestion: "mcp_form",
-    UrlQuestion: "mcp_url",
-}
 
 
 class Subject(NamedTuple):
@@ -134,7 +119,7 @@ class TurnTimings:
                 DecisionTiming(
                     started_at=started_at,
                     seconds=self._clock() - begun,
-                    kind=_KINDS[type(question)],
+                    kind=question.kind,
                     call_id=str(getattr(question, "call_id", ""))[:LONGEST_NAME],
                     tool=self._tool,
                     by=by,

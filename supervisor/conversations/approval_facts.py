@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from greenroom.protocol.approval import (
-    AnyQuestion,
     CommandQuestion,
     Decision,
     FormQuestion,
     PatchQuestion,
+    Question,
     ToolQuestion,
     UrlQuestion,
     Verdict,
@@ -24,8 +24,7 @@ from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.question_text import message_of
-from greenroom.supervisor.conversations.approvals import Approvals, can_be_approved, can_last
+from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.workers.patch.stored import as_diff
 
@@ -80,8 +79,8 @@ def facts(asked: OpenQuestion, title: str | None, now: float, measure: Measure =
         "threadId": asked.turn.conversation_id,
         "callId": asked.turn.id,
         **({} if title is None else {"title": shown(title, 200)}),
-        "kind": question.__struct_config__.tag,
-        "question": message_of(question),
+        "kind": question.kind,
+        "question": question.words(),
         **details,
         "complete": not any(_is_cut(value) for value in details.values()),
         "askedAt": asked.asked_at,
@@ -100,9 +99,9 @@ def decide(approvals: Approvals, approval_id: str, choice: str, note: str, by: s
     return asked
 
 
-def choices(question: AnyQuestion) -> tuple[str, ...]:
+def choices(question: Question) -> tuple[str, ...]:
     """Return what can be decided."""
-    approvals = {"approve": can_be_approved(question), "approve-for-session": can_last(question)}
+    approvals = {"approve": question.can_be_approved, "approve-for-session": question.can_last}
     return tuple(choice for choice in CHOICES if approvals.get(choice, True))
 
 
@@ -124,7 +123,7 @@ def of_conversation(waiting: list[OpenQuestion], conversation_id: ConversationId
     return [asked for asked in waiting if asked.turn.conversation_id == conversation_id]
 
 
-def _details(question: AnyQuestion, measure: Measure) -> JsonObject:
+def _details(question: Question, measure: Measure) -> JsonObject:
     def line(text: str) -> str:
         return shown(text, measure.characters)
 
@@ -163,6 +162,8 @@ def _details(question: AnyQuestion, measure: Measure) -> JsonObject:
                 "description": lines(question.message),
                 "url": line(question.url),
             }
+        case _:
+            given = {"arguments": line(msgspec.json.encode(question).decode())}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -7,7 +7,7 @@ once its turn has ended, however that happens.
 import asyncio
 import logging
 
-from greenroom.protocol.approval import AnyQuestion, CommandQuestion, Decision, FormQuestion, PatchQuestion, UrlQuestion
+from greenroom.protocol.approval import CommandQuestion, Decision
 from greenroom.protocol.errors import ApprovalOverError
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.registry import Conversations
@@ -58,16 +58,6 @@ class Approvals:
         text = f"nobody has decided within {self._timeout:g} s"
         decision = Decision(verdict="denied", reason=text)
         self._conversations.decide(question.turn, question.number, decision, elsewhere=True)
-
-
-def can_be_approved(question: AnyQuestion) -> bool:
-    """Tell whether a yes is an answer: a form has to be filled in, and an address visited, by the user."""
-    return not isinstance(question, FormQuestion | UrlQuestion)
-
-
-def can_last(question: AnyQuestion) -> bool:
-    """Tell whether a yes can be remembered for the rest of the conversation."""
-    return can_be_approved(question) and not isinstance(question, PatchQuestion)
 
 
 def _place(question: OpenQuestion) -> str:

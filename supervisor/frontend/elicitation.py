@@ -3,10 +3,10 @@
 from typing import Final
 
 from greenroom.protocol.approval import (
-    AnyQuestion,
     CommandQuestion,
     FormQuestion,
     PatchQuestion,
+    Question,
     ToolQuestion,
     UrlQuestion,
 )
@@ -15,18 +15,18 @@ from greenroom.protocol.events.file_change import baseline_changes
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
-from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.protocol.question_text import form_of, tool_meta
 
 _NO_FIELDS: Final[JsonObject] = {"type": "object", "properties": {}}
 """The form of a question whose answer is yes or no."""
 
 
 def request_params(
-    question: AnyQuestion, form: EventForm, call_request_id: int | str, event_id: str, conversation_id: ConversationId
+    question: Question, form: EventForm, call_request_id: int | str, event_id: str, conversation_id: ConversationId
 ) -> bytes:
     """Return the params of the request, as JSON. `form` is that of the changes of a patch."""
     params = {
-        "message": message_of(question),
+        "message": question.words(),
         **_details(question, form),
         "codex_mcp_tool_call_id": str(call_request_id),
         "codex_event_id": event_id,
@@ -35,7 +35,7 @@ def request_params(
     return encode(params)
 
 
-def _details(question: AnyQuestion, form: EventForm) -> JsonObject:
+def _details(question: Question, form: EventForm) -> JsonObject:
     match question:
         case CommandQuestion():
             return {
@@ -69,4 +69,6 @@ def _details(question: AnyQuestion, form: EventForm) -> JsonObject:
             asked: JsonObject = {"requestedSchema": form_of(question.form)}
         case UrlQuestion():
             asked = {"mode": "url", "url": question.url, "elicitationId": question.elicitation_id}
+        case _:
+            return {"requestedSchema": _NO_FIELDS, "codex_elicitation": f"{question.kind}-approval"}
     return {**asked, "codex_elicitation": "mcp-elicitation", "codex_mcp_server": question.server}

@@ -10,7 +10,6 @@ from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.jsonrpc import RequestId, Response
 from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ElicitationMode
-from greenroom.supervisor.conversations.approvals import can_be_approved
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
 OnDecision: TypeAlias = Callable[[Decision], object]
@@ -75,7 +74,7 @@ class Elicitor:
 
     def waits(self, question: AnyQuestion) -> bool:
         """Tell whether a question that cannot be put to this client waits for a decision from elsewhere."""
-        return self._others_decide and can_be_approved(question)
+        return self._others_decide and question.can_be_approved
 
     def ask(self, params: bytes, on_decision: OnDecision, about: RequestId | None = None) -> Elicitation | None:
         """Ask, and report the outcome to `on_decision` once; `None` where the client cannot be asked.

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from greenroom.protocol.approval import CommandQuestion, FormQuestion, PatchQuestion, ToolQuestion, UrlQuestion
 from greenroom.protocol.display import LIMIT, clean, clean_lines, shown, shown_lines
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.protocol.question_text import form_of, tool_meta
 
 HOSTILE: Final = [
     "rm -rf x \u202e\x1b[2K\rls",
@@ -114,15 +114,15 @@ def asked(text: str) -> dict[str, Callable[[], object]]:
     call = ToolQuestion(call_id="c", server="s", tool="t", description="")
     question = FormQuestion(server="s", message="m", form={})
     return {
-        "command": lambda: message_of(replace(command, shell_text=text)),
-        "directory": lambda: message_of(replace(command, cwd=text)),
-        "reason of a patch": lambda: message_of(PatchQuestion(call_id="c", changes={}, reason=text)),
-        "tool": lambda: message_of(replace(call, tool=text)),
-        "server": lambda: message_of(replace(call, server=text)),
+        "command": lambda: replace(command, shell_text=text).words(),
+        "directory": lambda: replace(command, cwd=text).words(),
+        "reason of a patch": lambda: PatchQuestion(call_id="c", changes={}, reason=text).words(),
+        "tool": lambda: replace(call, tool=text).words(),
+        "server": lambda: replace(call, server=text).words(),
         "description": lambda: tool_meta(replace(call, description=text)),
-        "question of a server": lambda: message_of(replace(question, message=text)),
-        "name of a server": lambda: message_of(replace(question, server=text)),
-        "address of a server": lambda: message_of(UrlQuestion(server=text, message=text, url="https://x.test")),
+        "question of a server": lambda: replace(question, message=text).words(),
+        "name of a server": lambda: replace(question, server=text).words(),
+        "address of a server": lambda: UrlQuestion(server=text, message=text, url="https://x.test").words(),
         "form of a server": lambda: form_of(form),
     }
 
@@ -139,7 +139,7 @@ def test_every_question_shows_what_is_there(place: str, text: str) -> None:
 
 @given(st.lists(TEXTS, min_size=1, max_size=5).map("\n".join))
 def test_no_line_of_a_server_looks_like_one_of_ours(text: str) -> None:
-    first, *others = message_of(FormQuestion(server="s", message=text, form={})).split("\n")
+    first, *others = FormQuestion(server="s", message=text, form={}).words().split("\n")
     assert first.startswith("s: ")
     assert all(line.startswith("| ") for line in others)
 

@@ -7,7 +7,7 @@ from greenroom.protocol.approval import Decision, FormQuestion, ServerQuestion, 
 from greenroom.protocol.events.mcp import ElicitationRequest
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.protocol.question_text import form_of, tool_meta
 from greenroom.workers.tools.types import Ask, Emit
 
 _NO_FIELDS: Final[JsonObject] = {"type": "object", "properties": {}}
@@ -34,7 +34,7 @@ class ServerQuestions:
 
 def _request(question: ServerQuestion) -> JsonObject:
     """Return the `request` of the event."""
-    message = message_of(question)
+    message = question.words()
     match question:
         case ToolQuestion():
             return {"mode": "form", "_meta": tool_meta(question), "message": message, "requested_schema": _NO_FIELDS}

@@ -7,11 +7,11 @@ import msgspec
 
 from greenroom.protocol.app_server import questions as wire
 from greenroom.protocol.approval import (
-    AnyQuestion,
     CommandQuestion,
     Decision,
     FormQuestion,
     PatchQuestion,
+    Question,
     ToolQuestion,
     UrlQuestion,
     Verdict,
@@ -19,7 +19,7 @@ from greenroom.protocol.approval import (
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import read_answer
-from greenroom.protocol.question_text import form_of, message_of, tool_meta
+from greenroom.protocol.question_text import form_of, tool_meta
 from greenroom.supervisor.frontend.app_server.item_form import actions_of
 
 _VERDICTS: Final[Mapping[str, Verdict]] = {
@@ -30,10 +30,12 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
 }
 _NO_FIELDS: Final[JsonObject] = {"type": "object", "properties": {}}
 """The form of a question that is answered by yes or no."""
+OWN_SERVER: Final = "greenroom"
+"""The server that a question names for whose kind the protocol has no request."""
 NO_ANSWER: Final = Decision(verdict="denied", reason="the client has no valid answer to the question")
 
 
-def client_request(question: AnyQuestion, thread_id: ConversationId, turn_id: TurnId, at_ms: int) -> wire.AnyQuestion:
+def client_request(question: Question, thread_id: ConversationId, turn_id: TurnId, at_ms: int) -> wire.AnyQuestion:
     """Return the request by which a client is asked."""
     match question:
         case CommandQuestion():
@@ -61,20 +63,22 @@ def client_request(question: AnyQuestion, thread_id: ConversationId, turn_id: Tu
                 thread_id=thread_id,
                 turn_id=turn_id,
                 server_name=question.server,
-                message=message_of(question),
+                message=question.words(),
                 mode="url",
                 url=question.url,
                 elicitation_id=question.elicitation_id or "",
             )
         case FormQuestion():
-            form, meta = form_of(question.form), None
+            server, form, meta = question.server, form_of(question.form), None
         case ToolQuestion():
-            form, meta = _NO_FIELDS, tool_meta(question)
+            server, form, meta = question.server, _NO_FIELDS, tool_meta(question)
+        case _:
+            server, form, meta = OWN_SERVER, _NO_FIELDS, None
     return wire.ServerElicitation(
         thread_id=thread_id,
         turn_id=turn_id,
-        server_name=question.server,
-        message=message_of(question),
+        server_name=server,
+        message=question.words(),
         mode="form",
         requested_schema=form,
         meta=meta,

@@ -5,9 +5,8 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol.approval import AnyQuestion, CommandQuestion, Decision, FormQuestion, PatchQuestion, UrlQuestion
+from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.choices import EventForm
-from greenroom.protocol.display import shown
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
@@ -66,12 +65,11 @@ class ExecTurn:
         del form
         if self._turn is None:
             return
-        self._write(self._narrator.warn(f"{_subject(question)} was refused: {NOBODY}"))
+        self._write(self._narrator.warn(f"{question.subject()} was refused: {NOBODY}"))
         if (call_id := getattr(question, "call_id", None)) is not None:
             for one in self._tracker.decline(call_id):
                 self._tell(one)
-        cancels = isinstance(question, FormQuestion | UrlQuestion)
-        decision = Decision(verdict="denied", reason=NOBODY, action="cancel" if cancels else None)
+        decision = Decision(verdict="denied", reason=NOBODY, action=None if question.can_be_approved else "cancel")
         self._conversations.decide(self._turn, question_id, decision)
 
     def succeeded(self, last_message: bytes) -> None:
@@ -105,14 +103,3 @@ class ExecTurn:
     def _end(self, outcome: str | Failure) -> None:
         self._turn = None  # breaks a reference cycle: the turn refers to its audience
         self._on_end(outcome)
-
-
-def _subject(question: AnyQuestion) -> str:
-    match question:
-        case CommandQuestion():
-            return f"the command `{shown(question.shell_text)}`"
-        case PatchQuestion():
-            return f"the patch of {', '.join(shown(path) for path in sorted(question.changes))}"
-        case FormQuestion() | UrlQuestion():
-            return f"a question of the MCP server `{shown(question.server)}`"
-    return f"the call of the tool `{shown(question.tool)}` of the MCP server `{shown(question.server)}`"
