@@ -22,7 +22,8 @@ def _value(annotation: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return instances(annotation)
     if get_origin(annotation) in (Union, UnionType):
-        return st.one_of(_value(member, bounds) for member in get_args(annotation))
+        members: st.SearchStrategy[Any] = st.one_of([_value(member, bounds) for member in get_args(annotation)])
+        return members
     if annotation is str:
         return st.text() if bounds.pattern is None else st.from_regex(bounds.pattern)
     if hasattr(annotation, "__supertype__"):
