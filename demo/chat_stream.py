@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.demo.model_request import ReceivedRequest
+from greenroom.demo.model_request import DecodedRequest
 from greenroom.demo.response_stream import MODEL, Effect, command_call, in_blocks, repeated
 from greenroom.demo.script import (
     Action,
@@ -18,7 +18,7 @@ from greenroom.demo.script import (
     MalformedStep,
     PatchStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     ScriptedUsage,
     Stall,
     Text,
@@ -32,7 +32,7 @@ _DONE: Final = b"data: [DONE]\n\n"
 class ChatStream:
     """Turns actions into chunks: the Chat Completions counterpart of `ResponseStream`."""
 
-    def __init__(self, request: ReceivedRequest, response_id: str) -> None:
+    def __init__(self, request: DecodedRequest, response_id: str) -> None:
         self.request = request
         self.failed = False
         self._id = response_id
@@ -101,7 +101,7 @@ def _(action: Quote, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Reasoning, stream: ChatStream) -> Iterator[Effect]:
+def _(action: ReasoningStep, stream: ChatStream) -> Iterator[Effect]:
     for piece in action.pieces:
         yield stream.chunk({"reasoning_content": piece})
 

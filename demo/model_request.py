@@ -56,7 +56,7 @@ _EXEC_COMMAND_OUTPUT: Final = re.compile(r"\A(?:[^\n]*\n)*?Output:\n(.*)\Z", re.
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedRequest:
+class DecodedRequest:
     """One request to `POST /responses` or `POST /chat/completions`."""
 
     conversation: str
@@ -72,7 +72,7 @@ class ReceivedRequest:
     """The names of the tools on offer, each with its type. A tool without a name goes by its type."""
 
     @classmethod
-    def decode(cls, body: bytes) -> "ReceivedRequest":
+    def decode(cls, body: bytes) -> "DecodedRequest":
         """Read a request body. Raises `msgspec.DecodeError` for what is none."""
         decoded = _decoder.decode(body)
         items = [_Item(role="user", content=decoded.input)] if isinstance(decoded.input, str) else decoded.input
@@ -85,7 +85,7 @@ class ReceivedRequest:
         )
 
     @classmethod
-    def decode_chat(cls, body: bytes) -> "ReceivedRequest":
+    def decode_chat(cls, body: bytes) -> "DecodedRequest":
         """Read the body of a chat completion. Raises `msgspec.DecodeError` for what is none."""
         decoded = _chat_decoder.decode(body)
         messages = decoded.messages

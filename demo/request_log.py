@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.demo.model_request import ReceivedRequest
+from greenroom.demo.model_request import DecodedRequest
 
 _CONVERSATIONS: Final = 10_000
 """Steps whose attempts are counted before the oldest is dropped."""
@@ -52,9 +52,9 @@ class RecordedRequest:
         return msgspec.json.decode(self.body, type=dict[str, object])
 
     @cached_property
-    def request(self) -> ReceivedRequest:
+    def request(self) -> DecodedRequest:
         """The body as seen by a script. Raises `msgspec.DecodeError` if it is not a model request."""
-        return ReceivedRequest.decode_chat(self.body) if self.is_chat else ReceivedRequest.decode(self.body)
+        return DecodedRequest.decode_chat(self.body) if self.is_chat else DecodedRequest.decode(self.body)
 
 
 class RequestLog:
@@ -109,7 +109,7 @@ class Attempts:
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
-    def count(self, request: ReceivedRequest) -> int:
+    def count(self, request: DecodedRequest) -> int:
         """Return the attempt number of this request, from 1."""
         key = (request.conversation, request.message, len(request.outputs))
         self._counts[key] = attempt = self._counts.pop(key, 0) + 1

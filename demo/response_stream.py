@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.demo.model_request import ReceivedRequest
+from greenroom.demo.model_request import DecodedRequest
 from greenroom.demo.script import (
     Action,
     Call,
@@ -19,7 +19,7 @@ from greenroom.demo.script import (
     MalformedStep,
     PatchStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     ScriptedUsage,
     Stall,
     Text,
@@ -39,7 +39,7 @@ Effect: TypeAlias = bytes | Think | Until | Stall | Disconnect
 class ResponseStream:
     """Turns actions into events, and maintains the counters in them."""
 
-    def __init__(self, request: ReceivedRequest, response_id: str) -> None:
+    def __init__(self, request: DecodedRequest, response_id: str) -> None:
         self.request = request
         self.failed = False
         self._id = response_id
@@ -115,7 +115,7 @@ def _(action: Quote, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Reasoning, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: ReasoningStep, stream: ResponseStream) -> Iterator[Effect]:
     item_id, index = stream.next_item("rs")
     place = {"item_id": item_id, "output_index": index, "summary_index": 0}
     item: Item = {"type": "reasoning", "id": item_id, "summary": [], "encrypted_content": action.encrypted}

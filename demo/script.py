@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from greenroom.demo.model_request import ReceivedRequest
+from greenroom.demo.model_request import DecodedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class ReasoningStep:
     """One reasoning item with a streamed summary."""
 
     summary: str | Sequence[str]
@@ -167,7 +167,7 @@ Action: TypeAlias = (
     | Text
     | Deltas
     | Quote
-    | Reasoning
+    | ReasoningStep
     | Call
     | CommandStep
     | PatchStep
@@ -219,7 +219,7 @@ class Script:
     name: str
     rules: tuple[ScriptRule, ...]
 
-    def step(self, request: ReceivedRequest) -> Step:
+    def step(self, request: DecodedRequest) -> Step:
         """Return the model's actions for this request."""
         for candidate in self.rules:
             if candidate.matches(request.message):

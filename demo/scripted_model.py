@@ -21,7 +21,7 @@ import msgspec
 from aiohttp import web
 
 from greenroom.demo.chat_stream import ChatStream
-from greenroom.demo.model_request import ReceivedRequest
+from greenroom.demo.model_request import DecodedRequest
 from greenroom.demo.request_log import Attempts, RecordedRequest, RequestLog
 from greenroom.demo.response_stream import MODEL, ResponseStream
 from greenroom.demo.script import Disconnect, FailStep, First, Script, Stall, Step, Think, Until
@@ -125,7 +125,7 @@ class ScriptedModel:
         stream = ChatStream if recorded.is_chat else ResponseStream
         return await self._respond(request, asked, stream(asked, uuid4().hex[:12]))
 
-    async def _respond(self, request: web.BaseRequest, asked: ReceivedRequest, stream: Stream) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest, asked: DecodedRequest, stream: Stream) -> web.StreamResponse:
         step = _of_attempt(self._script.step(asked), self._attempts.count(asked))
         connection = request.transport
         if connection is None:

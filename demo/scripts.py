@@ -12,7 +12,7 @@ from greenroom.demo.script import (
     Deltas,
     PatchStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     Script,
     ScriptRule,
     Stall,
@@ -131,7 +131,7 @@ BENCH: Final = script(
 """Rules that `bench_prompt` selects. The commands print the pid of the process that started them."""
 
 ECHO: Final = script(
-    rule("", [Reasoning("A script does not think."), Text("This answer comes from a script.")]), name="echo"
+    rule("", [ReasoningStep("A script does not think."), Text("This answer comes from a script.")]), name="echo"
 )
 """The same answer to every message."""
 

@@ -44,7 +44,7 @@ from greenroom.protocol.internal.worker import (
 )
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.client_requests import ServedRequests
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
@@ -68,7 +68,7 @@ class Actor:
     def __init__(self, spec: WorkerSpec, lifeline: int) -> None:
         self._spec = spec
         self._operations: asyncio.Queue[ReceivedOperation] = asyncio.Queue()
-        self._conversation: Conversation | None = None
+        self._conversation: OpenedConversation | None = None
         self._running: AnyTurn | None = None
         self._work: asyncio.Task[TurnOutcome] | None = None
         self._concluding: asyncio.Task[None] | None = None
@@ -188,7 +188,7 @@ class Actor:
         self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
 
     async def _conclude(
-        self, conversation: Conversation, operation: AnyTurn, work: "asyncio.Task[TurnOutcome]"
+        self, conversation: OpenedConversation, operation: AnyTurn, work: "asyncio.Task[TurnOutcome]"
     ) -> None:
         """Say how a turn ended, whichever way it did."""
         beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
@@ -224,7 +224,7 @@ class Actor:
         )
         self._mailbox.notify(notice, outcome.last_message)
 
-    async def _beat(self, conversation: Conversation, operation: AnyTurn) -> None:
+    async def _beat(self, conversation: OpenedConversation, operation: AnyTurn) -> None:
         """Give signs of life while a turn runs, also while its events are held back."""
         pause = FIRST_HEARTBEAT
         while True:
@@ -232,7 +232,7 @@ class Actor:
             pause = HEARTBEAT
             self._give_sign_of_life(conversation, operation)
 
-    def _give_sign_of_life(self, conversation: Conversation, operation: AnyTurn) -> None:
+    def _give_sign_of_life(self, conversation: OpenedConversation, operation: AnyTurn) -> None:
         timings = conversation.timings.waiting
         is_sent = self._mailbox.report(
             Heartbeat(

@@ -76,7 +76,7 @@ class RemoteServer(Struct, frozen=True, kw_only=True):
     templates: list[Raw]
 
 
-class McpServers(Struct, frozen=True):
+class McpServerStates(Struct, frozen=True):
     """Result of `mcp-status`, sorted by name."""
 
     servers: list[RemoteServer]

@@ -15,7 +15,7 @@ from greenroom.demo.script import (
     FailedEvent,
     PatchStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     Script,
     ScriptedUsage,
     Text,
@@ -89,7 +89,7 @@ def test_many_deltas_are_all_told() -> None:
 
 
 def test_reasoning_goes_under_the_name_that_servers_use() -> None:
-    chunks, _ = ask(always(Reasoning(("h", "m"))), body())
+    chunks, _ = ask(always(ReasoningStep(("h", "m"))), body())
     assert "".join(choice["delta"].get("reasoning_content", "") for choice in choices(chunks)) == "hm"
 
 

@@ -29,7 +29,7 @@ from greenroom.demo.script import (
     MalformedStep,
     PatchStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     Script,
     ScriptedUsage,
     Stall,
@@ -255,7 +255,7 @@ def test_reasoning_comes_with_its_summary() -> None:
         assert message["type"] == "message"
         assert [event["output_index"] for event in events if event["type"] == "response.output_item.done"] == [0, 1]
 
-    play(always(Reasoning(("Let me ", "see"), encrypted="sealed"), Text("Yes")), scene)
+    play(always(ReasoningStep(("Let me ", "see"), encrypted="sealed"), Text("Yes")), scene)
 
 
 def test_two_hundred_thousand_deltas_arrive() -> None:

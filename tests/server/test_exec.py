@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.demo.request_log import credential_digest
-from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, Quote, Reasoning, Stall, Text, rule
+from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, Quote, ReasoningStep, Stall, Text, rule
 from tests.support import processes
 from tests.support.deadline import until
 from tests.support.exec import ANYWHERE, begin, run, run_json
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(90)]
 
 HELLO = rule("", [Text(("Hel", "lo."))])
 LOOK = rule(
-    "look", [Reasoning("Hm."), Text("I look."), CommandStep(("sh", "-c", "echo here; exit 3"))], [Quote("It: ")]
+    "look", [ReasoningStep("Hm."), Text("I look."), CommandStep(("sh", "-c", "echo here; exit 3"))], [Quote("It: ")]
 )
 FAIL = rule("fail", [FailStep(400, {"error": {"message": "nope"}})])
 STALL = rule("stall", [Text("hm"), Stall()])

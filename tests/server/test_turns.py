@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from greenroom.demo.script import Call, CommandStep, Quote, Reasoning, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, ReasoningStep, Text, rule
 from tests.support.client import Message, RequestId, deltas, kind, kinds, text, thread_id
 from tests.support.home import records, stored_events
 from tests.support.model import Gate, inputs, said
@@ -26,7 +26,7 @@ PLAN = {"plan": [{"step": "look", "status": "in_progress"}]}
 LOOK_AROUND = rule(
     "look around",
     [
-        Reasoning("Where am I?", encrypted="gAAAA"),
+        ReasoningStep("Where am I?", encrypted="gAAAA"),
         Text(("I will ", "look.")),
         Call("update_plan", PLAN),
         CommandStep(("sh", "-c", "echo here; echo there >&2")),
@@ -209,7 +209,7 @@ def test_a_reply_to_a_busy_conversation_waits_and_gets_its_own_text(stage: Stage
 
 
 def test_a_turn_without_text_is_answered_with_none(stage: Stage) -> None:
-    stage.play(rule("say nothing", [Reasoning("I will not.")]))
+    stage.play(rule("say nothing", [ReasoningStep("I will not.")]))
     client = stage.serve("fork").client
     result = client.result(client.codex("say nothing"))
     assert text(result) == result["structuredContent"]["content"] == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from greenroom.demo.script import Call, CommandStep, Quote, Reasoning, ScriptedUsage, Text, rule
+from greenroom.demo.script import Call, CommandStep, Quote, ReasoningStep, ScriptedUsage, Text, rule
 from tests.support.client import kinds, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
@@ -11,7 +11,12 @@ WIRE_APIS = ("responses", "chat")
 PLAN = {"plan": [{"step": "look", "status": "in_progress"}]}
 LOOK = rule(
     "look around",
-    [Reasoning("Where am I?"), Text(("I will ", "look.")), Call("update_plan", PLAN), CommandStep(("echo", "here"))],
+    [
+        ReasoningStep("Where am I?"),
+        Text(("I will ", "look.")),
+        Call("update_plan", PLAN),
+        CommandStep(("echo", "here")),
+    ],
     [Quote("It said ")],
 )
 AGAIN = rule("and now", [Text("Still here.")])

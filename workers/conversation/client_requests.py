@@ -10,7 +10,7 @@ import msgspec
 from greenroom.protocol.errors import ErrorKind, GreenroomError
 from greenroom.protocol.internal import requests as wire
 from greenroom.protocol.internal.worker import RequestServed, ServeRequest
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.goal import GoalChange
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class RemoteError(GreenroomError):
 class ServedRequests:
     """Belongs to one conversation. `close` it."""
 
-    def __init__(self, conversation: Conversation, turn_runs: Callable[[], bool], on_served: OnServed) -> None:
+    def __init__(self, conversation: OpenedConversation, turn_runs: Callable[[], bool], on_served: OnServed) -> None:
         """`turn_runs` tells whether a turn runs; `on_served` is called once for each request that is not withdrawn."""
         self._conversation = conversation
         self._turn_runs = turn_runs
@@ -103,15 +103,15 @@ class ServedRequests:
                     lambda inventory: inventory.read_resource(wanted.server, wanted.uri), wanted.server
                 )
 
-    async def _status(self, wanted: wire.McpStatus) -> wire.McpServers:
+    async def _status(self, wanted: wire.McpStatus) -> wire.McpServerStates:
         from greenroom.workers.mcp.calls import RemoteCallError
         from greenroom.workers.mcp.inventory import faulty_servers
 
         inventory = self._inventory
         if inventory is None:
-            return wire.McpServers(faulty_servers(self._conversation.settings.faulty_mcp_servers))
+            return wire.McpServerStates(faulty_servers(self._conversation.settings.faulty_mcp_servers))
         try:
-            return wire.McpServers(await inventory.servers(wanted.server, with_resources=wanted.with_resources))
+            return wire.McpServerStates(await inventory.servers(wanted.server, with_resources=wanted.with_resources))
         except RemoteCallError as error:
             raise RemoteError(str(error)) from None
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from greenroom.workers.conversation.ledger import Ledger
 
 
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+class OpenedConversation(msgspec.Struct, frozen=True, kw_only=True):
     """Belongs to one worker. It is made by `greenroom.workers.conversation.opening.open_conversation`; `close` it."""
 
     settings: Settings

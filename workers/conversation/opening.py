@@ -33,7 +33,7 @@ from greenroom.workers.conversation import event
 from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer
 from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.context import InitialContext
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.goal_keeper import GoalKeeper
@@ -117,7 +117,7 @@ async def open_conversation(
     session_factory: SessionFactory = new_session,
     *,
     records: RecordsChannel | None = None,
-) -> Conversation:
+) -> OpenedConversation:
     """Return the conversation that `operation` names, once it is announced. Raises `GreenroomError`.
 
     `arguments` is the payload of `operation`. The channel to the auth broker is opened with the first credential.
@@ -172,7 +172,9 @@ class _Opening:
         self._workplace = workplace
         self._remote = remote
 
-    def build(self, cli: Sequence[str], overrides: ConversationOverrides, closing: AsyncExitStack) -> Conversation:
+    def build(
+        self, cli: Sequence[str], overrides: ConversationOverrides, closing: AsyncExitStack
+    ) -> OpenedConversation:
         """Return the conversation. Its parts are closed by `closing` if that fails, and else by the conversation."""
         resumed = self._resumed()
         sources = self._settings(cli, overrides, resumed)
@@ -218,7 +220,7 @@ class _Opening:
 
         if self._operation.keep:
             shared.recorder.begin()
-        return Conversation(
+        return OpenedConversation(
             settings=settings,
             configured=self._announce(shared, goal),
             title=None if resumed is None else resumed.restored.title,

@@ -11,7 +11,16 @@ from typing import Final
 from greenroom.runtime.child import ChildExit
 from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Order, Send, Started, StartFailed, Taken
+from greenroom.workers.sandbox.messages import (
+    CommandEnded,
+    Deserted,
+    Kill,
+    MonitorAssigned,
+    Order,
+    Send,
+    Started,
+    StartFailed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +145,7 @@ class Child:
             self._lose()
             return
         match messages.read_report(data):
-            case Taken(monitor):
+            case MonitorAssigned(monitor):
                 self._monitor = monitor
             case Started() | StartFailed() as outcome if not self._begun.done():
                 self._begun.set_result(outcome)

@@ -38,7 +38,7 @@ class SandboxRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class MonitorAssigned:
     """The zygote has given the request to a monitor."""
 
     monitor: int
@@ -92,7 +92,7 @@ class Kill:
     """Launcher to monitor: kill the command and all its descendants."""
 
 
-Report: TypeAlias = Taken | Started | StartFailed | CommandEnded | Deserted
+Report: TypeAlias = MonitorAssigned | Started | StartFailed | CommandEnded | Deserted
 Order: TypeAlias = Send | Kill
 
 

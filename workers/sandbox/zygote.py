@@ -69,7 +69,7 @@ class _Pair:
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
         """Give them the command. Raises `OSError` where the monitor is gone; then nothing has begun."""
         with contextlib.suppress(OSError):  # the launcher is gone: the monitor notices that, too
-            os.write(control, messages.encode(messages.Taken(self.pid)))
+            os.write(control, messages.encode(messages.MonitorAssigned(self.pid)))
         socket.send_fds(self.monitor, [b"."], [control, request])
         with self.preforked, contextlib.suppress(OSError):  # it is dead, which its monitor reports
             socket.send_fds(self.preforked, [b"."], [request, *streams])

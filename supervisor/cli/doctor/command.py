@@ -13,11 +13,11 @@ from typing import Final, Generic, TypeVar
 from greenroom.config.home import codex_home, home_name, load_dotenv
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime import hardening, orphans
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts, environment_secrets, find_secrets
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.doctor.table import CHECKS
 from greenroom.supervisor.cli.status.terminal import Printer
 from greenroom.supervisor.startup.prelaunch import as_text
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def look_around(
     environment: Mapping[str, str], config_overrides: tuple[str, ...] = (), *, online: bool = False
-) -> Surroundings:
+) -> CheckContext:
     """Return the surroundings of this process. A home or `.env` that cannot be used is noted, and found by a check."""
     home_fault = dotenv_fault = ""
     try:
@@ -72,7 +72,7 @@ def look_around(
         merged = load_dotenv(home, environment)
     except ConfigError as error:
         dotenv_fault = str(error)
-    return Surroundings(
+    return CheckContext(
         home=home,
         cwd=_cwd(),
         environment=merged,
@@ -84,7 +84,7 @@ def look_around(
     )
 
 
-def _look_around(config_overrides: tuple[str, ...], *, online: bool) -> Surroundings:
+def _look_around(config_overrides: tuple[str, ...], *, online: bool) -> CheckContext:
     """Look around without waiting for a home that does not answer."""
     environment = dict(os.environ)
     looking = _Background(lambda: look_around(environment, config_overrides, online=online))
@@ -93,7 +93,7 @@ def _look_around(config_overrides: tuple[str, ...], *, online: bool) -> Surround
         return found
     home = home_name(environment)
     fault = f"{home} does not answer: its `.env` cannot be read"
-    return Surroundings(home, _cwd(), environment, config_overrides, online, home, dotenv_fault=fault)
+    return CheckContext(home, _cwd(), environment, config_overrides, online, home, dotenv_fault=fault)
 
 
 def _cwd() -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process import Finished, run
 from greenroom.workers.sandbox.policy import Confinement
@@ -10,7 +10,7 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 
 
 async def run_confined(
-    surroundings: Surroundings,
+    surroundings: CheckContext,
     argv: Sequence[str],
     cwd: str,
     confinement: Confinement,

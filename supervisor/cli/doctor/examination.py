@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Finding
 from greenroom.supervisor.cli.doctor.report import CheckResult
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.doctor.table import Check
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ SEE_CONFIG: Final = "See the check config.load."
 
 
 def examine(
-    checks: Sequence[Check], surroundings: Surroundings, seconds: float = SECONDS, grace: float = GRACE
+    checks: Sequence[Check], surroundings: CheckContext, seconds: float = SECONDS, grace: float = GRACE
 ) -> list[CheckResult]:
     """Return a result for every check, in order, within `seconds` and `grace`.
 
@@ -42,7 +42,7 @@ def examine(
 
 
 async def _all(
-    checks: Sequence[Check], surroundings: Surroundings, seconds: float, results: dict[str, CheckResult]
+    checks: Sequence[Check], surroundings: CheckContext, seconds: float, results: dict[str, CheckResult]
 ) -> None:
     async def one(check: Check) -> None:
         begun = time.monotonic()
@@ -52,7 +52,7 @@ async def _all(
     await asyncio.gather(*map(one, checks))
 
 
-async def _finding(check: Check, surroundings: Surroundings, seconds: float) -> Finding:
+async def _finding(check: Check, surroundings: CheckContext, seconds: float) -> Finding:
     try:
         async with asyncio.timeout(seconds) as limit:
             return await check.examine(surroundings)

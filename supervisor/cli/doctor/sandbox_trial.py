@@ -22,13 +22,12 @@ from greenroom.config.secret_files import secrets_of
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.confined import run_confined
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.process import Finished, signal_name
 from greenroom.workers.sandbox.confinement import Hidden
-from greenroom.workers.sandbox.policy import Confinement, confine
-from greenroom.workers.sandbox.policy import Surroundings as Place
+from greenroom.workers.sandbox.policy import Confinement, Surroundings, confine
 
 Attempt: TypeAlias = Literal["write_inside", "write_outside", "write_read_only", "network", "credentials"]
 
@@ -97,7 +96,7 @@ class _Stage:
         return os.path.join(self.root, "home")
 
 
-async def try_sandbox(surroundings: Surroundings) -> Trial:
+async def try_sandbox(surroundings: CheckContext) -> Trial:
     """Try everything, in a workspace that is writable and in one that is not."""
     try:
         with _staged(surroundings) as stage:
@@ -106,10 +105,10 @@ async def try_sandbox(surroundings: Surroundings) -> Trial:
         return Trial({}, fault=str(error))
 
 
-async def _tried(surroundings: Surroundings, stage: _Stage) -> Trial:
+async def _tried(surroundings: CheckContext, stage: _Stage) -> Trial:
     secrets = await in_thread(lambda: _secrets(surroundings.home, stage))
     inside, outside, unwritable = f"{stage.work}/inside", f"{stage.outside}/outside", f"{stage.work}/read-only"
-    place = Place(stage.work, surroundings.home, os.path.join(stage.root, "sockets"))
+    place = Surroundings(stage.work, surroundings.home, os.path.join(stage.root, "sockets"))
     writing = confine(WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True), place)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked = {"port": listener.getsockname()[1], "read": secrets}
@@ -136,7 +135,7 @@ async def _tried(surroundings: Surroundings, stage: _Stage) -> Trial:
 
 
 async def _run(
-    surroundings: Surroundings, stage: _Stage, confinement: Confinement | None, asked: Mapping[str, object]
+    surroundings: CheckContext, stage: _Stage, confinement: Confinement | None, asked: Mapping[str, object]
 ) -> _Outcome | str:
     """Return the outcome, or why there is none."""
     assert confinement is not None, "neither policy allows everything"
@@ -175,7 +174,7 @@ def _secrets(home: str, stage: _Stage) -> list[str]:
 
 
 @contextmanager
-def _staged(surroundings: Surroundings) -> Iterator[_Stage]:
+def _staged(surroundings: CheckContext) -> Iterator[_Stage]:
     """Yield an empty stage, which is removed afterwards. Raises `OSError` where none can be made."""
     root = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=_base(surroundings)))
     try:
@@ -187,7 +186,7 @@ def _staged(surroundings: Surroundings) -> Iterator[_Stage]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _base(surroundings: Surroundings) -> str:
+def _base(surroundings: CheckContext) -> str:
     """Return where stages are made: neither in the working directory nor in the home, which nothing is to change."""
     untouched = {os.path.realpath(surroundings.cwd), os.path.realpath(surroundings.home)}
     candidates = [surroundings.environment.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm"]

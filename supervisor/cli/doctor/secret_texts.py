@@ -19,7 +19,7 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.log import MASK, redact
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.workers.model.error_body import SHORTEST_SECRET, redacted
 
 FILES: Final = ("auth.json", ".credentials.json")
@@ -46,12 +46,12 @@ class SecretTexts:
         return clean(redacted(redact(text)))
 
 
-def find_secrets(surroundings: Surroundings) -> SecretTexts:
+def find_secrets(surroundings: CheckContext) -> SecretTexts:
     """Return the secrets of the environment, the settings and the logins. What cannot be read is left out."""
     return SecretTexts([*environment_secrets(surroundings), *_of_settings(surroundings), *_of_files(surroundings.home)])
 
 
-def environment_secrets(surroundings: Surroundings) -> Iterator[str]:
+def environment_secrets(surroundings: CheckContext) -> Iterator[str]:
     """Yield the secrets in the variables of the environment."""
     for name, value in surroundings.environment.items():
         if is_secret_name(name) or "PASSW" in name.upper():
@@ -60,7 +60,7 @@ def environment_secrets(surroundings: Surroundings) -> Iterator[str]:
             yield from _in_url(value)
 
 
-def _of_settings(surroundings: Surroundings) -> Iterator[str]:
+def _of_settings(surroundings: CheckContext) -> Iterator[str]:
     table = {}
     with contextlib.suppress(ConfigError):
         table = read_document(os.path.join(surroundings.home, "config.toml"))
@@ -74,7 +74,7 @@ def _of_settings(surroundings: Surroundings) -> Iterator[str]:
     yield from _named_variables(table, surroundings)
 
 
-def _named_variables(table: object, surroundings: Surroundings) -> Iterator[str]:
+def _named_variables(table: object, surroundings: CheckContext) -> Iterator[str]:
     """Yield the values of variables that the settings name, such as in `env_key`."""
     if isinstance(table, dict):
         for key, value in table.items():

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.checks import (
     clock,
     configuration,
@@ -21,9 +22,8 @@ from greenroom.supervisor.cli.doctor.checks import (
     state,
 )
 from greenroom.supervisor.cli.doctor.finding import Finding
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 
-Examine: TypeAlias = Callable[[Surroundings], Awaitable[Finding]]
+Examine: TypeAlias = Callable[[CheckContext], Awaitable[Finding]]
 """Looks at one thing. Raises `ConfigError` where the settings that it needs cannot be read."""
 
 

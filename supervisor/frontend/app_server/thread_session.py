@@ -34,7 +34,7 @@ from greenroom.supervisor.frontend.thread_items.update import (
     ItemBegan,
     ItemEnded,
     TurnBegan,
-    TurnEnded,
+    TurnFinished,
     Update,
 )
 
@@ -65,7 +65,7 @@ class _OwnNarrator(TurnNarrator):
     def tell(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
         """Put a review between an item that it begins with and one that has its outcome."""
         subject = self.reviews.get(turn_id)
-        if subject is not None and isinstance(one, TurnEnded):
+        if subject is not None and isinstance(one, TurnFinished):
             del self.reviews[turn_id]
             item = ExitedReviewModeItem(id=turn_id, review=one.last_message or "")
             yield from self._whole(turn_id, item)
@@ -152,7 +152,7 @@ class ThreadSession:
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Tell the client what has happened."""
         for one in self._tracker.receive(events):
-            if self._ending or isinstance(one, TurnEnded):
+            if self._ending or isinstance(one, TurnFinished):
                 self._ending.append((turn_id, one))
             else:
                 self._tell(turn_id, one)
@@ -192,7 +192,7 @@ class ThreadSession:
     def _tell(self, turn_id: TurnId, one: Update) -> None:
         if isinstance(one, TurnBegan):
             self._running = turn_id
-        elif isinstance(one, TurnEnded):
+        elif isinstance(one, TurnFinished):
             self._running, self._last_ended = None, turn_id
             self._is_complete = one.status == "completed"
         elif isinstance(one, GoalChanged):
@@ -215,4 +215,4 @@ def _never_begun(fault: Fault | None) -> Iterator[Update]:
     status: Literal["interrupted", "failed"] = "interrupted" if fault is None else "failed"
     if fault is not None:
         yield Failed(fault)
-    yield TurnEnded(status=status, fault=fault, started_at=None, completed_at=round(time.time()), duration_ms=None)
+    yield TurnFinished(status=status, fault=fault, started_at=None, completed_at=round(time.time()), duration_ms=None)

@@ -63,7 +63,7 @@ def begun_turn(turn_id: str, started_at: int | None = None) -> Turn:
     return Turn(id=turn_id, items=[], items_view="notLoaded", status="inProgress", started_at=started_at)
 
 
-def ended_turn(turn_id: str, end: update.TurnEnded, last: AgentMessageItem | None) -> Turn:
+def ended_turn(turn_id: str, end: update.TurnFinished, last: AgentMessageItem | None) -> Turn:
     """Return a turn at its end; of its items only the last message is repeated."""
     is_shown = last is not None and end.status == "completed"
     return Turn(
@@ -95,7 +95,7 @@ class TurnNarrator:
                 self._last = None
                 yield told.ThreadStatusChanged(thread_id=thread_id, status=Active(active_flags=[]))
                 yield told.TurnStarted(thread_id=thread_id, turn=begun_turn(turn_id, one.started_at))
-            case update.TurnEnded():
+            case update.TurnFinished():
                 yield told.ThreadStatusChanged(thread_id=thread_id, status=_rest(one))
                 yield told.TurnCompleted(thread_id=thread_id, turn=ended_turn(turn_id, one, self._last))
             case update.ItemBegan():
@@ -212,7 +212,7 @@ def _usage(usage: TokenUsage) -> told.TokenUsageBreakdown:
     )
 
 
-def _rest(end: update.TurnEnded) -> ThreadStatus:
+def _rest(end: update.TurnFinished) -> ThreadStatus:
     return Faulty() if end.status == "failed" else Idle()
 
 

@@ -22,7 +22,7 @@ _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
 
 class EventLines:
-    """Implements `greenroom.supervisor.frontend.exec.narrator.Narrator`."""
+    """Implements `greenroom.supervisor.frontend.exec.turn_renderer.TurnRenderer`."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -61,7 +61,7 @@ class EventLines:
         yield wire.TurnStarted()
 
     @_events.register
-    def _(self, one: update.TurnEnded) -> Iterator[wire.AnyExecEvent]:
+    def _(self, one: update.TurnFinished) -> Iterator[wire.AnyExecEvent]:
         yield from self._close()
         if one.status == "completed":
             yield wire.TurnCompleted(self._usage)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.conversation import Conversation
     from greenroom.supervisor.conversations.host import ConversationHost
-    from greenroom.supervisor.frontend.exec.narrator import Narrator
+    from greenroom.supervisor.frontend.exec.turn_renderer import TurnRenderer
 
 SERVICES: Final = "greenroom.supervisor.frontend.exec.turn"
 """The module that `attach` needs."""
@@ -27,7 +27,7 @@ class ExecFront:
     def __init__(
         self,
         request: ExecRequest,
-        narrator: "Narrator",
+        narrator: "TurnRenderer",
         environment: Mapping[str, str],
         channel: ClientChannel | None = None,
     ) -> None:

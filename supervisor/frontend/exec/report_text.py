@@ -34,7 +34,7 @@ _MARKS: Final = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
 
 
 class ReportText:
-    """Implements `greenroom.supervisor.frontend.exec.narrator.Narrator`."""
+    """Implements `greenroom.supervisor.frontend.exec.turn_renderer.TurnRenderer`."""
 
     def __init__(self, prompt: str, *, colored: bool) -> None:
         self._prompt = prompt
@@ -134,7 +134,7 @@ class ReportText:
             yield self._warning(f"MCP server {failure.server} is left out: {failure.error}")
 
     @_texts.register
-    def _(self, one: update.TurnEnded) -> Iterator[str]:
+    def _(self, one: update.TurnFinished) -> Iterator[str]:
         if one.status == "interrupted":
             yield INTERRUPTED
         elif one.status == "completed" and self._tokens is not None:

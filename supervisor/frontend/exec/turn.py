@@ -13,9 +13,9 @@ from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Turn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.exec.narrator import Narrator
+from greenroom.supervisor.frontend.exec.turn_renderer import TurnRenderer
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
-from greenroom.supervisor.frontend.thread_items.update import Failed, Fault, TurnEnded, Update
+from greenroom.supervisor.frontend.thread_items.update import Failed, Fault, TurnFinished, Update
 
 NOBODY: Final = "nobody can be asked for approval: this is a run of `greenroom exec`"
 _CONFIGURED: Final = b'{"type":"session_configured"'
@@ -30,7 +30,7 @@ class ExecTurn:
     def __init__(
         self,
         client: ClientChannel,
-        narrator: Narrator,
+        narrator: TurnRenderer,
         conversations: Conversations,
         on_end: Callable[[str | Failure], None],
     ) -> None:
@@ -81,7 +81,7 @@ class ExecTurn:
         is_aborted = failure.kind == "turn_aborted"
         ending = self._tracker.interrupt() if is_aborted else self._tracker.fail(Fault(failure.message))
         for one in ending:
-            if is_aborted or not isinstance(one, Failed | TurnEnded):
+            if is_aborted or not isinstance(one, Failed | TurnFinished):
                 self._tell(one)
         if self.is_open and not self._is_over:
             self._write(self._narrator.fail(failure))
@@ -94,7 +94,7 @@ class ExecTurn:
                 self._write(self._narrator.opened(_read_configured(line)))
 
     def _tell(self, one: Update) -> None:
-        self._is_over = self._is_over or isinstance(one, TurnEnded)
+        self._is_over = self._is_over or isinstance(one, TurnFinished)
         self._write(self._narrator.tell(one))
 
     def _write(self, pieces: Iterator[bytes]) -> None:

@@ -39,7 +39,7 @@ from greenroom.protocol.thread_item import (
     read_item,
 )
 from greenroom.supervisor.frontend.thread_items import update
-from greenroom.supervisor.frontend.thread_items.update import Fault, TurnEnded, TurnStatus, Update
+from greenroom.supervisor.frontend.thread_items.update import Fault, TurnFinished, TurnStatus, Update
 
 UNCOUNTED: Final = frozenset({"raw_response_item", "raw_response_completed", "agent_message", "agent_message_delta"})
 """Frequent events that tell nothing new beside the items; they are not decoded."""
@@ -276,7 +276,7 @@ class ThreadTracker:
         started = self._started_at if started_at is None else started_at
         if duration_ms is None and started is not None:
             duration_ms = max(now - started, 0) * 1000
-        yield TurnEnded(
+        yield TurnFinished(
             status=status,
             fault=fault,
             started_at=started,

@@ -33,7 +33,7 @@ class TurnBegan(msgspec.Struct, frozen=True):
     """In seconds."""
 
 
-class TurnEnded(msgspec.Struct, frozen=True, kw_only=True):
+class TurnFinished(msgspec.Struct, frozen=True, kw_only=True):
     """A turn has ended. All of its items have ended before."""
 
     status: TurnStatus
@@ -185,7 +185,7 @@ class ServersFailed(msgspec.Struct, frozen=True):
 
 Update: TypeAlias = (
     TurnBegan
-    | TurnEnded
+    | TurnFinished
     | ItemBegan
     | ItemEnded
     | TextGrew

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.demo.script import CommandStep, Quote, Reasoning, Text, rule
+from greenroom.demo.script import CommandStep, Quote, ReasoningStep, Text, rule
 from tests.conformance.app_server.acp import Editor
 from tests.conformance.packages import UnavailableError
 from tests.support.home import records
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(150)]  # the first run on 
 
 RULES = (
     rule("generate a very short title", [Text("A title")]),
-    rule("look", [Reasoning("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")]),
+    rule("look", [ReasoningStep("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")]),
     rule("again", [Text(("Still ", "here."))]),
 )
 

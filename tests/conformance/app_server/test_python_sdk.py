@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import CommandStep, FailStep, Quote, Reasoning, Stall, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, Quote, ReasoningStep, Stall, Text, rule
 from tests.conformance.app_server.sdk import play
 from tests.conformance.packages import UnavailableError
 from tests.support import processes
@@ -14,7 +14,7 @@ from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(150)]  # the first run on a machine installs the SDK
 
-LOOK = rule("look", [Reasoning("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")])
+LOOK = rule("look", [ReasoningStep("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")])
 AGAIN = rule("again", [Text(("Still ", "here."))])
 STALL = rule("stall", [Text("hm"), Stall()])
 FAIL = rule("fail", [FailStep(400, {"error": {"message": "nope"}})])

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import pytest
 
 from benchmarks.reference_program import NEWEST, Missing, ensure_reference
-from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, Reasoning, Text, rule
+from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, ReasoningStep, Text, rule
 from tests.support.exec import ANYWHERE, PROGRAM, Ran, run
 from tests.support.model import Model, said
 from tests.support.stage import Stage
@@ -22,7 +22,9 @@ Events: TypeAlias = list[dict[str, Any]]
 MODEL: Final = ("-m", "gpt-5.5")
 """Both programs know it, and give it the same tools."""
 RULES: Final = (
-    rule("look", [Reasoning("Hm."), Text("I look."), CommandStep(("sh", "-c", "echo here; exit 3"))], [Text("Seen.")]),
+    rule(
+        "look", [ReasoningStep("Hm."), Text("I look."), CommandStep(("sh", "-c", "echo here; exit 3"))], [Text("Seen.")]
+    ),
     rule("patch", [PatchStep("*** Begin Patch\n*** Add File: a.txt\n+hello\n*** End Patch")], [Text("Patched.")]),
     rule("run on", [Call("exec_command", {"cmd": "sleep 20", "yield_time_ms": 250})], [Text("Left.")]),
     rule("fail", [FailStep(400, {"error": {"message": "nope"}})]),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from greenroom.demo.request_log import credential_digest
-from greenroom.demo.script import CommandStep, FailStep, Quote, Reasoning, Stall, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, Quote, ReasoningStep, Stall, Text, rule
 from tests.conformance.exec import sdk
 from tests.conformance.foreign import Program
 from tests.conformance.packages import UnavailableError
@@ -19,7 +19,7 @@ from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(150)]  # the first run on a machine installs an SDK
 
-LOOK = rule("look", [Reasoning("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")])
+LOOK = rule("look", [ReasoningStep("Hm."), CommandStep(("sh", "-c", "echo here"))], [Quote("It said ")])
 AGAIN = rule("again", [Text(("Still ", "here."))])
 STALL = rule("stall", [Text("hm"), Stall()])
 LONG = rule("long", [CommandStep(("sleep", "600"))], [Text("Over.")])

@@ -18,7 +18,7 @@ from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnkn
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import Open
 from greenroom.sessions import file as session_file
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from tests.support.home import Home, records, stored_events
@@ -45,7 +45,7 @@ class Room:
         self.model = model
         self.mailbox = StubMailbox()
         self.post = Post(home=str(home.path))
-        self.conversation: Conversation
+        self.conversation: OpenedConversation
         self._turns = 0
 
     async def open(

@@ -15,13 +15,24 @@ from typing import Any, Final
 
 import pytest
 
-from greenroom.demo.script import Action, Call, FailStep, MalformedStep, PatchStep, Reasoning, Stall, Text, rule, script
+from greenroom.demo.script import (
+    Action,
+    Call,
+    FailStep,
+    MalformedStep,
+    PatchStep,
+    ReasoningStep,
+    Stall,
+    Text,
+    rule,
+    script,
+)
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker import AskUser, Notice, Open
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from tests.support.home import Home, records
 from tests.support.loop import until
@@ -77,7 +88,7 @@ PATCH: Final = """\
 """
 PLAN: Final = {"explanation": "why", "plan": [{"step": "look", "status": "in_progress"}]}
 TURNS: Final[dict[str, list[list[Action]]]] = {
-    "talk": [[Reasoning("Hm."), Text("Good day.")]],
+    "talk": [[ReasoningStep("Hm."), Text("Good day.")]],
     "run": [[Call("shell", {"command": ["sh", "-c", "echo hi; exit 3"]})], [Text("Done.")]],
     "quit": [[Call("shell", {"command": ["no-such-program"]})], [Text("Done.")]],
     "again": [[Call("shell", {"command": ["cat", "a.txt"]})], [Text("Done.")]],
@@ -112,7 +123,7 @@ event_form = "{form}"
 class AskingMailbox(StubMailbox):
     """One whose user says yes."""
 
-    conversation: Conversation
+    conversation: OpenedConversation
 
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
         if isinstance(notice, AskUser):

@@ -16,7 +16,7 @@ import pytest
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.broker import AuthError
 from greenroom.protocol.internal.worker import Open
-from greenroom.workers.conversation.conversation import Conversation
+from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome
 from greenroom.workers.model.credentials_channel import CredentialError
@@ -42,7 +42,7 @@ class Place:
         text = self.home.config.read_text()
         self.home.config.write_text(text.replace("stream_max_retries = 0", f"stream_max_retries = {retries}"))
         self.post = Post(home=path)
-        self.conversation: Conversation | None = None
+        self.conversation: OpenedConversation | None = None
 
     async def ask(self, prompt: str, resume: Literal["no", "must"] = "no") -> TurnOutcome:
         """Run a turn of the conversation, which is opened if it is not open."""

@@ -15,7 +15,7 @@ from greenroom.demo.script import (
     First,
     MalformedStep,
     Quote,
-    Reasoning,
+    ReasoningStep,
     Script,
     Text,
     rule,
@@ -48,7 +48,7 @@ ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
 LOOK = script(
     rule(
         "look",
-        [Reasoning("Where am I?"), Text(("I will ", "look.")), Call("shell", {"n": 1}), Call("shell", {"n": 2})],
+        [ReasoningStep("Where am I?"), Text(("I will ", "look.")), Call("shell", {"n": 1}), Call("shell", {"n": 2})],
         [Quote("It said ")],
     )
 )

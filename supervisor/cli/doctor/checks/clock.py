@@ -4,9 +4,9 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from greenroom.runtime.skew import TOLERANCE
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.checks.providers import ask_providers
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import age
 from greenroom.workers.model.model_list import ModelListAnswer, ModelListed
 
@@ -15,7 +15,7 @@ HARMFUL: Final = 3600.0
 REMEDY: Final = "Set the clock, and keep it right by NTP (`timedatectl set-ntp true`)."
 
 
-async def skew(surroundings: Surroundings) -> Finding:
+async def skew(surroundings: CheckContext) -> Finding:
     """Compare the clock with those of the servers; the smallest difference counts, since a server may be wrong."""
     asked = await surroundings.shared(ask_providers)
     differences = {one.id: ahead for one in asked if (ahead := seconds_ahead(one.answer)) is not None}

@@ -18,8 +18,8 @@ from greenroom.config.unknown_keys import UnknownKey, unknown_keys
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.originator import ORIGINATOR
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
 
 VARIABLES: Final = (
     *("CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_OSS_PORT", "CODEX_OSS_BASE_URL"),
@@ -30,7 +30,7 @@ VARIABLES: Final = (
 CORRECT: Final = "Correct it, or take it out; then run `greenroom doctor` again."
 
 
-async def load(surroundings: Surroundings) -> Finding:
+async def load(surroundings: CheckContext) -> Finding:
     """Tell whether every layer of the configuration can be read, and which layer each value comes from."""
     details: dict[str, Detail] = {"layers": await in_thread(lambda: list(_layers(surroundings)))}
     if surroundings.home_fault:
@@ -50,7 +50,7 @@ async def load(surroundings: Surroundings) -> Finding:
     return conclude(problems, "every layer can be read", details)
 
 
-async def keys(surroundings: Surroundings) -> Finding:
+async def keys(surroundings: CheckContext) -> Finding:
     """Find keys that have no effect, above all those that are nearly a known key."""
     unknown = unknown_keys(await surroundings.shared(table_of))
     misspelt = [key for key in unknown if key.nearest is not None]
@@ -74,13 +74,13 @@ def _culprit(fault: str) -> str:
     return "The message names the place." if "`" in fault or " at line " in fault else "See the message."
 
 
-def _check_server(surroundings: Surroundings) -> None:
+def _check_server(surroundings: CheckContext) -> None:
     """Read what the server itself goes by. Raises `ConfigError`."""
     server_settings(surroundings.home, surroundings.config_overrides)
     credential_settings(surroundings.home)
 
 
-def _otel_problems(surroundings: Surroundings) -> Iterator[Problem]:
+def _otel_problems(surroundings: CheckContext) -> Iterator[Problem]:
     """Yield what is wrong with `[otel]`, which costs a server nothing but its telemetry."""
     try:
         otel_settings(surroundings.home, surroundings.config_overrides)
@@ -88,7 +88,7 @@ def _otel_problems(surroundings: Surroundings) -> Iterator[Problem]:
         yield Problem("warning", f"{error}; no telemetry is sent", CORRECT)
 
 
-def _layers(surroundings: Surroundings) -> Iterator[str]:
+def _layers(surroundings: CheckContext) -> Iterator[str]:
     """Name the layers, the weakest first."""
     yield "built-in defaults"
     path = os.path.join(surroundings.home, CONFIG_FILE)
@@ -113,7 +113,7 @@ def _rules(folder: str) -> Sequence[str]:
         return ()
 
 
-def _values(surroundings: Surroundings, settings: Settings) -> dict[str, Detail]:
+def _values(surroundings: CheckContext, settings: Settings) -> dict[str, Detail]:
     file = read_document(os.path.join(surroundings.home, CONFIG_FILE))
     assignments = [parse_assignment(text) for text in surroundings.config_overrides]
     given = next((str(one.value) for one in reversed(assignments) if one.path == ("profile",)), None)

@@ -5,17 +5,16 @@ from typing import Final
 from greenroom.config.repository import RepositoryError, find_repository
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.confined import run_confined
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.exec.capture import OutputBudget
-from greenroom.workers.sandbox.policy import Surroundings as Place
-from greenroom.workers.sandbox.policy import own_program
+from greenroom.workers.sandbox.policy import Surroundings, own_program
 
 INSTALL: Final = "Install git (2.30 or newer), or put its directory into PATH as an absolute path."
 
 
-async def git(surroundings: Surroundings) -> Finding:
+async def git(surroundings: CheckContext) -> Finding:
     """Look git up as jobs do, and ask it for its version."""
     path = surroundings.machine.which("git", surroundings.search_path)
     details: dict[str, Detail] = {"working directory": await in_thread(lambda: _repository(surroundings.cwd))}
@@ -23,7 +22,7 @@ async def git(surroundings: Surroundings) -> Finding:
         text = "there is no git, so worktrees and the tools for differences do not work"
         return Finding("warning", text, details, INSTALL)
     details["program"] = path
-    confinement = own_program(Place("/", surroundings.home, "/nonexistent"))
+    confinement = own_program(Surroundings("/", surroundings.home, "/nonexistent"))
     try:
         finished = await run_confined(surroundings, (path, "--version"), "/", confinement)
     except (GreenroomError, OSError) as error:

@@ -17,8 +17,8 @@ from greenroom.config.otel import otel_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.version import __version__
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets
 
 NAME: Final = "greenroom"
@@ -28,12 +28,12 @@ _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OFFERED: Final = re.compile(rf"^{NAME} \(([^)\s]+)\)", re.MULTILINE)
 
 
-async def installation(surroundings: Surroundings) -> Finding:
+async def installation(surroundings: CheckContext) -> Finding:
     """Tell whether the program is complete, and the one that is started by its name."""
     return await in_thread(lambda: _installation(surroundings))
 
 
-async def provenance(surroundings: Surroundings) -> Finding:
+async def provenance(surroundings: CheckContext) -> Finding:
     """Tell which version this is, and which interpreter runs it on which system."""
     details: dict[str, Detail] = {
         "version": __version__,
@@ -47,7 +47,7 @@ async def provenance(surroundings: Surroundings) -> Finding:
     return Finding("ok", f"greenroom {__version__} on Python {platform.python_version()}", details)
 
 
-async def updates(surroundings: Surroundings) -> Finding:
+async def updates(surroundings: CheckContext) -> Finding:
     """Ask the package index that pip is configured for, if that is wanted (`--online`)."""
     if not surroundings.online:
         return Finding("ok", "not asked for; `--online` asks the package index", {"version": __version__})
@@ -66,7 +66,7 @@ async def updates(surroundings: Surroundings) -> Finding:
     return Finding("warning", f"the package index offers {match[1]}, and this is {__version__}", details, remedy)
 
 
-def _installation(surroundings: Surroundings) -> Finding:
+def _installation(surroundings: CheckContext) -> Finding:
     details: dict[str, Detail] = {}
     problems = list(_of_dependencies(surroundings, details))
     first = surroundings.machine.which(NAME, surroundings.search_path)
@@ -80,7 +80,7 @@ def _installation(surroundings: Surroundings) -> Finding:
     return conclude(problems, "complete", details)
 
 
-def _of_dependencies(surroundings: Surroundings, details: dict[str, Detail]) -> Iterator[Problem]:
+def _of_dependencies(surroundings: CheckContext, details: dict[str, Detail]) -> Iterator[Problem]:
     try:
         requirements = importlib.metadata.requires(NAME) or []
     except importlib.metadata.PackageNotFoundError:
@@ -108,14 +108,14 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _sends_telemetry(surroundings: Surroundings) -> bool:
+def _sends_telemetry(surroundings: CheckContext) -> bool:
     try:
         return otel_settings(surroundings.home, surroundings.config_overrides).is_on
     except ConfigError:  # `config.load` tells
         return False
 
 
-def _store(surroundings: Surroundings) -> str:
+def _store(surroundings: CheckContext) -> str:
     try:
         settings = server_settings(surroundings.home, surroundings.config_overrides)
     except ConfigError:  # `config.load` tells
@@ -123,7 +123,7 @@ def _store(surroundings: Surroundings) -> str:
     return settings.credentials.cli_auth_credentials_store
 
 
-def _engine(surroundings: Surroundings) -> str:
+def _engine(surroundings: CheckContext) -> str:
     try:
         chosen = server_settings(surroundings.home, surroundings.config_overrides).table.engine
     except ConfigError:  # `config.load` tells
@@ -131,7 +131,7 @@ def _engine(surroundings: Surroundings) -> str:
     return chosen or ("fork" if FORK_IS_SAFE else "spawn")
 
 
-def _pip(surroundings: Surroundings) -> tuple[str, ...] | None:
+def _pip(surroundings: CheckContext) -> tuple[str, ...] | None:
     """Return the command of pip: that of this installation, or else the first on `PATH`; `None` where there is none."""
     if importlib.util.find_spec("pip") is not None:
         return sys.executable, "-I", "-m", "pip"
@@ -139,7 +139,7 @@ def _pip(surroundings: Surroundings) -> tuple[str, ...] | None:
     return next(((path,) for path in found if path is not None), None)
 
 
-def _ask_index(surroundings: Surroundings) -> tuple[str, str]:
+def _ask_index(surroundings: CheckContext) -> tuple[str, str]:
     """Return what pip says of the versions that its index has, and why it says nothing."""
     pip, seconds = _pip(surroundings), surroundings.patience.index
     if pip is None:

@@ -10,8 +10,8 @@ from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
 from greenroom.runtime import filelock
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
 from greenroom.supervisor.cli.status.status import overview
@@ -22,12 +22,12 @@ from greenroom.supervisor.startup.host_lock import NAME, Holder
 _MOST: Final = 4096
 
 
-async def host(surroundings: Surroundings) -> Finding:
+async def host(surroundings: CheckContext) -> Finding:
     """Tell whether a host serves the home, and whether it is of this version."""
     return await in_thread(lambda: _host(surroundings))
 
 
-async def others(surroundings: Surroundings) -> Finding:
+async def others(surroundings: CheckContext) -> Finding:
     """List the servers that run on the home, and what is wrong with them."""
     found = await in_thread(lambda: _on_home(surroundings))
     if not found:
@@ -36,7 +36,7 @@ async def others(surroundings: Surroundings) -> Finding:
     return _judged(seen)
 
 
-def _on_home(surroundings: Surroundings) -> list[RunningInstance]:
+def _on_home(surroundings: CheckContext) -> list[RunningInstance]:
     running = instances.running(instances.parents(surroundings.environment))
     wanted = os.path.realpath(surroundings.home)
     return [one for one in running if os.path.realpath(one.instance.codex_home) == wanted]
@@ -66,7 +66,7 @@ def _of_version(facts: Instance) -> list[Problem]:
     ]
 
 
-def _host(surroundings: Surroundings) -> Finding:
+def _host(surroundings: CheckContext) -> Finding:
     path = os.path.join(surroundings.home, NAME)
     holders = filelock.holders()
     details: dict[str, Detail] = {

@@ -4,8 +4,8 @@ import os
 
 from greenroom.config.sandbox import DangerFullAccess
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 from greenroom.workers.sandbox.features import NEEDED_ABI
 
 NEWER: str = (
@@ -13,7 +13,7 @@ NEWER: str = (
 )
 
 
-async def features(surroundings: Surroundings) -> Finding:
+async def features(surroundings: CheckContext) -> Finding:
     """Tell which features of the kernel are there, and what their absence means for the sandbox."""
     settings = await surroundings.shared(settings_of)
     found = await in_thread(surroundings.machine.features)

@@ -7,8 +7,8 @@ from typing import Final
 
 from greenroom.config.greenroom import server_settings
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import size
 
 MIB: Final = 1024 * 1024
@@ -32,7 +32,7 @@ INOTIFY: Final = {"max_user_instances": 16, "max_user_watches": 8192}
 _UNLIMITED: Final = resource.RLIM_INFINITY
 
 
-async def descriptors(surroundings: Surroundings) -> Finding:
+async def descriptors(surroundings: CheckContext) -> Finding:
     """Compare the limit of open files with what the configured number of workers needs."""
     workers = await in_thread(lambda: _live_workers(surroundings))
     soft, hard = surroundings.machine.limit(resource.RLIMIT_NOFILE)
@@ -51,7 +51,7 @@ async def descriptors(surroundings: Surroundings) -> Finding:
     return Finding("ok", f"{_count(soft)} files may be open", details)
 
 
-async def processes(surroundings: Surroundings) -> Finding:
+async def processes(surroundings: CheckContext) -> Finding:
     """Compare the limits of processes, of the user and of the control group, with what workers need."""
     workers = await in_thread(lambda: _live_workers(surroundings))
     machine = surroundings.machine
@@ -69,7 +69,7 @@ async def processes(surroundings: Surroundings) -> Finding:
     return Finding("ok", f"{_count(least)} processes may run", details)
 
 
-async def memory(surroundings: Surroundings) -> Finding:
+async def memory(surroundings: CheckContext) -> Finding:
     """Look at the memory that is left, in the machine and in the control group, and at the limit of addresses."""
     available, group = await in_thread(lambda: (_available(surroundings), _group_left(surroundings)))
     addresses, _ = surroundings.machine.limit(resource.RLIMIT_AS)
@@ -92,7 +92,7 @@ async def memory(surroundings: Surroundings) -> Finding:
     return conclude(problems, well, details)
 
 
-async def inotify(surroundings: Surroundings) -> Finding:
+async def inotify(surroundings: CheckContext) -> Finding:
     """Look at the limits of inotify, for the programs that conversations and MCP servers run."""
     found = await in_thread(lambda: dict(_inotify(surroundings)))
     if not found:
@@ -110,19 +110,19 @@ async def inotify(surroundings: Surroundings) -> Finding:
     return conclude(problems, "enough for programs that watch files; Greenroom itself needs none", details)
 
 
-def _live_workers(surroundings: Surroundings) -> int:
+def _live_workers(surroundings: CheckContext) -> int:
     """Return the configured number of workers. Raises `ConfigError`."""
     return server_settings(surroundings.home, surroundings.config_overrides).table.live_workers
 
 
-def _inotify(surroundings: Surroundings) -> Iterator[tuple[str, int]]:
+def _inotify(surroundings: CheckContext) -> Iterator[tuple[str, int]]:
     for name in INOTIFY:
         value = _number(os.path.join(surroundings.machine.proc, "sys", "fs", "inotify", name))
         if value is not None:
             yield name, value
 
 
-def _available(surroundings: Surroundings) -> int | None:
+def _available(surroundings: CheckContext) -> int | None:
     """Return the memory that can be had without swapping (proc(5), MemAvailable), in bytes."""
     try:
         with open(os.path.join(surroundings.machine.proc, "meminfo"), encoding="ascii") as file:
@@ -132,7 +132,7 @@ def _available(surroundings: Surroundings) -> int | None:
         return None
 
 
-def _group_left(surroundings: Surroundings) -> int | None:
+def _group_left(surroundings: CheckContext) -> int | None:
     """Return the memory that the tightest control group above this process has left, in bytes."""
     left = []
     for group in _groups(surroundings):
@@ -142,12 +142,12 @@ def _group_left(surroundings: Surroundings) -> int | None:
     return min(left, default=None)
 
 
-def _group_limit(surroundings: Surroundings, name: str) -> int:
+def _group_limit(surroundings: CheckContext, name: str) -> int:
     limits = (_number(os.path.join(group, name)) for group in _groups(surroundings))
     return min((limit for limit in limits if limit is not None), default=_UNLIMITED)
 
 
-def _groups(surroundings: Surroundings) -> Iterator[str]:
+def _groups(surroundings: CheckContext) -> Iterator[str]:
     """Yield the directories of the control groups of this process (cgroups(7), version 2), the innermost first."""
     try:
         with open(os.path.join(surroundings.machine.proc, "self", "cgroup"), encoding="utf-8") as file:

@@ -12,8 +12,8 @@ from greenroom.config.greenroom import CredentialSettings, credential_settings
 from greenroom.config.settings import Settings
 from greenroom.protocol.display import clean
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 from greenroom.supervisor.cli.status.formatting import age
 
 LOG_IN: Final = "Run `greenroom login`, or set OPENAI_API_KEY."
@@ -22,7 +22,7 @@ SOON: Final = 600.0
 """Seconds before its end from which on a token that cannot be renewed is a warning."""
 
 
-async def login(surroundings: Surroundings) -> Finding:
+async def login(surroundings: CheckContext) -> Finding:
     """Find the credential that model requests would carry. Nothing is renewed, and no secret is shown."""
     settings = await surroundings.shared(settings_of)
     configured = await in_thread(lambda: credential_settings(surroundings.home))
@@ -36,7 +36,7 @@ async def login(surroundings: Surroundings) -> Finding:
     return _judged(credential, configured, settings, surroundings)
 
 
-async def credential_of(surroundings: Surroundings) -> Credential:
+async def credential_of(surroundings: CheckContext) -> Credential:
     """Return the credential in force. Raises `StoreError`, `VaultError` or `ConfigError`."""
 
     def read() -> Credential:
@@ -50,7 +50,7 @@ async def credential_of(surroundings: Surroundings) -> Credential:
 
 
 def _judged(
-    credential: Credential, configured: CredentialSettings, settings: Settings, surroundings: Surroundings
+    credential: Credential, configured: CredentialSettings, settings: Settings, surroundings: CheckContext
 ) -> Finding:
     details = _details(configured)
     if credential.unusable is not None:
@@ -70,7 +70,7 @@ def _without_login(settings: Settings, details: dict[str, Detail]) -> Finding:
     return Finding("fail", f"not logged in, and the provider `{settings.provider_id}` needs a login", details, LOG_IN)
 
 
-def _of_account(credential: Credential, details: dict[str, Detail], surroundings: Surroundings) -> Finding:
+def _of_account(credential: Credential, details: dict[str, Detail], surroundings: CheckContext) -> Finding:
     now = surroundings.machine.now()
     details["account"] = clean(credential.plan_type or "of an unknown plan")
     details["refresh"] = "possible" if credential.refresh_token else "not possible, there is no refresh token"
@@ -98,7 +98,7 @@ def _details(configured: CredentialSettings) -> dict[str, Detail]:
     return details
 
 
-def _source_of_key(credential: Credential, surroundings: Surroundings) -> str:
+def _source_of_key(credential: Credential, surroundings: CheckContext) -> str:
     if credential.source == "store":
         return "the store of the home"
     return f"the variable {next(name for name in ENVIRONMENT_KEYS if surroundings.environment.get(name, '').strip())}"

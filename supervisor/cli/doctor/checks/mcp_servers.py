@@ -19,8 +19,8 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.broker import AuthError, McpBearer
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.naming import is_server_name
@@ -31,7 +31,7 @@ MOST: Final = 32
 """Servers that are started; more are only counted."""
 
 
-async def config(surroundings: Surroundings) -> Finding:
+async def config(surroundings: CheckContext) -> Finding:
     """Look at the tables without starting anything: values, names, programs and variables."""
     settings = await surroundings.shared(settings_of)
     enabled = {name: server for name, server in settings.mcp_servers.items() if server.enabled}
@@ -49,7 +49,7 @@ async def config(surroundings: Surroundings) -> Finding:
     return conclude(problems, well, details)
 
 
-async def servers(surroundings: Surroundings) -> Finding:
+async def servers(surroundings: CheckContext) -> Finding:
     """Start every server as a conversation would, list its tools, and stop it. No tool is called."""
     settings = await surroundings.shared(settings_of)
     enabled = [(name, server) for name, server in settings.mcp_servers.items() if server.enabled]
@@ -70,7 +70,7 @@ async def servers(surroundings: Surroundings) -> Finding:
     return conclude(problems, f"{counted(len(outcomes), 'MCP server')} started, listed tools and stopped", details)
 
 
-def _of_table(name: str, server: McpServer, surroundings: Surroundings) -> list[Problem]:
+def _of_table(name: str, server: McpServer, surroundings: CheckContext) -> list[Problem]:
     table = f"`[mcp_servers.{name}]`"
     if not is_server_name(name):
         text = f"the MCP server `{name}` has a name with other characters than letters, digits, - and _"
@@ -89,11 +89,11 @@ def _severity(server: McpServer) -> Literal["warning", "fail"]:
     return "fail" if server.required else "warning"
 
 
-def _is_complete(name: str, server: McpServer, surroundings: Surroundings) -> bool:
+def _is_complete(name: str, server: McpServer, surroundings: CheckContext) -> bool:
     return not _of_table(name, server, surroundings)
 
 
-def _program(server: McpServer, surroundings: Surroundings) -> str | None:
+def _program(server: McpServer, surroundings: CheckContext) -> str | None:
     command = str(server.command)
     path = absolute_path(server.env.get("PATH") or surroundings.environment.get("PATH"))
     if os.sep in command and not os.path.isabs(command):
@@ -101,13 +101,13 @@ def _program(server: McpServer, surroundings: Surroundings) -> str | None:
     return surroundings.machine.which(command, path)
 
 
-def _missing_token(server: McpServer, surroundings: Surroundings) -> bool:
+def _missing_token(server: McpServer, surroundings: CheckContext) -> bool:
     variable = server.bearer_token_env_var
     return variable is not None and not surroundings.environment.get(variable, "").strip()
 
 
 async def _try(
-    name: str, server: McpServer, settings: Settings, surroundings: Surroundings
+    name: str, server: McpServer, settings: Settings, surroundings: CheckContext
 ) -> tuple[str, Problem | None]:
     """Return what to tell of a server, and what is wrong with it."""
     limit = surroundings.patience.mcp
@@ -142,7 +142,7 @@ def _remedy(name: str, server: McpServer) -> str:
     return f"Run the command of `[mcp_servers.{name}]` by hand to see why, or set `enabled = false` there."
 
 
-def _context(settings: Settings, surroundings: Surroundings) -> ServerContext:
+def _context(settings: Settings, surroundings: CheckContext) -> ServerContext:
     environment = surroundings.environment
 
     async def variables(names: tuple[str, ...]) -> Mapping[str, str]:
@@ -164,7 +164,7 @@ def _drop(_: Event) -> Awaitable[None] | None:
     return None
 
 
-async def _bearer(surroundings: Surroundings, name: str, url: str, rejected: str | None) -> McpBearer:
+async def _bearer(surroundings: CheckContext, name: str, url: str, rejected: str | None) -> McpBearer:
     """Return the token of a login as it is stored. Nothing is renewed. Raises `CredentialError`."""
 
     def read() -> McpBearer | None:

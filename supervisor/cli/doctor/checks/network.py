@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.workers.model.endpoint import visible_url
 
 PROXIES: Final = ("https_proxy", "http_proxy", "all_proxy")
@@ -21,7 +21,7 @@ IGNORED: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Variables with certificates that other programs read and this one does not."""
 
 
-async def proxies(surroundings: Surroundings) -> Finding:
+async def proxies(surroundings: CheckContext) -> Finding:
     """Find proxies that cannot be used or do not answer."""
     configured = dict(_configured(surroundings))
     details: dict[str, Detail] = {name: visible_url(url) for name, url in configured.items()}
@@ -34,12 +34,12 @@ async def proxies(surroundings: Surroundings) -> Finding:
     return conclude(problems, well, details)
 
 
-async def certificates(surroundings: Surroundings) -> Finding:
+async def certificates(surroundings: CheckContext) -> Finding:
     """Tell whether there are certificates by which servers can be verified."""
     return await in_thread(lambda: _certificates(surroundings))
 
 
-def _configured(surroundings: Surroundings) -> Iterator[tuple[str, str]]:
+def _configured(surroundings: CheckContext) -> Iterator[tuple[str, str]]:
     for name in PROXIES:
         for form in (name, name.upper()):
             if form == "HTTP_PROXY" and "REQUEST_METHOD" in surroundings.environment:
@@ -75,7 +75,7 @@ async def _try_proxy(name: str, url: str, timeout_s: float) -> Problem | None:
     return Problem("fail", f"the proxy of {name}, {visible_url(url)}, cannot be reached: {reason}", remedy)
 
 
-def _certificates(surroundings: Surroundings) -> Finding:
+def _certificates(surroundings: CheckContext) -> Finding:
     environment, paths = surroundings.environment, ssl.get_default_verify_paths()
     file = environment.get(paths.openssl_cafile_env, "") or paths.openssl_cafile
     folder = environment.get(paths.openssl_capath_env, "") or paths.openssl_capath

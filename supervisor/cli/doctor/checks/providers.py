@@ -21,9 +21,9 @@ from greenroom.protocol.internal.broker import AuthError, GetProviderToken, Toke
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
 from greenroom.runtime.user_agent import user_agent
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
 from greenroom.supervisor.cli.doctor.checks.login import credential_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of, table_of
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.model_list import ModelListAnswer, ModelListed, NotListed, list_models
@@ -67,7 +67,7 @@ class _Credential:
     remedy: str = ""
 
 
-async def reachability(surroundings: Surroundings) -> Finding:
+async def reachability(surroundings: CheckContext) -> Finding:
     """Tell which providers answer at all."""
     asked = await surroundings.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unreached(one)) is not None]
@@ -75,7 +75,7 @@ async def reachability(surroundings: Surroundings) -> Finding:
     return conclude(problems, f"{_all(asked)} answers" if len(asked) == 1 else f"{_all(asked)} answer", details)
 
 
-async def authentication(surroundings: Surroundings) -> Finding:
+async def authentication(surroundings: CheckContext) -> Finding:
     """Tell which providers accept the credential that requests to them carry."""
     asked = await surroundings.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unaccepted(one)) is not None]
@@ -83,7 +83,7 @@ async def authentication(surroundings: Surroundings) -> Finding:
     return conclude(problems, "no provider rejects its credential", details)
 
 
-async def model(surroundings: Surroundings) -> Finding:
+async def model(surroundings: CheckContext) -> Finding:
     """Tell whether the chosen provider lists the chosen model."""
     settings = await surroundings.shared(settings_of)
     asked = await surroundings.shared(ask_providers)
@@ -103,7 +103,7 @@ async def model(surroundings: Surroundings) -> Finding:
     return Finding("warning", f"`{chosen.id}` does not list the model `{settings.model}`", details, remedy)
 
 
-async def ask_providers(surroundings: Surroundings) -> list[AskedProvider]:
+async def ask_providers(surroundings: CheckContext) -> list[AskedProvider]:
     """Ask every configured provider for its models, all at once. Raises `ConfigError`."""
     settings = await surroundings.shared(settings_of)
     table = await surroundings.shared(table_of)
@@ -127,7 +127,7 @@ def _others(table: Table, settings: Settings, environment: Mapping[str, str]) ->
     return found
 
 
-async def _ask(name: str, provider: ModelProvider, settings: Settings, surroundings: Surroundings) -> AskedProvider:
+async def _ask(name: str, provider: ModelProvider, settings: Settings, surroundings: CheckContext) -> AskedProvider:
     credential = await _credential(provider, surroundings)
     endpoint = _endpoint(provider, credential.bearer, surroundings.environment)
     answer = await list_models(endpoint, credential.bearer, surroundings.patience.provider)
@@ -157,7 +157,7 @@ def _endpoint(provider: ModelProvider, bearer: Bearer, environment: Mapping[str,
     )
 
 
-async def _credential(provider: ModelProvider, surroundings: Surroundings) -> _Credential:
+async def _credential(provider: ModelProvider, surroundings: CheckContext) -> _Credential:
     """Return what a request carries, by the same order as in `greenroom.workers.model.bearer`. Renews nothing."""
     variable = provider.env_key
     if variable is not None:
@@ -173,7 +173,7 @@ async def _credential(provider: ModelProvider, surroundings: Surroundings) -> _C
     return await _of_login(surroundings) if provider.requires_openai_auth else _Credential()
 
 
-async def _printed(command: TokenCommand, surroundings: Surroundings) -> _Credential:
+async def _printed(command: TokenCommand, surroundings: CheckContext) -> _Credential:
     commands = TokenCommands(surroundings.home, surroundings.environment, Clock())
     limit = min(command.timeout_ms, round(surroundings.patience.provider * 1000))
     bounded = TokenCommand(command=command.command, args=command.args, cwd=command.cwd, timeout_ms=limit)
@@ -188,7 +188,7 @@ async def _printed(command: TokenCommand, surroundings: Surroundings) -> _Creden
     return _Credential(Bearer(answer.token), f"the token that `{name}` prints")
 
 
-async def _of_login(surroundings: Surroundings) -> _Credential:
+async def _of_login(surroundings: CheckContext) -> _Credential:
     remedy = "See the check auth.credentials."
     try:
         credential = await surroundings.shared(credential_of)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from greenroom.config.sandbox import DangerFullAccess
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.doctor.sandbox_trial import Attempt, try_sandbox
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings, settings_of
 
 WANTED: Final[Mapping[Attempt, bool]] = {
     "write_inside": True,
@@ -25,7 +25,7 @@ WORDS: Final[Mapping[Attempt, str]] = {
 }
 
 
-async def helpers(surroundings: Surroundings) -> Finding:
+async def helpers(surroundings: CheckContext) -> Finding:
     """Tell whether a confined program can be started at all."""
     trial, unconfined = await surroundings.shared(try_sandbox), await _is_unconfined(surroundings)
     details: dict[str, Detail] = {"commands are": "not confined, as configured" if unconfined else "confined"}
@@ -35,7 +35,7 @@ async def helpers(surroundings: Surroundings) -> Finding:
     return Finding("warning" if unconfined else "fail", f"no confined command can run: {trial.fault}", details, remedy)
 
 
-async def rights(surroundings: Surroundings) -> Finding:
+async def rights(surroundings: CheckContext) -> Finding:
     """Compare what a confined program could do with what it must be able to do, and must not."""
     trial, unconfined = await surroundings.shared(try_sandbox), await _is_unconfined(surroundings)
     if trial.fault:
@@ -61,6 +61,6 @@ def _remedy(wrong: list[Attempt]) -> str:
     return "Do not let the agent run commands here until this is understood. It is a defect: please report it."
 
 
-async def _is_unconfined(surroundings: Surroundings) -> bool:
+async def _is_unconfined(surroundings: CheckContext) -> bool:
     settings = await surroundings.shared(settings_of)
     return isinstance(settings.sandbox_policy, DangerFullAccess)

@@ -9,8 +9,8 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.sessions.finder import FOLDER, list_sessions
 from greenroom.sessions.index import SessionEntry, entries
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import amount, counted, short_id, size
 
 LATEST: Final = 20
@@ -25,7 +25,7 @@ LARGE: Final = 20 * 1024**3
 """Bytes of all files together from which on a warning is due."""
 
 
-async def health(surroundings: Surroundings) -> Finding:
+async def health(surroundings: CheckContext) -> Finding:
     """Count the saved conversations, and read the beginning and the end of the latest."""
     return await in_thread(lambda: _health(surroundings.home))
 

@@ -9,8 +9,8 @@ from greenroom.config.secret_files import secrets_of
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime import directory
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.status.formatting import size
 
 MIB: Final = 1024 * 1024
@@ -26,17 +26,17 @@ SHOWN: Final = 10
 """Files of one kind that are named."""
 
 
-async def paths(surroundings: Surroundings) -> Finding:
+async def paths(surroundings: CheckContext) -> Finding:
     """Tell whether the home can be used, and whether only its user can."""
     return await in_thread(lambda: _paths(surroundings))
 
 
-async def disk(surroundings: Surroundings) -> Finding:
+async def disk(surroundings: CheckContext) -> Finding:
     """Tell how much room the file systems of the home, of temporary files and of the sockets have."""
     return await in_thread(lambda: _disk(surroundings))
 
 
-def _paths(surroundings: Surroundings) -> Finding:
+def _paths(surroundings: CheckContext) -> Finding:
     home = surroundings.home
     details: dict[str, Detail] = {"home": home}
     name = surroundings.home_name or home
@@ -72,7 +72,7 @@ def _absent(home: str, details: dict[str, Detail]) -> Finding:
     return Finding("fail", f"{home} does not exist, and {above} is not writable", details, remedy)
 
 
-def _of_home(surroundings: Surroundings) -> Iterator[Problem]:
+def _of_home(surroundings: CheckContext) -> Iterator[Problem]:
     home, facts = surroundings.home, os.stat(surroundings.home)
     user = os.geteuid()
     if facts.st_uid != user:
@@ -91,7 +91,7 @@ def _of_home(surroundings: Surroundings) -> Iterator[Problem]:
             yield Problem("fail", f"{path} is not a writable directory", "Correct its owner and mode, or move it away.")
 
 
-def _is_read_only(surroundings: Surroundings, path: str) -> bool:
+def _is_read_only(surroundings: CheckContext, path: str) -> bool:
     try:
         return bool(surroundings.machine.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
@@ -129,14 +129,14 @@ def _of_files(home: str) -> Iterator[Problem]:
         yield Problem("warning", text, "Remove the other name, or replace the file by a copy.")
 
 
-def _of_runtime(surroundings: Surroundings) -> Iterator[Problem]:
+def _of_runtime(surroundings: CheckContext) -> Iterator[Problem]:
     place = directory.place(surroundings.environment)
     if os.path.lexists(place) and not directory.is_private(place):
         text = f"{place}, where the sockets are made, is not a directory of this user alone"
         yield Problem("fail", text, f"Remove {place}, or set XDG_RUNTIME_DIR to a directory of this user.")
 
 
-def _file_system(surroundings: Surroundings, path: str) -> str | None:
+def _file_system(surroundings: CheckContext, path: str) -> str | None:
     """Return the kind of the file system of a path (proc(5), mountinfo); `None` where that cannot be told."""
     real = os.path.realpath(path)
     found: tuple[int, str] | None = None
@@ -152,7 +152,7 @@ def _file_system(surroundings: Surroundings, path: str) -> str | None:
     return None if found is None else found[1]
 
 
-def _disk(surroundings: Surroundings) -> Finding:
+def _disk(surroundings: CheckContext) -> Finding:
     places = {
         "home": surroundings.home,
         "temporary files": surroundings.environment.get("TMPDIR", "") or "/tmp",

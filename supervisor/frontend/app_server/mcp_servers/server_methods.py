@@ -44,7 +44,7 @@ class McpServerMethods:
         wanted = requests.McpStatus(params.server_name, with_resources=params.detail != "toolsAndAuthOnly")
         async with self._thread(params.thread_id) as conversation:
             found = await self._serve(conversation, "mcp-status", wanted)
-        servers = msgspec.json.decode(found, type=requests.McpServers).servers
+        servers = msgspec.json.decode(found, type=requests.McpServerStates).servers
         return Answer(encode(status_page(servers, params.cursor, params.limit)))
 
     async def _call(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Surroundings of `greenroom doctor` in which all is well, to be broken in one place."""
+"""CheckContext of `greenroom doctor` in which all is well, to be broken in one place."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, CheckDeadlines, Machine
 from greenroom.supervisor.cli.doctor.command import look_around
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import find_secrets
-from greenroom.supervisor.cli.doctor.surroundings import CheckDeadlines, Machine, Surroundings
 from greenroom.supervisor.cli.doctor.table import CHECKS
 from greenroom.workers.sandbox.features import KernelFeatures
 from greenroom.workers.sandbox.launcher import Launcher
@@ -163,7 +163,7 @@ class Scene:
         table = f'[mcp_servers.{name}]\ncommand = "{sys.executable}"\nargs = {argv}\n{more}\n'
         self.configure(tables=f'{table}[mcp_servers.{name}.env]\nSCENE = "{SECRETS["server"]}"\n')
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self) -> CheckContext:
         found = look_around(self.environment, self.overrides)
         return replace(found, cwd=str(self.cwd), machine=self.machine, patience=self.patience)
 

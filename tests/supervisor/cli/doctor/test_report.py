@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, Problem, Status, conclude, worst
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import WITHHELD, CheckResult, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
-from greenroom.supervisor.cli.doctor.surroundings import Surroundings
 from greenroom.supervisor.cli.doctor.table import CHECKS, Check
 
 statuses: st.SearchStrategy[Status] = st.sampled_from(["ok", "warning", "fail"])
@@ -69,23 +69,23 @@ def test_no_secret_remains_wherever_it_stands(secret: str, around: list[str]) ->
 
 
 def run(check: Check, seconds: float = 1.0) -> Finding:
-    surroundings = Surroundings("/nonexistent", "/", {})
+    surroundings = CheckContext("/nonexistent", "/", {})
     (result,) = examine([check], surroundings, seconds, 0.2)
     return result.finding
 
 
 def test_a_check_that_hangs_is_told_whatever_it_hangs_in() -> None:
-    async def awaits(_: Surroundings) -> Finding:
+    async def awaits(_: CheckContext) -> Finding:
         await asyncio.Event().wait()
         raise AssertionError
 
-    def blocks(_: Surroundings) -> object:
+    def blocks(_: CheckContext) -> object:
         release.wait(20)
         raise AssertionError
 
     release = threading.Event()
 
-    async def blocks_the_loop(surroundings: Surroundings) -> Finding:
+    async def blocks_the_loop(surroundings: CheckContext) -> Finding:
         blocks(surroundings)
         raise AssertionError
 
@@ -96,13 +96,13 @@ def test_a_check_that_hangs_is_told_whatever_it_hangs_in() -> None:
 
 
 def test_a_check_that_fails_is_a_finding() -> None:
-    async def fails(_: Surroundings) -> Finding:
+    async def fails(_: CheckContext) -> Finding:
         raise LookupError("of all things")
 
-    async def needs_settings(_: Surroundings) -> Finding:
+    async def needs_settings(_: CheckContext) -> Finding:
         raise ConfigError("no settings")
 
-    async def times_out_by_itself(_: Surroundings) -> Finding:
+    async def times_out_by_itself(_: CheckContext) -> Finding:
         raise TimeoutError("a socket")
 
     found = run(Check("some.check", "some", "Whether", fails))
@@ -124,18 +124,18 @@ def test_ids_are_unique_and_those_of_the_reference_are_kept() -> None:
 def test_a_check_that_hangs_is_cancelled_so_that_it_can_clean_up_and_holds_nothing_up() -> None:
     cleaned = threading.Event()
 
-    async def hangs(_: Surroundings) -> Finding:
+    async def hangs(_: CheckContext) -> Finding:
         try:
             await asyncio.Event().wait()
         finally:
             cleaned.set()
         raise AssertionError
 
-    async def is_well(_: Surroundings) -> Finding:
+    async def is_well(_: CheckContext) -> Finding:
         return Finding("ok", "fine")
 
     checks = [Check("a", "some", "Whether", hangs), Check("b", "some", "Whether", is_well)]
-    hung, well = examine(checks, Surroundings("/nonexistent", "/", {}), 0.2, 30.0)
+    hung, well = examine(checks, CheckContext("/nonexistent", "/", {}), 0.2, 30.0)
     assert ("hangs" in hung.finding.summary, well.finding.status) == (True, "ok")
     assert cleaned.is_set()
     assert max(well.seconds, hung.seconds) < 20
@@ -144,15 +144,15 @@ def test_a_check_that_hangs_is_cancelled_so_that_it_can_clean_up_and_holds_nothi
 def test_what_several_checks_need_is_asked_for_once_also_where_it_fails() -> None:
     asked: list[str] = []
 
-    async def settings(surroundings: Surroundings) -> str:
+    async def settings(surroundings: CheckContext) -> str:
         asked.append(surroundings.home)
         await asyncio.sleep(0)
         raise ConfigError("no settings")
 
-    async def needs(surroundings: Surroundings) -> Finding:
+    async def needs(surroundings: CheckContext) -> Finding:
         return Finding("ok", await surroundings.shared(settings))
 
     checks = [Check(name, "some", "Whether", needs) for name in "abc"]
-    results = examine(checks, Surroundings("/home", "/", {}), 5.0, 1.0)
+    results = examine(checks, CheckContext("/home", "/", {}), 5.0, 1.0)
     assert [result.finding.status for result in results] == ["warning"] * 3
     assert asked == ["/home"]

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from greenroom.demo.script import CommandStep, FailStep, PatchStep, Quote, Reasoning, Stall, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, PatchStep, Quote, ReasoningStep, Stall, Text, rule
 from tests.supervisor.frontend.app_server.conftest import Serve
 from tests.support.app_server import AppClient, said
 from tests.support.home import records
@@ -16,7 +16,7 @@ from tests.support.stage import Stage
 
 LOOK = rule(
     "look",
-    [Reasoning("Where am I?"), Text(("I will ", "look.")), CommandStep(("sh", "-c", "echo here"))],
+    [ReasoningStep("Where am I?"), Text(("I will ", "look.")), CommandStep(("sh", "-c", "echo here"))],
     [Quote("It said ")],
 )
 PATCH = rule("patch", [PatchStep("*** Begin Patch\n*** Add File: a.txt\n+hello\n*** End Patch")], [Text("Done.")])

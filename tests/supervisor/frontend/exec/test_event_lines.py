@@ -23,7 +23,7 @@ from greenroom.supervisor.frontend.exec.report_text import ReportText
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Fault, Update
 
-ENDED: Final = update.TurnEnded(status="completed", started_at=1, completed_at=2, duration_ms=1000)
+ENDED: Final = update.TurnFinished(status="completed", started_at=1, completed_at=2, duration_ms=1000)
 
 
 def told(*steps: Update) -> list[dict[str, Any]]:

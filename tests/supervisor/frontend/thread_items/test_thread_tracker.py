@@ -57,12 +57,12 @@ def follow(*lines: bytes) -> list[Update]:
 def test_an_item_and_its_turn_begin_and_end_in_order() -> None:
     told = follow(begun(), started(command()), completed(command("completed", exit_code=0)), over())
     kinds = [type(one) for one in told]
-    assert kinds == [update.TurnBegan, update.ItemBegan, update.ItemEnded, update.TurnEnded]
+    assert kinds == [update.TurnBegan, update.ItemBegan, update.ItemEnded, update.TurnFinished]
     ended = told[2]
     assert isinstance(ended, update.ItemEnded)
     assert isinstance(ended.item, CommandExecution)
     assert (ended.item.directory, ended.item.exit_code) == ("/a b", 0)
-    assert told[3] == update.TurnEnded(
+    assert told[3] == update.TurnFinished(
         status="completed", started_at=1_800_000_000, completed_at=1_800_000_002, duration_ms=2100
     )
 
@@ -92,7 +92,7 @@ def test_what_is_declined_ends_as_declined_at_once_or_with_its_turn() -> None:
     other, turn = tracker.receive(over())
     assert isinstance(other, update.ItemEnded)
     assert other.item == msgspec.structs.replace(ended.item, id="c2")
-    assert isinstance(turn, update.TurnEnded)
+    assert isinstance(turn, update.TurnFinished)
 
 
 def test_the_death_of_a_worker_ends_what_it_left_open() -> None:
@@ -104,7 +104,7 @@ def test_the_death_of_a_worker_ends_what_it_left_open() -> None:
     assert isinstance(patched, update.ItemEnded)
     assert isinstance(patched.item, FileChanges)
     assert patched.item.status == "failed"
-    assert isinstance(turn, update.TurnEnded)
+    assert isinstance(turn, update.TurnFinished)
     assert (turn.status, turn.fault) == ("failed", Fault("gone"))
     assert isinstance(ran, update.ItemEnded)
     assert list(tracker.fail(Fault("gone"))) == []
@@ -114,24 +114,24 @@ def test_a_failure_that_a_worker_has_told_before_its_death_is_told_once() -> Non
     tracker = ThreadTracker(lambda: NOW)
     list(tracker.receive(begun() + b"\n" + line("error", message="no", codex_error_info="other")))
     (turn,) = tracker.fail(Fault("gone"))
-    assert isinstance(turn, update.TurnEnded)
+    assert isinstance(turn, update.TurnFinished)
 
 
 def test_a_command_with_a_process_of_its_own_outlives_its_turn_and_ends_in_a_later_one() -> None:
     tracker = ThreadTracker(lambda: NOW)
     running = command(process_id="7")
     told = list(tracker.receive(b"\n".join((begun(), started(running), over()))))
-    assert isinstance(told[-1], update.TurnEnded)
+    assert isinstance(told[-1], update.TurnFinished)
     assert not any(isinstance(one, update.ItemEnded) for one in told)
     later = list(tracker.receive(b"\n".join((begun(), completed(command("completed", process_id="7")), over()))))
-    assert [type(one) for one in later] == [update.TurnBegan, update.ItemEnded, update.TurnEnded]
+    assert [type(one) for one in later] == [update.TurnBegan, update.ItemEnded, update.TurnFinished]
 
 
 def test_a_failed_turn_says_why() -> None:
     error = line("error", message="No.", codex_error_info="unauthorized")
     failed, turn = follow(begun(), error, over())[1:]
     assert failed == update.Failed(Fault("No.", "unauthorized"))
-    assert isinstance(turn, update.TurnEnded)
+    assert isinstance(turn, update.TurnFinished)
     assert (turn.status, turn.fault) == ("failed", Fault("No.", "unauthorized"))
 
 
@@ -171,7 +171,7 @@ def test_a_text_that_is_begun_anew_ends_before_the_new_one() -> None:
     retry = line("stream_error", message="again", codex_error_info="other", additional_details=None)
     told = follow(begun(), started(message), piece("Hm"), retry, over())
     kinds = [type(one).__name__ for one in told]
-    assert kinds == ["TurnBegan", "ItemBegan", "TextGrew", "ItemEnded", "Retried", "TurnEnded"]
+    assert kinds == ["TurnBegan", "ItemBegan", "TextGrew", "ItemEnded", "Retried", "TurnFinished"]
 
 
 LINES: Final = st.sampled_from(
@@ -196,7 +196,7 @@ def test_whatever_comes_each_beginning_has_one_end(steps: list[bytes | str]) -> 
                 case update.TurnBegan():
                     assert not running
                     running = True
-                case update.TurnEnded():
+                case update.TurnFinished():
                     assert running
                     running = False
                 case update.ItemBegan(item=item):

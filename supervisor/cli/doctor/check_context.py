@@ -58,7 +58,7 @@ class Machine:
 
 
 @dataclass(slots=True)
-class Surroundings:
+class CheckContext:
     """One look at everything. What several checks need is asked for once (`shared`)."""
 
     home: str
@@ -80,7 +80,7 @@ class Surroundings:
     patience: CheckDeadlines = field(default_factory=CheckDeadlines)
     _asked: dict[object, asyncio.Task[Any]] = field(default_factory=dict)
 
-    async def shared(self, ask: "Callable[[Surroundings], Coroutine[Any, Any, T]]") -> T:
+    async def shared(self, ask: "Callable[[CheckContext], Coroutine[Any, Any, T]]") -> T:
         """Return the result of `ask`, which is called once for all checks that need it. Raises what it raises."""
         task: asyncio.Task[T] | None = self._asked.get(ask)
         if task is None:
@@ -93,7 +93,7 @@ class Surroundings:
         return absolute_path(self.environment.get("PATH"))
 
 
-async def settings_of(surroundings: Surroundings) -> Settings:
+async def settings_of(surroundings: CheckContext) -> Settings:
     """Return what a conversation in the working directory would go by. Raises `ConfigError`."""
     return await in_thread(
         lambda: resolve(
@@ -106,7 +106,7 @@ async def settings_of(surroundings: Surroundings) -> Settings:
     )
 
 
-async def table_of(surroundings: Surroundings) -> Table:
+async def table_of(surroundings: CheckContext) -> Table:
     """Return the table of `config.toml` with the overrides applied, not validated. Raises `ConfigError`."""
     assignments = [parse_assignment(text) for text in surroundings.config_overrides]
     return await in_thread(lambda: layered(surroundings.home, assignments))

@@ -8,7 +8,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.supervisor.frontend.thread_items.update import Update
 
 
-class Narrator(Protocol):
+class TurnRenderer(Protocol):
     """Tells of one turn. What it yields is written as it is."""
 
     def opened(self, event: SessionConfigured) -> Iterator[bytes]:
