@@ -6,7 +6,9 @@ first; clients ignore names that they do not know.
 
 from typing import Final, NamedTuple, TypeAlias
 
-from greenroom.protocol.internal.broker import AuthChanged, AuthMode, InForce, LoginComplete, LoginStarted, Status
+from greenroom.protocol.internal.broker.answers import InForce, LoginStarted, Status
+from greenroom.protocol.internal.broker.body import AuthMode
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, LoginComplete
 
 Json: TypeAlias = dict[str, object]
 

@@ -29,16 +29,28 @@ from greenroom.broker.token_issuer.client import Issuer
 from greenroom.broker.token_issuer.endpoints import VARIABLES, IssuerEndpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.broker import (
+from greenroom.protocol.internal.broker.answers import (
+    AuthError,
+    BrokerMeasured,
+    EnvironmentValues,
+    InForce,
+    LoginStarted,
+    Reloaded,
+    Succeeded,
+    Welcome,
+)
+from greenroom.protocol.internal.broker.broadcasts import (
+    AuthChanged,
+    Broadcast,
+    CredentialStanding,
+    LoginComplete,
+    Stopping,
+    broadcast_frames,
+)
+from greenroom.protocol.internal.broker.questions import (
     Acknowledge,
     Attach,
-    AuthChanged,
-    AuthError,
-    Broadcast,
-    BrokerMeasured,
-    CredentialStanding,
     Detach,
-    EnvironmentValues,
     GetAuth,
     GetEnvironment,
     GetMcpBearer,
@@ -46,25 +58,17 @@ from greenroom.protocol.internal.broker import (
     GetSlot,
     GetStatus,
     Hello,
-    InForce,
     LeaveNodes,
     LeaveQueue,
     LoginApiKey,
     LoginCancel,
-    LoginComplete,
     LoginStart,
-    LoginStarted,
     Logout,
     MeasureBroker,
     Reload,
-    Reloaded,
     ReportClock,
     ReportLimited,
     ReportUnauthorized,
-    Stopping,
-    Succeeded,
-    Welcome,
-    broadcast_frames,
 )
 from greenroom.protocol.internal.process import BrokerSpec
 from greenroom.runtime import footprint, hardening, logfile

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from greenroom.protocol.internal.broker import AuthChanged
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged
 
 log = logging.getLogger(__name__)
 

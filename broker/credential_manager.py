@@ -22,7 +22,7 @@ from greenroom.broker.credential.state import Change, CredentialState
 from greenroom.broker.storage.locks import writing
 from greenroom.broker.storage.store import Store, holds
 from greenroom.protocol.choices import PreferredAuth
-from greenroom.protocol.internal.broker import AuthChanged, AuthProblem
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, AuthProblem
 from greenroom.protocol.secrecy import Secret
 
 log = logging.getLogger(__name__)

@@ -9,17 +9,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker import (
-    SUPERVISOR_MAY,
-    WORKER_MAY,
-    Answer,
-    AuthError,
-    Broadcast,
-    Question,
-    broadcast_frames,
-    frames,
-    read_question,
-)
+from greenroom.protocol.internal.broker.answers import Answer, AuthError, frames
+from greenroom.protocol.internal.broker.broadcasts import Broadcast, broadcast_frames
+from greenroom.protocol.internal.broker.questions import SUPERVISOR_MAY, WORKER_MAY, Question, read_question
 from greenroom.runtime.zap import sender
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 
 from greenroom.broker.pace import PRESENCE, Paces
-from greenroom.protocol.internal.broker import GetSlot, LeaveQueue, PaceStanding, RateLimited, ReportLimited, Slot
+from greenroom.protocol.internal.broker.answers import PaceStanding, Slot
+from greenroom.protocol.internal.broker.broadcasts import RateLimited
+from greenroom.protocol.internal.broker.questions import GetSlot, LeaveQueue, ReportLimited
 
 LONGEST_NAP: Final = PRESENCE / 2
 """Seconds after which who waits is noted as present once more."""

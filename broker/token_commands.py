@@ -12,7 +12,8 @@ import msgspec
 
 from greenroom.broker.clock import Clock
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.broker import AuthError, GetProviderToken, ProviderToken, TokenCommand
+from greenroom.protocol.internal.broker.answers import AuthError, ProviderToken
+from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from greenroom.protocol.secrecy import Secret
 from greenroom.runtime.log import redact
 from greenroom.runtime.search_path import with_absolute_path

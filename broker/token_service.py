@@ -9,16 +9,9 @@ from greenroom.broker.credential.state_table import MARGIN, NOT_LOGGED_IN, Holdi
 from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.refresh.refresher import Refresher, RefreshResult, Trigger
 from greenroom.broker.token_issuer.classify import TEXTS
-from greenroom.protocol.internal.broker import (
-    AuthError,
-    BearerSnapshot,
-    GetAuth,
-    GetStatus,
-    ReportUnauthorized,
-    Status,
-    UnauthorizedOutcome,
-    UnauthorizedReport,
-)
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, Status, UnauthorizedReport
+from greenroom.protocol.internal.broker.body import UnauthorizedOutcome
+from greenroom.protocol.internal.broker.questions import GetAuth, GetStatus, ReportUnauthorized
 
 REFUSED_AGAIN: Final = "Your access token was refused right after it was renewed. Please log out and sign in again."
 REMEMBERED: Final = 64

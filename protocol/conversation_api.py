@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 # Which values are valid is decided by the model's server, which reports it.

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.instance import Instance
-from greenroom.protocol.internal.broker import AuthMode, AuthState
+from greenroom.protocol.internal.broker.body import AuthMode, AuthState
 
 MAX_CONVERSATIONS: Final = 200
 """Conversations that a report lists. Those that have a process or are in trouble come first, then the latest used."""
@@ -201,7 +201,7 @@ class TurnEntry(Part):
     id: TurnId
     age: float
     doing: Text | None = None
-    """As the worker tells it (`greenroom.protocol.internal.worker.TurnProgress`)."""
+    """As the worker tells it (`greenroom.protocol.internal.worker.notices.TurnProgress`)."""
     interrupted: bool = False
     """Whether it has been asked to end."""
 

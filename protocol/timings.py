@@ -1,8 +1,8 @@
 """What the parts of a turn have taken, as its worker has measured them: model requests, tool calls and decisions.
 
 They hold no text of the user, of the model or of a server. A worker sends those that are complete with its signs of
-life and with the end of the turn (`greenroom.protocol.internal.worker`). Times are seconds since the epoch, durations
-seconds.
+life and with the end of the turn (`greenroom.protocol.internal.worker.notices`). Times are seconds since the epoch,
+durations seconds.
 """
 
 from typing import Final, Literal, TypeAlias, get_args

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError
-from greenroom.protocol.internal.broker import Answer, AuthError, Question, ReceivedAnswer
+from greenroom.protocol.internal.broker.answers import Answer, AuthError, ReceivedAnswer
+from greenroom.protocol.internal.broker.questions import Question
 
 UNAVAILABLE: Final = "auth broker unavailable"
 TERMINATED: Final = "auth broker terminated"

@@ -14,20 +14,25 @@ import zmq
 from greenroom.protocol.errors import GreenroomError, NodeLacksDirectoryError
 from greenroom.protocol.ids import BEFORE_TURNS
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import (
+from greenroom.protocol.internal.worker.notices import (
     FIRST_HEARTBEAT,
     HEARTBEAT,
+    Heartbeat,
+    Opened,
+    OpenFailed,
+    Ready,
+    TurnEnded,
+    TurnProgress,
+    WorkerMeasured,
+)
+from greenroom.protocol.internal.worker.operations import (
     Close,
     Compact,
     Decide,
-    Heartbeat,
     HoldEvents,
     Interrupt,
     MeasureWorker,
     Open,
-    Opened,
-    OpenFailed,
-    Ready,
     ReceivedOperation,
     RunJob,
     RunUserCommand,
@@ -37,10 +42,7 @@ from greenroom.protocol.internal.worker import (
     Steer,
     StopJob,
     TellJob,
-    TurnEnded,
-    TurnProgress,
     WithdrawRequest,
-    WorkerMeasured,
 )
 from greenroom.runtime import footprint, logfile, orphans
 from greenroom.workers.conversation.client_requests import ServedRequests

@@ -7,9 +7,9 @@ import sys
 from greenroom.config import settings
 from greenroom.config.texts import patch_language
 from greenroom.protocol import message
-from greenroom.protocol.internal.broker import Welcome
+from greenroom.protocol.internal.broker.answers import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import Open, StartTurn
+from greenroom.protocol.internal.worker.operations import Open, StartTurn
 from greenroom.runtime import hardening, log, logfile
 from greenroom.runtime.http import tls_context
 from greenroom.workers.actor import Actor

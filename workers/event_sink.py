@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from greenroom.protocol.internal.worker import Notice
+from greenroom.protocol.internal.worker.notices import Notice
 
 
 class Outlet(Protocol):

@@ -17,14 +17,8 @@ import zmq
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import (
-    OUT_OF_ORDER,
-    Notice,
-    NoticeOrder,
-    ReceivedOperation,
-    notice_frames,
-    read_operation,
-)
+from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, Notice, NoticeOrder, notice_frames
+from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
 from greenroom.runtime.zmq_connections import BROKEN
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream

@@ -14,7 +14,9 @@ from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker import Notice, Open, frames
+from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.notices import Notice
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.http import aiohttp
 from greenroom.workers.conversation.opening import open_conversation

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.broker.credential.claims import claims_or_none
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.protocol.choices import PreferredAuth
-from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.internal.broker.body import AuthMode
 from greenroom.protocol.secrecy import Secret
 
 ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")

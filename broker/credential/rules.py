@@ -10,7 +10,7 @@ import msgspec
 
 from greenroom.broker.credential.credential import Credential
 from greenroom.protocol.choices import ForcedLogin
-from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.internal.broker.body import AuthMode
 
 _MODES: Final[dict[ForcedLogin, AuthMode]] = {"chatgpt": "chatgpt", "api": "apikey"}
 _TEXTS: Final[dict[ForcedLogin, str]] = {

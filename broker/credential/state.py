@@ -20,7 +20,9 @@ from greenroom.broker.credential.state_table import (
     state_of,
 )
 from greenroom.broker.token_issuer.classify import TEXTS, RefreshFailure, token_fingerprint
-from greenroom.protocol.internal.broker import AuthError, AuthMode, AuthState, BearerSnapshot, CredentialStanding
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot
+from greenroom.protocol.internal.broker.body import AuthMode, AuthState
+from greenroom.protocol.internal.broker.broadcasts import CredentialStanding
 from greenroom.protocol.secrecy import Secret
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from greenroom.broker.credential.credential import Credential
-from greenroom.protocol.internal.broker import AuthState
+from greenroom.protocol.internal.broker.body import AuthState
 
 
 class Holding(Enum):

@@ -12,7 +12,9 @@ from greenroom.broker.credential.claims import Claims
 from greenroom.broker.credential.record import AuthRecord, Tokens
 from greenroom.broker.token_issuer.client import Granted
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
+from greenroom.protocol.internal.broker.answers import LoginStarted
+from greenroom.protocol.internal.broker.broadcasts import LoginComplete
+from greenroom.protocol.internal.broker.questions import LoginStart
 from greenroom.protocol.secrecy import Secret
 
 log = logging.getLogger(__name__)

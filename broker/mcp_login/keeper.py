@@ -19,7 +19,8 @@ from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.broker.storage.locks import locked
 from greenroom.config.mcp_logins import McpLogins, mcp_logins
 from greenroom.protocol.errors import ConfigError, GreenroomError
-from greenroom.protocol.internal.broker import AuthError, GetMcpBearer, McpBearer
+from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
+from greenroom.protocol.internal.broker.questions import GetMcpBearer
 from greenroom.runtime.filelock import LockTimeoutError
 
 log = logging.getLogger(__name__)

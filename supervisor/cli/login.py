@@ -24,7 +24,7 @@ from greenroom.broker.token_issuer.client import Issuer
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.internal.broker.body import AuthMode
 from greenroom.runtime.search_path import absolute_path
 
 BROWSER_TIMEOUT: Final = 900.0

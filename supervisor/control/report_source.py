@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.instance import Instance
-from greenroom.protocol.internal.broker import CredentialStanding
+from greenroom.protocol.internal.broker.broadcasts import CredentialStanding
 from greenroom.protocol.report import (
     ConversationFigures,
     CredentialEntry,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
-from greenroom.protocol.internal.worker import Close, HoldEvents, Operation
+from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish

@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from greenroom.protocol.internal.worker import RequestName, RequestServed, ServeRequest, WithdrawRequest
+from greenroom.protocol.internal.worker.notices import RequestServed
+from greenroom.protocol.internal.worker.operations import RequestName, ServeRequest, WithdrawRequest
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, RequestFailedError
 from greenroom.supervisor.conversations.slots import Slots

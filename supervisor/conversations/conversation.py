@@ -11,7 +11,7 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, TurnId, WorkerId
-from greenroom.protocol.internal.worker import OwnWorktree, TurnProgress
+from greenroom.protocol.internal.worker.notices import OwnWorktree, TurnProgress
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
@@ -36,7 +36,7 @@ class Conversation(msgspec.Struct, eq=False):
     overrides: bytes
     """Settings of the opening call, as a JSON object."""
     resume: Literal["no", "if-saved", "must"]
-    """Whether its next process resumes from a session file (`greenroom.protocol.internal.worker.Open`)."""
+    """Whether its next process resumes from a session file (`greenroom.protocol.internal.worker.operations.Open`)."""
     path: str | None = None
     """The session file, where the client named one."""
     keep: bool = False

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import JobDone, JobReport, ReceivedNotice, RequestServed
+from greenroom.protocol.internal.worker.notices import JobDone, JobReport, ReceivedNotice, RequestServed
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.node_follower import NodeFollower

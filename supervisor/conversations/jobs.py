@@ -12,7 +12,8 @@ import msgspec
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.jobs import JobParams
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, RunJob, StopJob, TellJob
+from greenroom.protocol.internal.worker.notices import JobDone
+from greenroom.protocol.internal.worker.operations import Close, HoldEvents, RunJob, StopJob, TellJob
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes import exits as death

@@ -11,8 +11,8 @@ from greenroom.protocol.approval import Decision
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import (
-    Addressed,
+from greenroom.protocol.internal.worker.header import Addressed
+from greenroom.protocol.internal.worker.notices import (
     AskUser,
     CommandsEnded,
     Heartbeat,
@@ -29,9 +29,9 @@ from greenroom.protocol.internal.worker import (
     SteeringRefused,
     Step,
     TurnEnded,
-    TurnSettings,
     WorkerMeasured,
 )
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.client_requests import ClientRequests

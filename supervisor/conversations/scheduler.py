@@ -7,7 +7,7 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers

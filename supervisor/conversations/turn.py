@@ -10,7 +10,7 @@ from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.spending import Spending
 from greenroom.protocol.timings import Timing
 from greenroom.protocol.trace_context import TraceContext

@@ -11,21 +11,23 @@ from greenroom.protocol.approval import Decision, decode_question
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import BEFORE_TURNS, ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import (
+from greenroom.protocol.internal.worker.notices import (
     AskUser,
-    Compact,
-    Decide,
     Heartbeat,
-    Interrupt,
     Opened,
-    RunUserCommand,
-    SelectEvents,
-    StartTurn,
-    Steer,
     Steered,
     SteeringRefused,
     Step,
     TurnEnded,
+)
+from greenroom.protocol.internal.worker.operations import (
+    Compact,
+    Decide,
+    Interrupt,
+    RunUserCommand,
+    SelectEvents,
+    StartTurn,
+    Steer,
 )
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse

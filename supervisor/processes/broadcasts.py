@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from greenroom.protocol.internal.broker import Broadcast
+from greenroom.protocol.internal.broker.broadcasts import Broadcast
 
 OnBroadcast: TypeAlias = Callable[[Broadcast], object]
 

@@ -14,36 +14,40 @@ import zmq
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import (
-    BROADCASTS,
+from greenroom.protocol.internal.broker.answers import (
     Answer,
-    Attach,
-    AuthChanged,
     AuthError,
-    AuthMode,
-    Broadcast,
     BrokerMeasured,
-    CredentialStanding,
-    Detach,
-    GetStatus,
     InForce,
-    LeaveNodes,
-    LoginApiKey,
-    LoginCancel,
-    LoginComplete,
-    LoginStart,
     LoginStarted,
-    Logout,
-    MeasureBroker,
     PaceStanding,
-    Question,
-    Reload,
     Reloaded,
     Status,
     Succeeded,
     frames,
     read_answer,
+)
+from greenroom.protocol.internal.broker.body import AuthMode
+from greenroom.protocol.internal.broker.broadcasts import (
+    BROADCASTS,
+    AuthChanged,
+    Broadcast,
+    CredentialStanding,
+    LoginComplete,
     read_broadcast,
+)
+from greenroom.protocol.internal.broker.questions import (
+    Attach,
+    Detach,
+    GetStatus,
+    LeaveNodes,
+    LoginApiKey,
+    LoginCancel,
+    LoginStart,
+    Logout,
+    MeasureBroker,
+    Question,
+    Reload,
 )
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime.rpc_client import TERMINATED, RpcClient

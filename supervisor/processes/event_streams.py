@@ -18,7 +18,7 @@ import msgspec
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import TICKET_SIZE, EventFrame, FrameDecoder
-from greenroom.protocol.internal.worker import NoticeOrder
+from greenroom.protocol.internal.worker.notices import NoticeOrder
 
 log = logging.getLogger(__name__)
 

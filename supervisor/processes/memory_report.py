@@ -10,7 +10,7 @@ import msgspec
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.worker import OwnZygote
+from greenroom.protocol.internal.worker.notices import OwnZygote
 from greenroom.runtime import footprint
 from greenroom.runtime import malloc as heap
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import NodeName, TurnId, WorkerId
-from greenroom.protocol.internal.broker import AuthProblem, Broadcast
+from greenroom.protocol.internal.broker.broadcasts import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import Exited, KeyPair
-from greenroom.protocol.internal.worker import Close, HelperLost, MeasureWorker, Ready, ReceivedNotice, WorkerMeasured
+from greenroom.protocol.internal.worker.notices import HelperLost, Ready, ReceivedNotice, WorkerMeasured
+from greenroom.protocol.internal.worker.operations import Close, MeasureWorker
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import malloc as heap
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics

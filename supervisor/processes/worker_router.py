@@ -10,7 +10,9 @@ from greenroom.protocol.errors import RemoteProtocolError, StartError
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameDecoder
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.protocol.internal.worker import Operation, Ready, ReceivedNotice, frames, read_notice
+from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.notices import Ready, ReceivedNotice, read_notice
+from greenroom.protocol.internal.worker.operations import Operation
 from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_connections import PeerConnections

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import ReceivedNotice
+from greenroom.protocol.internal.worker.notices import ReceivedNotice
 
 
 class WorkerUsers(Protocol):

@@ -18,7 +18,9 @@ from greenroom.broker.token_issuer.client import Issuer
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.broker.token_service import TokenService
 from greenroom.protocol.choices import PreferredAuth
-from greenroom.protocol.internal.broker import AuthChanged, AuthProblem, BearerSnapshot, GetAuth, ReportUnauthorized
+from greenroom.protocol.internal.broker.answers import BearerSnapshot
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, AuthProblem
+from greenroom.protocol.internal.broker.questions import GetAuth, ReportUnauthorized
 from tests.broker.issuer import ACCOUNT, MockIssuer, access_token, id_token
 
 EXPIRED = -3600.0

@@ -8,7 +8,7 @@ from typing import Any
 import zmq
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import AuthChanged, Broadcast
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, Broadcast
 from greenroom.supervisor.processes.broker_client import BrokerClient
 from greenroom.workers.model.credentials_channel import CredentialsChannel
 from tests.broker.brokers import House, house

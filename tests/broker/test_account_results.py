@@ -3,7 +3,8 @@
 import pytest
 
 from greenroom.broker import account_results as answers
-from greenroom.protocol.internal.broker import AuthChanged, InForce, LoginComplete, LoginStarted, Status
+from greenroom.protocol.internal.broker.answers import InForce, LoginStarted, Status
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, LoginComplete
 
 KEY = Status(mode="apikey", state="API_KEY", generation=2, token="sk-demo")
 CHATGPT = Status(mode="chatgpt", state="FRESH", generation=2, email="a@b.c", plan_type="pro")

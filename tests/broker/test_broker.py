@@ -17,17 +17,9 @@ import zmq.asyncio
 
 from greenroom.broker import broker
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import (
-    AuthChanged,
-    AuthProblem,
-    GetStatus,
-    Hello,
-    LoginApiKey,
-    LoginComplete,
-    Logout,
-    TokenCommand,
-    frames,
-)
+from greenroom.protocol.internal.broker.answers import frames
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, AuthProblem, LoginComplete
+from greenroom.protocol.internal.broker.questions import GetStatus, Hello, LoginApiKey, Logout, TokenCommand
 from greenroom.supervisor.processes.broker_client import BrokerError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 from tests.broker.brokers import FORKSERVER, House, key_pair

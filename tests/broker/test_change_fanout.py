@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from greenroom.broker.change_fanout import ChangeFanout
-from greenroom.protocol.internal.broker import AuthChanged
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged
 from tests.support.virtual_time import VirtualTimeLoop
 
 

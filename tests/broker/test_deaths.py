@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot
 from tests.broker.brokers import FORKSERVER
 from tests.broker.deaths import ALONE, LOST, TOGETHER, refresh_until
 from tests.broker.homes import EXPIRED, Parts, stored_refresh_token, tokens, write

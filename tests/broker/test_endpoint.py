@@ -6,16 +6,9 @@ from typing import Any
 
 from greenroom.broker.endpoint import REMEMBERED, SUPERVISOR, BrokerEndpoint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import (
-    AuthChanged,
-    AuthError,
-    GetEnvironment,
-    Hello,
-    Reload,
-    Succeeded,
-    frames,
-    read_answer,
-)
+from greenroom.protocol.internal.broker.answers import AuthError, Succeeded, frames, read_answer
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged
+from greenroom.protocol.internal.broker.questions import GetEnvironment, Hello, Reload
 
 
 class Frame:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from greenroom.broker.token_commands import TokenCommands
-from greenroom.protocol.internal.broker import AuthError, GetProviderToken, ProviderToken, TokenCommand
+from greenroom.protocol.internal.broker.answers import AuthError, ProviderToken
+from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from tests.broker.homes import FakeClock
 
 Scene = Callable[["Commands"], Awaitable[None]]

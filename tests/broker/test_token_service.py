@@ -10,7 +10,8 @@ import pytest
 
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh.refresher import Trigger
-from greenroom.protocol.internal.broker import AuthError, GetStatus, Status
+from greenroom.protocol.internal.broker.answers import AuthError, Status
+from greenroom.protocol.internal.broker.questions import GetStatus
 from tests.broker.homes import EXPIRED, FRESH, Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, refusal
 

@@ -11,7 +11,7 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.instance import Instance
-from greenroom.protocol.internal.broker import AuthMode, AuthState
+from greenroom.protocol.internal.broker.body import AuthMode, AuthState
 from greenroom.protocol.report import (
     MAX_TEXT,
     ClientEntry,

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker import (
-    Attach,
-    AuthError,
-    EnvironmentValues,
-    GetEnvironment,
-    Logout,
-    Question,
-    ReceivedAnswer,
-    Succeeded,
-)
+from greenroom.protocol.internal.broker.answers import AuthError, EnvironmentValues, ReceivedAnswer, Succeeded
+from greenroom.protocol.internal.broker.questions import Attach, GetEnvironment, Logout, Question
 from greenroom.runtime.rpc_client import RpcClient
 from greenroom.supervisor.processes.broker_client import BrokerError
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from greenroom.protocol.internal.broker import Logout
+from greenroom.protocol.internal.broker.questions import Logout
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods

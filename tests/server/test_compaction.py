@@ -1,6 +1,6 @@
 """A compaction on request takes the way of a turn, behind those that were asked for before it."""
 
-from greenroom.protocol.internal.worker import Compact
+from greenroom.protocol.internal.worker.operations import Compact
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 

@@ -34,7 +34,7 @@ LOUD = {
     "pydantic",
     "greenroom.supervisor.frontend.mcp.services",
     "greenroom.supervisor.processes.tree",
-    "greenroom.protocol.internal.worker",
+    "greenroom.protocol.internal.worker.operations",
     "greenroom.supervisor.frontend.mcp.front",
 }
 sys.meta_path.insert(0, Announcer())

@@ -24,21 +24,23 @@ from greenroom.protocol.approval import FormQuestion, encode_question
 from greenroom.protocol.errors import ErrorKind
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId, WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, WorkerSpec
-from greenroom.protocol.internal.worker import (
+from greenroom.protocol.internal.worker.notices import (
     AskUser,
-    Close,
-    Decide,
     Heartbeat,
-    HoldEvents,
-    Interrupt,
-    Open,
     Opened,
     OpenFailed,
     Ready,
-    ReceivedOperation,
-    StartTurn,
     TurnEnded,
     TurnProgress,
+)
+from greenroom.protocol.internal.worker.operations import (
+    Close,
+    Decide,
+    HoldEvents,
+    Interrupt,
+    Open,
+    ReceivedOperation,
+    StartTurn,
 )
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors

@@ -11,7 +11,9 @@ import zmq
 
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker import Notice, Operation, ReceivedNotice, frames, read_notice
+from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.notices import Notice, ReceivedNotice, read_notice
+from greenroom.protocol.internal.worker.operations import Operation
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.event_streams import EventStreams
 

@@ -10,16 +10,8 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker import (
-    Compact,
-    NoticeOrder,
-    Open,
-    Opened,
-    Operation,
-    ReceivedNotice,
-    StartTurn,
-    TurnEnded,
-)
+from greenroom.protocol.internal.worker.notices import NoticeOrder, Opened, ReceivedNotice, TurnEnded
+from greenroom.protocol.internal.worker.operations import Compact, Open, Operation, StartTurn
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory

@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.events.event import Event
-from greenroom.protocol.internal.worker import Notice
+from greenroom.protocol.internal.worker.notices import Notice
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.model.client import Model, OnRetry

@@ -14,20 +14,8 @@ import pytest
 from greenroom.demo.script import CommandStep, Stall, Text, rule, script
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import (
-    Close,
-    Compact,
-    Heartbeat,
-    Interrupt,
-    JobDone,
-    Open,
-    Opened,
-    OpenFailed,
-    Ready,
-    RunJob,
-    StartTurn,
-    TurnEnded,
-)
+from greenroom.protocol.internal.worker.notices import Heartbeat, JobDone, Opened, OpenFailed, Ready, TurnEnded
+from greenroom.protocol.internal.worker.operations import Close, Compact, Interrupt, Open, RunJob, StartTurn
 from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
 from tests.support.home import Home, stored_events

@@ -10,17 +10,8 @@ import pytest
 import zmq
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import (
-    Close,
-    Heartbeat,
-    Interrupt,
-    Opened,
-    Ready,
-    ReceivedNotice,
-    ReceivedOperation,
-    TurnEnded,
-    TurnProgress,
-)
+from greenroom.protocol.internal.worker.notices import Heartbeat, Opened, Ready, ReceivedNotice, TurnEnded, TurnProgress
+from greenroom.protocol.internal.worker.operations import Close, Interrupt, ReceivedOperation
 from greenroom.workers.event_stream import EventStream
 from greenroom.workers.mailbox import BATCH, HIGH_WATER, Mailbox
 from tests.support.loop import on_loop, until

@@ -10,7 +10,8 @@ from greenroom.broker.token_commands import TokenCommands
 from greenroom.config.section import check
 from greenroom.config.servers import McpServer
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.internal.broker import GetProviderToken, ProviderToken, TokenCommand
+from greenroom.protocol.internal.broker.answers import ProviderToken
+from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from greenroom.workers.conversation.notifier import Notifier
 from greenroom.workers.mcp.launch import program
 from tests.broker.homes import FakeClock

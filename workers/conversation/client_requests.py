@@ -9,7 +9,8 @@ import msgspec
 
 from greenroom.protocol.errors import ErrorKind, GreenroomError
 from greenroom.protocol.internal import requests as wire
-from greenroom.protocol.internal.worker import RequestServed, ServeRequest
+from greenroom.protocol.internal.worker.notices import RequestServed
+from greenroom.protocol.internal.worker.operations import ServeRequest
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.goal import GoalChange
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from greenroom.config.settings import Settings
-from greenroom.protocol.internal.worker import OwnWorktree
+from greenroom.protocol.internal.worker.notices import OwnWorktree
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.goal_keeper import GoalKeeper

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from greenroom.config.defaults import QUIET_WINDOW
 from greenroom.config.settings import Settings
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.access import model_client
 from greenroom.workers.model.bearer import ProviderCredentials

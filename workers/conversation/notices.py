@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, TypedDict
 from greenroom.protocol.approval import AnyQuestion, encode_question
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import (
-    Addressed,
+from greenroom.protocol.internal.worker.header import Addressed
+from greenroom.protocol.internal.worker.notices import (
     AskUser,
     CommandsEnded,
     HelperLost,

@@ -20,7 +20,7 @@ from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.node import HomeParts
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
 from greenroom.runtime.spawn import OWN_VARIABLES

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import SessionUnknownError
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.file import read
 from greenroom.sessions.finder import find

@@ -3,7 +3,7 @@
 from collections import deque
 
 from greenroom.protocol.errors import PromptTooLongError
-from greenroom.protocol.internal.worker import Steer
+from greenroom.protocol.internal.worker.operations import Steer
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.user_input import ReceivedMessage, UserInput

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.internal.worker import OwnZygote
+from greenroom.protocol.internal.worker.notices import OwnZygote
 from greenroom.protocol.items import JsonObject
 from greenroom.runtime.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn

@@ -4,7 +4,7 @@ from typing import Final
 
 from greenroom.protocol.errors import ConfigError, GreenroomError, ModelError, PromptTooLongError, StartError
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.internal.worker import TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.resumption import UNKNOWN_EFFECT

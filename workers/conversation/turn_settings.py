@@ -11,7 +11,7 @@ from greenroom.config.paths import absolute, require_directory
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 
 
 class ConversationSettings:

@@ -8,7 +8,8 @@ from typing import TypeAlias, cast
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker import JobDone, JobReport, RunJob
+from greenroom.protocol.internal.worker.notices import JobDone, JobReport
+from greenroom.protocol.internal.worker.operations import RunJob
 from greenroom.workers.job_context import JobChannel, Setting
 from greenroom.workers.mailbox import Mailbox
 

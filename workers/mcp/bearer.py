@@ -5,7 +5,7 @@ from typing import Final, Protocol, TypeAlias
 
 import httpx2
 
-from greenroom.protocol.internal.broker import McpBearer
+from greenroom.protocol.internal.broker.answers import McpBearer
 from greenroom.workers.model.credentials_channel import CredentialError
 
 AskBearer: TypeAlias = Callable[[str | None], Awaitable[McpBearer]]

@@ -23,7 +23,7 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.mcp import McpStartupComplete, McpStartupUpdate, ServerFailure
 from greenroom.protocol.events.turn import WarningEvent
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.internal.broker import McpBearer
+from greenroom.protocol.internal.broker.answers import McpBearer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp import resource_tools

@@ -14,7 +14,8 @@ from msgspec.structs import asdict
 
 from greenroom.config.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import BearerSnapshot, McpBearer, Slot, TokenCommand
+from greenroom.protocol.internal.broker.answers import BearerSnapshot, McpBearer, Slot
+from greenroom.protocol.internal.broker.questions import TokenCommand
 from greenroom.runtime.skew import Skew
 from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel

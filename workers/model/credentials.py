@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.internal.broker.body import AuthMode
 
 
 @dataclass(frozen=True, slots=True)

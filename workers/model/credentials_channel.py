@@ -13,13 +13,22 @@ from typing import Final, TypeAlias
 import zmq
 
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import (
-    Acknowledge,
-    AuthChanged,
+from greenroom.protocol.internal.broker.answers import (
     AuthError,
-    AuthErrorCode,
     BearerSnapshot,
     EnvironmentValues,
+    McpBearer,
+    ProviderToken,
+    Slot,
+    UnauthorizedReport,
+    Welcome,
+    frames,
+    read_answer,
+)
+from greenroom.protocol.internal.broker.body import AuthErrorCode
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, RateLimited, read_broadcast
+from greenroom.protocol.internal.broker.questions import (
+    Acknowledge,
     GetAuth,
     GetEnvironment,
     GetMcpBearer,
@@ -27,19 +36,10 @@ from greenroom.protocol.internal.broker import (
     GetSlot,
     Hello,
     LeaveQueue,
-    McpBearer,
-    ProviderToken,
-    RateLimited,
     ReportClock,
     ReportLimited,
     ReportUnauthorized,
-    Slot,
     TokenCommand,
-    UnauthorizedReport,
-    Welcome,
-    frames,
-    read_answer,
-    read_broadcast,
 )
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.runtime.rpc_client import UNAVAILABLE, RpcClient

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from greenroom.protocol.errors import ModelError
-from greenroom.protocol.internal.broker import Slot
+from greenroom.protocol.internal.broker.answers import Slot
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.outcome import ModelRequestError
 

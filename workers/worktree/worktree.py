@@ -17,7 +17,7 @@ import msgspec
 from greenroom.config.repository import Repository, RepositoryError, find_repository
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.internal.worker import OwnWorktree
+from greenroom.protocol.internal.worker.notices import OwnWorktree
 from greenroom.runtime import filelock
 from greenroom.sessions.directory import make_private
 from greenroom.workers.git import GitError

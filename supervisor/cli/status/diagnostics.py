@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from greenroom.protocol.internal.broker import AuthState
+from greenroom.protocol.internal.broker.body import AuthState
 from greenroom.protocol.report import Role
 from greenroom.supervisor.cli.status.formatting import age, short_id
 from greenroom.supervisor.cli.status.overview import Diagnosis, InstanceStatus, ReplyKind, TroubleKind

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from greenroom.protocol.app_server.account import GetAccountRateLimitsResponse
-from greenroom.protocol.internal.broker import AuthChanged, Broadcast
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, Broadcast
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.supervisor.frontend.request_queue import Answer
 from greenroom.supervisor.processes.broadcasts import Broadcasts

@@ -12,7 +12,7 @@ from greenroom.protocol.app_server import thread as wire
 from greenroom.protocol.app_server.threads import Overrides
 from greenroom.protocol.app_server.turns import TurnStartParams
 from greenroom.protocol.events.turn import SessionConfigured
-from greenroom.protocol.internal.worker import TurnSandbox, TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer
 from greenroom.supervisor.frontend.app_server.permission_profiles import profile_mode

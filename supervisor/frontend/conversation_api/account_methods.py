@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from greenroom.broker import account_results as answers
 from greenroom.protocol.account_api import KeyParams, LoginIdParams, LoginParams, StatusParams
-from greenroom.protocol.internal.broker import AuthChanged, Broadcast, LoginComplete
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, Broadcast, LoginComplete
 from greenroom.protocol.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,

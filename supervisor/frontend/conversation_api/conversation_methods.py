@@ -9,7 +9,7 @@ import msgspec
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, uuid7
-from greenroom.protocol.internal.worker import TurnSettings
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenroom.broker.credential.credential import Credential, Identity, resolve
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.protocol.choices import PreferredAuth
-from greenroom.protocol.internal.broker import AuthMode
+from greenroom.protocol.internal.broker.body import AuthMode
 from tests.broker.homes import tokens
 from tests.broker.issuer import id_token
 

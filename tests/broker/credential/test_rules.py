@@ -6,7 +6,7 @@ import pytest
 
 from greenroom.broker.credential.credential import SIGNED_OUT, Credential, Identity
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
-from greenroom.protocol.internal.broker import AuthError
+from greenroom.protocol.internal.broker.answers import AuthError
 from greenroom.protocol.secrecy import Secret
 from tests.broker.homes import Parts, read, tokens, write
 from tests.broker.issuer import ACCOUNT

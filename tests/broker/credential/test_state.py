@@ -18,7 +18,8 @@ from greenroom.broker.credential.state_table import (
     state_of,
 )
 from greenroom.broker.token_issuer.classify import RefreshFailure, token_fingerprint
-from greenroom.protocol.internal.broker import AuthError, AuthState, BearerSnapshot
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot
+from greenroom.protocol.internal.broker.body import AuthState
 from greenroom.protocol.secrecy import Secret
 
 NOW = 1_000_000.0

@@ -17,7 +17,9 @@ from greenroom.broker.login.logins import LoggedIn, Logins, record_of
 from greenroom.broker.login.server import PortsTakenError
 from greenroom.broker.token_issuer.client import Issuer, IssuerError
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
-from greenroom.protocol.internal.broker import LoginComplete, LoginStart, LoginStarted
+from greenroom.protocol.internal.broker.answers import LoginStarted
+from greenroom.protocol.internal.broker.broadcasts import LoginComplete
+from greenroom.protocol.internal.broker.questions import LoginStart
 from tests.broker.homes import Parts, read, write
 from tests.broker.issuer import ACCOUNT, MockIssuer
 

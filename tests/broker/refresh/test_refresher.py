@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
-from greenroom.protocol.internal.broker import AuthError
+from greenroom.protocol.internal.broker.answers import AuthError
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import Deed, MockIssuer
 from tests.broker.refresh.refresher_scenes import play

@@ -9,7 +9,7 @@ from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import locks
 from greenroom.broker.token_issuer.classify import TEXTS
-from greenroom.protocol.internal.broker import AuthError
+from greenroom.protocol.internal.broker.answers import AuthError
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, refusal
 from tests.broker.refresh.refresher_scenes import play

@@ -11,7 +11,7 @@ from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.refresh.refresher import RefreshResult, Trigger
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage import locks
-from greenroom.protocol.internal.broker import AuthError, BearerSnapshot
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot
 from tests.broker.homes import Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, id_token
 from tests.broker.refresh.refresher_scenes import play

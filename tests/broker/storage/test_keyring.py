@@ -20,7 +20,7 @@ from greenroom.broker.storage.locks import STORE
 from greenroom.broker.storage.memory import MemoryStore
 from greenroom.broker.storage.store import open_store
 from greenroom.protocol.choices import CredentialsStore
-from greenroom.protocol.internal.broker import AuthError
+from greenroom.protocol.internal.broker.answers import AuthError
 from tests.broker.homes import EXPIRED, Parts, read, tokens, write
 from tests.broker.issuer import MockIssuer
 from tests.broker.keyrings import ABSENT, LOCKED, PLACE, SHARED, MemoryKeyring

@@ -6,19 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker import (
-    ANSWERS,
-    BROADCASTS,
+from greenroom.protocol.internal.broker.answers import ANSWERS, LoginStarted, frames, read_answer
+from greenroom.protocol.internal.broker.broadcasts import BROADCASTS, broadcast_frames, read_broadcast
+from greenroom.protocol.internal.broker.questions import (
     QUESTIONS,
     SUPERVISOR_MAY,
     WORKER_MAY,
     GetAuth,
     LoginApiKey,
-    LoginStarted,
-    broadcast_frames,
-    frames,
-    read_answer,
-    read_broadcast,
     read_question,
 )
 from greenroom.protocol.message import Message

@@ -7,19 +7,9 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId, Incarnation
-from greenroom.protocol.internal.worker import (
-    NOTICES,
-    OPERATIONS,
-    Addressed,
-    Close,
-    Interrupt,
-    JobDone,
-    NoticeOrder,
-    frames,
-    notice_frames,
-    read_notice,
-    read_operation,
-)
+from greenroom.protocol.internal.worker.header import Addressed, frames
+from greenroom.protocol.internal.worker.notices import NOTICES, JobDone, NoticeOrder, notice_frames, read_notice
+from greenroom.protocol.internal.worker.operations import OPERATIONS, Close, Interrupt, read_operation
 from greenroom.protocol.message import MAX_HEADER, Message, pack
 from tests.protocol.headers import instances
 

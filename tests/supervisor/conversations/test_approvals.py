@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.approval import AnyQuestion, CommandQuestion, Decision, FormQuestion, encode_question
 from greenroom.protocol.errors import ApprovalOverError
-from greenroom.protocol.internal.worker import AskUser, Decide, NoticeOrder, ReceivedNotice, StartTurn
+from greenroom.protocol.internal.worker.notices import AskUser, NoticeOrder, ReceivedNotice
+from greenroom.protocol.internal.worker.operations import Decide, StartTurn
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.open_question import OpenQuestion

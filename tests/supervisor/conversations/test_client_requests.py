@@ -4,13 +4,8 @@ import asyncio
 
 import pytest
 
-from greenroom.protocol.internal.worker import (
-    Close,
-    Open,
-    RequestServed,
-    ServeRequest,
-    WithdrawRequest,
-)
+from greenroom.protocol.internal.worker.notices import RequestServed
+from greenroom.protocol.internal.worker.operations import Close, Open, ServeRequest, WithdrawRequest
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
 from greenroom.supervisor.conversations.conversation import Conversation
 from tests.support.loop import on_loop, turns

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from greenroom.protocol.ids import TurnId, WorkerId
-from greenroom.protocol.internal.worker import HoldEvents, Interrupt, Open, StartTurn, Steer
+from greenroom.protocol.internal.worker.operations import HoldEvents, Interrupt, Open, StartTurn, Steer
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.turn import Turn
 from tests.support.loop import on_loop

@@ -3,7 +3,7 @@
 import pytest
 
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.internal.worker import SelectEvents, StartTurn
+from greenroom.protocol.internal.worker.operations import SelectEvents, StartTurn
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.turn import Nobody
 from tests.support.loop import on_loop

@@ -5,7 +5,8 @@ from typing import cast
 
 from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.jobs import CommandExec
-from greenroom.protocol.internal.worker import Close, HoldEvents, JobDone, Operation, RunJob, StopJob, TellJob
+from greenroom.protocol.internal.worker.notices import JobDone
+from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation, RunJob, StopJob, TellJob
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.jobs import Jobs

@@ -4,7 +4,8 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, CommandQuestion, Decision, encode_question
 from greenroom.protocol.choices import EventForm
-from greenroom.protocol.internal.worker import AskUser, Decide, NoticeOrder, ReceivedNotice, StartTurn
+from greenroom.protocol.internal.worker.notices import AskUser, NoticeOrder, ReceivedNotice
+from greenroom.protocol.internal.worker.operations import Decide, StartTurn
 from greenroom.supervisor.conversations.turns import UNREADABLE
 from tests.support.loop import on_loop
 from tests.support.workplace import WORKER, Listener, Workplace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import AuthChanged, CredentialStanding, LoginComplete
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, CredentialStanding, LoginComplete
 from greenroom.supervisor.processes import broker_client as module
 from greenroom.supervisor.processes.broker_client import BrokerError
 from tests.broker.homes import EXPIRED, FRESH, tokens, write

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import TICKET_SIZE, FrameEncoder
-from greenroom.protocol.internal.worker import NoticeOrder
+from greenroom.protocol.internal.worker.notices import NoticeOrder
 from greenroom.supervisor.processes import event_streams
 from greenroom.supervisor.processes.event_streams import GREETING, EventStreams
 from tests.support.loop import on_loop

@@ -4,7 +4,7 @@ import asyncio
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.worker import OwnZygote
+from greenroom.protocol.internal.worker.notices import OwnZygote
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, FootprintCollector, ProcessFootprint
 from tests.support.loop import on_loop
 from tests.support.virtual_time import in_virtual_time

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker import Broadcast, LoginComplete
+from greenroom.protocol.internal.broker.broadcasts import Broadcast, LoginComplete
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Intensity

@@ -7,8 +7,8 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import CommandQuestion
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
-from greenroom.protocol.internal.broker import PaceStanding
-from greenroom.protocol.internal.worker import TurnProgress
+from greenroom.protocol.internal.broker.answers import PaceStanding
+from greenroom.protocol.internal.worker.notices import TurnProgress
 from greenroom.protocol.report import (
     MAX_CONVERSATIONS,
     MAX_DEATHS,

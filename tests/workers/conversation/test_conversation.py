@@ -16,7 +16,7 @@ from greenroom.demo.script import Action, CommandStep, FailStep, Stall, Text, ru
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.sessions import file as session_file
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation

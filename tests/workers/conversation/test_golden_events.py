@@ -31,7 +31,8 @@ from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import AskUser, Notice, Open
+from greenroom.protocol.internal.worker.notices import AskUser, Notice
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from tests.support.home import Home, records

@@ -3,7 +3,8 @@
 import json
 
 from greenroom.protocol.ids import Incarnation, TurnId
-from greenroom.protocol.internal.worker import Steer, Steered, SteeringRefused
+from greenroom.protocol.internal.worker.notices import Steered, SteeringRefused
+from greenroom.protocol.internal.worker.operations import Steer
 from tests.support.loop import on_loop, until
 from tests.workers.conversation.test_conversation import THREAD, Room, room
 

@@ -10,7 +10,7 @@ import pytest
 
 from greenroom import protocol, sessions
 from greenroom.protocol.internal.jobs import JobParams
-from greenroom.protocol.internal.worker import RunJob
+from greenroom.protocol.internal.worker.operations import RunJob
 from greenroom.protocol.message import pack, unpack
 from greenroom.protocol.methods import METHODS, Method
 from greenroom.supervisor.frontend.job_methods import params_of

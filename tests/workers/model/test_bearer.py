@@ -11,13 +11,8 @@ import pytest
 from greenroom.config.providers import ModelProvider
 from greenroom.config.section import check
 from greenroom.protocol.errors import UnauthorizedError
-from greenroom.protocol.internal.broker import (
-    AuthError,
-    BearerSnapshot,
-    ProviderToken,
-    TokenCommand,
-    UnauthorizedReport,
-)
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, ProviderToken, UnauthorizedReport
+from greenroom.protocol.internal.broker.questions import TokenCommand
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.credentials import CredentialsDelayedError
 from greenroom.workers.model.credentials_channel import CredentialError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.protocol.internal.broker import BearerSnapshot
+from greenroom.protocol.internal.broker.answers import BearerSnapshot
 from greenroom.workers.model import credentials_channel as module
 from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, write

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import pytest
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.broker import AuthError
-from greenroom.protocol.internal.worker import Open
+from greenroom.protocol.internal.broker.answers import AuthError
+from greenroom.protocol.internal.worker.operations import Open
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn_outcome import TurnOutcome

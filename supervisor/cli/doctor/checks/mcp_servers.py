@@ -16,7 +16,7 @@ from greenroom.config.mcp_logins import mcp_logins
 from greenroom.config.servers import McpServer
 from greenroom.config.settings import Settings
 from greenroom.protocol.events.event import Event
-from greenroom.protocol.internal.broker import AuthError, McpBearer
+from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of

@@ -17,7 +17,8 @@ from greenroom.config.document import Table
 from greenroom.config.providers import LOCAL_PROVIDERS, ModelProvider, find_provider
 from greenroom.config.settings import DEFAULT_PROVIDER, Settings
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.internal.broker import AuthError, GetProviderToken, TokenCommand
+from greenroom.protocol.internal.broker.answers import AuthError
+from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
 from greenroom.runtime.user_agent import user_agent

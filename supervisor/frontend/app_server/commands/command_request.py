@@ -4,7 +4,7 @@ from typing import Final
 
 from greenroom.protocol.app_server.commands import CommandExecParams
 from greenroom.protocol.internal import jobs
-from greenroom.protocol.internal.worker import TurnSandbox
+from greenroom.protocol.internal.worker.operations import TurnSandbox
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST
 from greenroom.supervisor.frontend.app_server.permission_profiles import profile_mode
 from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox

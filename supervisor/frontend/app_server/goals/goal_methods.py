@@ -7,7 +7,7 @@ import msgspec
 from greenroom.protocol.app_server import goals as wire
 from greenroom.protocol.app_server.threads import ThreadIdParams
 from greenroom.protocol.internal.requests import ClearedGoal, GoalResult, SetGoal
-from greenroom.protocol.internal.worker import RequestName
+from greenroom.protocol.internal.worker.operations import RequestName
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
 from greenroom.supervisor.conversations.registry import Conversations

@@ -12,7 +12,7 @@ import msgspec
 from greenroom.protocol.app_server import mcp_servers as wire
 from greenroom.protocol.app_server.threads import ThreadStartParams
 from greenroom.protocol.internal import requests
-from greenroom.protocol.internal.worker import RequestName
+from greenroom.protocol.internal.worker.operations import RequestName
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
 from greenroom.supervisor.conversations.conversation import Conversation

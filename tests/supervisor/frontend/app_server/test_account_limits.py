@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from greenroom.demo.script import FailStep, rule
-from greenroom.protocol.internal.broker import AuthChanged, RateLimited
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged, RateLimited
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits, limits_snapshot
 from greenroom.supervisor.processes.broadcasts import Broadcasts

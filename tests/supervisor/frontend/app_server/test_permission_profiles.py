@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.protocol.app_server.threads import ThreadResumeParams, ThreadStartParams
 from greenroom.protocol.app_server.turns import TurnStartParams
-from greenroom.protocol.internal.worker import TurnSandbox
+from greenroom.protocol.internal.worker.operations import TurnSandbox
 from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES, profile_mode
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings, conversation_overrides
 from greenroom.supervisor.frontend.request_params import RefusedError

@@ -8,16 +8,8 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, CommandQuestion, encode_question
 from greenroom.protocol.ids import TurnId
-from greenroom.protocol.internal.worker import (
-    AskUser,
-    Decide,
-    Interrupt,
-    NoticeOrder,
-    Open,
-    Opened,
-    ReceivedNotice,
-    StartTurn,
-)
+from greenroom.protocol.internal.worker.notices import AskUser, NoticeOrder, Opened, ReceivedNotice
+from greenroom.protocol.internal.worker.operations import Decide, Interrupt, Open, StartTurn
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel

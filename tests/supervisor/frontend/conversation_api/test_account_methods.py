@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from greenroom.protocol.internal.broker import AuthChanged, InForce
+from greenroom.protocol.internal.broker.answers import InForce
+from greenroom.protocol.internal.broker.broadcasts import AuthChanged
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods

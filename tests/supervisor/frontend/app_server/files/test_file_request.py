@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.protocol.internal.worker import TurnSandbox
+from greenroom.protocol.internal.worker.operations import TurnSandbox
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
