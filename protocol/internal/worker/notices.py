@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -250,26 +250,7 @@ Notice: TypeAlias = (
     | WorkerMeasured
 )
 
-NOTICES: Final[Mapping[bytes, type[Notice]]] = {
-    kind.wire: kind
-    for kind in (
-        Ready,
-        Opened,
-        OpenFailed,
-        Heartbeat,
-        Step,
-        AskUser,
-        Steered,
-        SteeringRefused,
-        TurnEnded,
-        CommandsEnded,
-        RequestServed,
-        JobReport,
-        JobDone,
-        HelperLost,
-        WorkerMeasured,
-    )
-}
+NOTICES: Final[Mapping[bytes, type[Notice]]] = {kind.wire: kind for kind in get_args(Notice)}
 
 
 class NoticeOrder(NamedTuple):

@@ -1,7 +1,7 @@
 """Operations: what the supervisor tells a worker to do."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -217,27 +217,7 @@ Operation: TypeAlias = (
     | Close
 )
 
-OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {
-    kind.wire: kind
-    for kind in (
-        Open,
-        StartTurn,
-        SelectEvents,
-        Steer,
-        Compact,
-        RunUserCommand,
-        Interrupt,
-        Decide,
-        HoldEvents,
-        RunJob,
-        StopJob,
-        TellJob,
-        ServeRequest,
-        WithdrawRequest,
-        MeasureWorker,
-        Close,
-    )
-}
+OPERATIONS: Final[Mapping[bytes, type[Operation]]] = {kind.wire: kind for kind in get_args(Operation)}
 
 
 class ReceivedOperation(NamedTuple):
