@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, get_args, get_origin
 
 from msgspec.structs import fields
 
+from greenroom.config.account_service import AccountServiceSettings
 from greenroom.config.document import Table
 from greenroom.config.greenroom import CredentialSettings
 from greenroom.config.invalid_value import is_table, value_forms
@@ -23,7 +24,7 @@ SIMILAR: Final = 0.8
 
 FOREIGN: Final = frozenset(
     {
-        *("agents", "analytics", "apps", "audio", "auto_review", "chatgpt_base_url", "check_for_update_on_startup"),
+        *("agents", "analytics", "apps", "audio", "auto_review", "check_for_update_on_startup"),
         *("commit_attribution", "debug", "default_permissions", "desktop", "disable_paste_burst", "experimental_mode"),
         *("experimental_use_freeform_apply_patch", "experimental_use_unified_exec_tool", "features", "feedback"),
         *("file_opener", "ghost_snapshot", "hide_agent_reasoning", "hooks", "include_apply_patch_tool", "instructions"),
@@ -36,7 +37,9 @@ FOREIGN: Final = frozenset(
 """Top-level keys of Codex that have no effect here, or are read elsewhere. None is a misspelling of another."""
 
 _TOP: Final = frozenset(
-    field.encode_name for kind in (ConfigFile, CredentialSettings, McpLoginSettings) for field in fields(kind)
+    field.encode_name
+    for kind in (ConfigFile, CredentialSettings, McpLoginSettings, AccountServiceSettings)
+    for field in fields(kind)
 ) | {OTEL}
 
 

@@ -298,7 +298,7 @@ class Actor:
 
     def _run_job(self, operation: RunJob | StopJob | TellJob, payload: bytes) -> None:
         if isinstance(operation, RunJob):
-            self._job = JobRun(operation, payload, self._spec, self._mailbox)
+            self._job = JobRun(operation, payload, self._spec, self._mailbox, self._open_credentials)
             self._job.start(self._mailbox.notify)
         elif self._job is not None and isinstance(operation, TellJob):
             self._job.tell(payload)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from greenroom.protocol.errors import GreenroomError
+from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 
 class JobError(GreenroomError):
@@ -25,6 +26,10 @@ class GitLimits(msgspec.Struct, frozen=True):
 
 async def _at_once() -> None:
     """Return: nobody is waited for."""
+
+
+def _no_broker() -> CredentialsChannel:
+    raise JobError("there is no auth broker")
 
 
 class JobChannel(msgspec.Struct, frozen=True):
@@ -51,3 +56,5 @@ class Setting(msgspec.Struct, frozen=True):
     """Set when the job is to end with what it has."""
     git: GitLimits = GitLimits()
     channel: JobChannel = msgspec.field(default_factory=JobChannel)
+    open_credentials: Callable[[], CredentialsChannel] = _no_broker
+    """Opens the line to the auth broker; to be started before the first question."""

@@ -233,6 +233,7 @@ class CredentialState:
             mode=credential.mode,
             token=(credential.bearer or Secret("")).reveal(),
             account_id=credential.identity.account_id,
+            user_id=credential.identity.user_id,
             plan_type=credential.plan_type,
             expires_at=None if credential.expires_at is None else int(credential.expires_at),
             identity_key=credential.identity.key(self._identity_secret),

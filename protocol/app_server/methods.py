@@ -133,8 +133,27 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
     ),
     "account/read": AppServerMethod("The credential in force.", "account.StatusParams", "account.GetAccountResponse"),
     "account/rateLimits/read": AppServerMethod(
-        "What the model's server has told last of the account's limits.",
-        *("connection.Nothing", "account.GetAccountRateLimitsResponse"),
+        "The account's limits, as its service tells them.",
+        *("account.GetAccountRateLimitsParams", "account.GetAccountRateLimitsResponse"),
+    ),
+    "account/usage/read": AppServerMethod(
+        "What the account has used, or what a thread has cost, as its service tells it.",
+        *("account.GetAccountTokenUsageParams", "account.GetAccountTokenUsageResponse"),
+    ),
+    "account/workspaceMessages/read": AppServerMethod(
+        "The messages of the account's workspace.", *("connection.Nothing", "account.GetWorkspaceMessagesResponse")
+    ),
+    "account/rateLimitResetCredit/consume": AppServerMethod(
+        "Resets the account's limits, for a credit.",
+        *("account.ConsumeResetCreditParams", "account.ConsumeResetCreditResponse"),
+    ),
+    "account/sendAddCreditsNudgeEmail": AppServerMethod(
+        "Has the service ask the owner of the workspace for credits.",
+        *("account.SendAddCreditsNudgeEmailParams", "account.SendAddCreditsNudgeEmailResponse"),
+    ),
+    "account/securitySetup/read": AppServerMethod(
+        "A notice about the security of the account, where its service has one.",
+        *("connection.Nothing", "account.GetAccountSecuritySetupResponse"),
     ),
     "account/login/start": AppServerMethod(
         "Begins a login, or saves an API key.", "account.LoginParams", "account.LoginAccountResponse"
@@ -198,12 +217,8 @@ class UnsupportedMethods(NamedTuple):
 
 UNSUPPORTED: Final[Mapping[str, UnsupportedMethods]] = {
     "account": UnsupportedMethods(
-        "Only the service that the account belongs to knows that.",
-        (
-            *("account/usage/read", "account/workspaceMessages/read", "account/rateLimitResetCredit/consume"),
-            *("account/securitySetup/read", "account/sendAddCreditsNudgeEmail"),
-            *("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
-        ),
+        "No provider has a login of a gateway here.",
+        ("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
     ),
     "sections and attachments": UnsupportedMethods(
         "They are kept in a database of the reference, and not in session files.",

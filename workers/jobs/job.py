@@ -12,6 +12,7 @@ from greenroom.protocol.internal.worker.notices import JobDone, JobReport
 from greenroom.protocol.internal.worker.operations import RunJob
 from greenroom.workers.job_context import JobChannel, Setting
 from greenroom.workers.mailbox import Mailbox
+from greenroom.workers.model.credentials_channel import CredentialsChannel
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,24 @@ def module_of(name: str) -> str:
 class JobRun:
     """Must be made on the running loop."""
 
-    def __init__(self, operation: RunJob, params: bytes, spec: WorkerSpec, mailbox: Mailbox) -> None:
+    def __init__(
+        self,
+        operation: RunJob,
+        params: bytes,
+        spec: WorkerSpec,
+        mailbox: Mailbox,
+        open_credentials: Callable[[], CredentialsChannel],
+    ) -> None:
         self._name = operation.name
         self._params = params
         channel = JobChannel(lambda report: mailbox.notify(JobReport(), report), mailbox.drain)
-        self._setting = Setting(spec.codex_home, spec.runtime_directory, operation.config_overrides, channel=channel)
+        self._setting = Setting(
+            spec.codex_home,
+            spec.runtime_directory,
+            operation.config_overrides,
+            channel=channel,
+            open_credentials=open_credentials,
+        )
         self._work: asyncio.Task[None] | None = None
 
     def start(self, on_done: OnDone) -> None:

@@ -46,6 +46,7 @@ class BearerSnapshot(Body):
     identity_key: str
     source: Literal["store", "env"]
     account_id: str | None = None
+    user_id: str | None = None
     plan_type: str | None = None
     expires_at: int | None = None
     """Seconds since the epoch; `None` for a key."""

@@ -10,7 +10,7 @@ from typing import Final
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.worktrees import WorktreeRelease
-from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
+from greenroom.supervisor.frontend.app_server.account.service_methods import AccountServiceMethods
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_methods import CommandMethods
 from greenroom.supervisor.frontend.app_server.file_search import described
@@ -47,13 +47,14 @@ class AppServerServices:
         self._long = RequestQueue(channel, WAITING, waits_for_reader=False)
         """The requests that may take as long as a command or a tool: they hold up no others."""
         self._jobs = RequestQueue(channel, WAITING)
+        self._service = RequestQueue(channel)
+        """The requests for which the account's service is asked: few, so that a slow one leaves workers for others."""
         self._questions = Questions(channel, options.limits.approval_timeout)
         self._accounts = AccountMethods(
             channel, self._live, host.tree.broker, options.preferred_auth, partial(requires_openai_auth, host)
         )
         host.tree.broadcasts.subscribe(self._accounts.receive)
-        limits = host.shared(AccountLimits, lambda: AccountLimits(host.tree.broadcasts))
-        sessions = ThreadSessions(conversations, channel, limits)
+        sessions = ThreadSessions(conversations, channel)
         saved = SavedThreads(home)
         stored = StoredMethods(conversations, sessions, saved, channel, WorktreeRelease(home, host.jobs))
         commands = CommandMethods(channel, host.open_jobs)
@@ -66,7 +67,6 @@ class AppServerServices:
             **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
             **commands.methods,
-            "account/rateLimits/read": limits.read,
         }
         jobs = {
             **SettingsMethods(home, overrides, host.jobs, channel).methods,
@@ -79,6 +79,7 @@ class AppServerServices:
             **self._live.handlers(live),
             **self._long.handlers({**commands.long, **McpServerMethods(conversations, sessions).methods}),
             **self._jobs.handlers(jobs),
+            **self._service.handlers(AccountServiceMethods(host.jobs, channel).methods),
             **{name: self._accounts.handlers[name] for name in ACCOUNT},
         }
 
@@ -89,7 +90,7 @@ class AppServerServices:
     async def stop(self, reason: str) -> None:
         """Answer what is being worked on outside conversations."""
         self._host.tree.broadcasts.unsubscribe(self._accounts.receive)
-        for requests in (self._long, self._live, self._jobs):
+        for requests in (self._long, self._live, self._service, self._jobs):
             await requests.close(reason)
         self._watches.close()
 

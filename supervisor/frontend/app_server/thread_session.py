@@ -14,7 +14,6 @@ from greenroom.protocol.app_server.item import (
     UserMessageItem,
 )
 from greenroom.protocol.app_server.notifications import (
-    AccountRateLimitsUpdated,
     ItemCompleted,
     ItemStarted,
     ThreadStatusChanged,
@@ -39,7 +38,6 @@ from greenroom.supervisor.frontend.thread_items.update import (
 )
 
 if TYPE_CHECKING:
-    from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
     from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 
 GONE = Fault("The process of this conversation has died; the next turn goes on from where it was saved.", "other")
@@ -91,12 +89,8 @@ class _OwnNarrator(TurnNarrator):
 class ThreadSession:
     """Implements `greenroom.supervisor.conversations.turn.TurnObserver`."""
 
-    def __init__(
-        self, conversation_id: ConversationId, channel: AppServerChannel, limits: "AccountLimits | None" = None
-    ) -> None:
-        """`limits` takes what is told of the account."""
+    def __init__(self, conversation_id: ConversationId, channel: AppServerChannel) -> None:
         self.id = conversation_id
-        self._limits = limits
         self.client = channel
         self.settings: SessionSettings | None = None
         """What turns go by; `None` until the conversation is open."""
@@ -203,8 +197,6 @@ class ThreadSession:
     def _send(self, notification: Notification) -> None:
         if isinstance(notification, ThreadStatusChanged):
             self.status = notification.status
-        elif isinstance(notification, AccountRateLimitsUpdated) and self._limits is not None:
-            self._limits.note(notification.rate_limits)
         if self._held is None:
             self.client.tell(notification)
         else:

@@ -11,7 +11,6 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.app_server.account_limits import AccountLimits
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
@@ -24,12 +23,8 @@ _read_announcement = msgspec.json.Decoder(SessionConfigured).decode
 class ThreadSessions:
     """One client's subscriptions, by conversation."""
 
-    def __init__(
-        self, conversations: Conversations, channel: AppServerChannel, limits: AccountLimits | None = None
-    ) -> None:
-        """`limits` takes what is told of the account."""
+    def __init__(self, conversations: Conversations, channel: AppServerChannel) -> None:
         self._conversations = conversations
-        self._limits = limits
         self.channel = channel
         """The way to the client."""
         self._sessions: dict[ConversationId, ThreadSession] = {}
@@ -69,7 +64,7 @@ class ThreadSessions:
         """
         session = self._sessions.get(conversation.id)
         if session is None:
-            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self.channel, self._limits)
+            session = self._sessions[conversation.id] = ThreadSession(conversation.id, self.channel)
         if session not in conversation.observers:
             self._conversations.observe(conversation, session)
         try:

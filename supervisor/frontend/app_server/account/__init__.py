@@ -1,0 +1,1 @@
+"""The account: what the service that keeps it is asked."""

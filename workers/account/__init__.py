@@ -1,0 +1,1 @@
+"""Requests to the service that keeps the user's account."""
