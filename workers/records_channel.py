@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 20.0
 """Seconds that the host has to write; the records are then kept there, and the user is told."""
+RECONNECT_MS: Final = 24 * 3600 * 1000
+"""Milliseconds after which ZeroMQ would connect again, longer than a worker lives without its host. Where it is told
+never to (-1), it throws away what has arrived together with the end of the connection, such as the last reply."""
 _ERRORS: Final[dict[str, type[GreenroomError]]] = {
     kind.kind: kind for kind in (SessionBusyError, SessionFileError, SessionUnknownError)
 }
@@ -70,7 +73,7 @@ class RecordsChannel:
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.curve_serverkey = spec.records_key.encode()
         self._socket.curve_publickey = spec.keys.public.encode()
         self._socket.curve_secretkey = spec.keys.secret.encode()
@@ -130,10 +133,9 @@ class RecordsChannel:
         return self._number
 
     def _send(self, request: RecordsRequest, lines: bytes = b"") -> None:
-        try:
-            self._socket.send_multipart(record_frames(request, lines), zmq.NOBLOCK)
-        except zmq.Again:  # the connection has ended, and is not made again
-            raise OSError(errno.ENOTCONN, "the host cannot be reached") from None
+        if self._monitor.poll(0):
+            raise OSError(errno.ENOTCONN, "the host cannot be reached")
+        self._socket.send_multipart(record_frames(request, lines), zmq.NOBLOCK)
 
     def _wait(self) -> ReceivedReply:
         """Return the reply to the last request. Raises what it, or one before it, says of a failure."""

@@ -212,7 +212,7 @@ def test_one_client_cannot_take_the_calls_of_all(stage: Stage) -> None:
 
 def test_a_client_that_does_not_read_is_let_go_and_holds_nobody_up(stage: Stage) -> None:
     stage.play(HELLO, FLOOD)
-    with hosting(stage, "-c", "greenroom.slow_client_s=1") as host:
+    with hosting(stage, "-c", "greenroom.slow_client_s=3") as host:
         deaf, other = host.client(), host.client()
         deaf.codex("flood")
         until(lambda: any((client["waiting"] or 0) > 1024 * 1024 for client in clients(stage)))

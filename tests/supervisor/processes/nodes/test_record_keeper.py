@@ -262,3 +262,19 @@ def test_a_connection_that_ends_is_noticed_at_once(tmp_path: Path, lifeline: int
             waiting.abandon()
 
     asyncio.run(scene())
+
+
+def test_a_reply_counts_that_has_come_with_the_end_of_the_connection(tmp_path: Path, lifeline: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            site.channel.write(META % site.id.encode(), commit=False)
+            await site.let_pass(1)
+            await site.keeper.close(10.0)
+            assert await asyncio.to_thread(site.channel._monitor.poll, 10_000), "the worker has not looked yet"
+            await call(site.channel._wait)
+            assert site.path.exists()
+            with pytest.raises(OSError, match="cannot be reached"):
+                site.channel.write(b'{"n":1}\n', commit=False)
+
+    asyncio.run(scene())
