@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from benchmarks.client import ContestantError
+from benchmarks.holdings import at_rest
+from greenroom.config.defaults import IDLE_WORKERS
 from greenroom.runtime.host_socket import candidates
 
 _START_SECONDS: Final = 30.0
@@ -18,13 +20,18 @@ _PAUSE: Final = 0.01
 
 @contextmanager
 def hosting(program: str, home: str, environment: Mapping[str, str]) -> Iterator[int]:
-    """Start a host on a home, and provide its pid once it listens. Raises `ContestantError`."""
+    """Start a host on a home, and provide its pid once it is at rest. Raises `ContestantError`.
+
+    It listens before it has imported what it needs, so that early clients wait instead of failing: a client that comes
+    then waits for the rest of the start, in which host and fork server have both cores.
+    """
     with open(os.path.join(home, "host.log"), "ab") as log:
         process = subprocess.Popen(
             (program, "serve"), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
         )
     try:
         _await_socket(process, home, environment)
+        at_rest(process.pid, environment, (), IDLE_WORKERS)
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
