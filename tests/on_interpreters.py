@@ -35,6 +35,19 @@ PART: Final = (
     "tests/chaos/test_killed_helpers.py",
 )
 """Of the tests, below the root."""
+SHORT_PART: Final = (
+    "tests/runtime/test_footprint.py",
+    "tests/runtime/test_hardening.py",
+    "tests/runtime/test_malloc.py",
+    "tests/runtime/test_orphans.py",
+    "tests/runtime/test_spawn.py",
+    "tests/runtime/test_zap.py",
+    "tests/supervisor/processes/test_exits.py",
+    "tests/supervisor/processes/test_fork_engine.py",
+    "tests/supervisor/processes/test_fork_server.py",
+    "tests/supervisor/processes/test_tree.py",
+)
+"""What every run of the tests tries on every version, in some four seconds of CPU each: processes, forks and memory."""
 PROCESSES: Final = 3
 
 
@@ -60,6 +73,13 @@ def demo(programs: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         (str(programs / "greenroom"), "demo"), capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def short_part(programs: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `SHORT_PART` with the programs of an environment, one test after the other."""
+    command = (str(programs / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *SHORT_PART)
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300, check=False)
 
 
 def _run(version: Version, words: Sequence[str]) -> Outcome:
