@@ -21,7 +21,7 @@ def test_every_value_is_counted_once_at_its_place(values: list[float], bounds: l
     for number, bound in enumerate(bounds):
         assert sum(histogram.counts[: number + 1]) == sum(value <= bound for value in values)
     assert sum(histogram.counts) == len(values)
-    assert histogram.sum == sum(values)
+    assert math.isclose(histogram.sum, math.fsum(values))
 
 
 def test_a_clock_that_was_set_back_takes_nothing_away() -> None:
