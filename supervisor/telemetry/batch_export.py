@@ -5,13 +5,11 @@ import logging
 import os
 from contextlib import suppress
 from functools import partial
-from typing import Final, Generic, NamedTuple, Protocol
-
-from google.protobuf.message import Message
+from typing import Final, NamedTuple, Protocol
 
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, Request
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +23,8 @@ _LIMITS: Final = BufferLimits()
 class Sender(Protocol):
     """Sends messages of one kind to one collector."""
 
-    def send(self, request: Message) -> None:
-        """Send a message, or log why it cannot be sent. Takes as long as that takes."""
+    def send(self, request: bytes) -> None:
+        """Send an encoded message, or log why it cannot be sent. Takes as long as that takes."""
 
     def shutdown(self) -> None:
         """Send nothing more; what waits for another attempt is given up."""
@@ -57,10 +55,10 @@ def _positive(name: str, default: int) -> int:
     return int(text)
 
 
-class BatchExport(Generic[Request]):
+class BatchExport:
     """Belongs to one buffer. `start` it on the running loop, and `close` it."""
 
-    def __init__(self, what: str, buffer: RecordBuffer[Request], sender: Sender, delay: float) -> None:
+    def __init__(self, what: str, buffer: RecordBuffer, sender: Sender, delay: float) -> None:
         """`what` names the records in the log; `delay` is how many seconds they may wait."""
         self._what, self._buffer, self._sender, self._delay = what, buffer, sender, delay
         self._due = asyncio.Event()

@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, LogRecord
+from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.timings import DecisionTiming, RequestTiming, ToolTiming
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.telemetry.record_buffer import LATEST, Attributes, RecordBuffer, nanoseconds, pairs
+from greenroom.supervisor.telemetry.otlp_binary import LATEST, Attributes, log_part, log_record, pairs
+from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
 
 _decode_items: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -65,7 +65,7 @@ class NoEventLog:
 class LoggedEvents:
     """Sends events as log records of OpenTelemetry."""
 
-    def __init__(self, records: RecordBuffer[ExportLogsServiceRequest]) -> None:
+    def __init__(self, records: RecordBuffer) -> None:
         """`records` takes `opentelemetry.proto.logs.v1.LogRecord`."""
         self._records = records
         self._shared: dict[str, bytes] = {}
@@ -82,21 +82,13 @@ class LoggedEvents:
         """Send an event."""
         at = time.time() if at is None else at
         own: Attributes = {"event.timestamp": timestamp(at), "conversation.id": conversation_id}
-        trace_id, span_id, flags = place or _NO_SPAN
-        self._records.add(
-            self._shared.get(name) or self._share(name),
-            time_unix_nano=nanoseconds(at),
-            observed_time_unix_nano=time.time_ns(),
-            attributes=self._records.pairs(own | attributes),
-            trace_id=trace_id,
-            span_id=span_id,
-            flags=flags,
-        )
+        part = self._shared.get(name) or self._share(name)
+        attached = self._records.pairs(own | attributes)
+        self._records.add(log_record(part, at, time.time_ns(), attached, *(place or _NO_SPAN)))
 
     def _share(self, name: str) -> bytes:
         attributes = pairs({"event.name": name, "app.version": __version__})
-        record = LogRecord(event_name=name, severity_number=SEVERITY_NUMBER_INFO, attributes=attributes)
-        shared = self._shared[name] = record.SerializeToString()
+        shared = self._shared[name] = log_part(name, SEVERITY_NUMBER_INFO, attributes)
         return shared
 
 

@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from greenroom.config.otel import OtelExporter, OtelTls, OtlpGrpc, OtlpHttp, with_variables
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.telemetry.batch_export import Sender
-from greenroom.supervisor.telemetry.senders import CollectorSession, GrpcSender, HttpSender, RequestBody
+from greenroom.supervisor.telemetry.collector_session import CollectorSession
+from greenroom.supervisor.telemetry.senders import GrpcSender, HttpSender
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
@@ -28,12 +29,12 @@ class Exporters:
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-            body = RequestBody(ExportTraceServiceRequest, is_json=http.is_json)
-            return HttpSender(OTLPSpanExporter(**self._http(http, body)), body)
+            session = CollectorSession(ExportTraceServiceRequest, is_json=http.is_json)
+            return HttpSender(OTLPSpanExporter(**self._http(http, session)), session)
         if (grpc := settings.otlp_grpc) is not None:
             from greenroom.supervisor.telemetry.grpc_exporters import TraceMessageExporter
 
-            return GrpcSender(TraceMessageExporter(**self._grpc(grpc)))
+            return GrpcSender(TraceMessageExporter(**self._grpc(grpc)), ExportTraceServiceRequest)
         return None
 
     def for_logs(self, settings: OtelExporter) -> Sender | None:
@@ -41,12 +42,12 @@ class Exporters:
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
-            body = RequestBody(ExportLogsServiceRequest, is_json=http.is_json)
-            return HttpSender(OTLPLogExporter(**self._http(http, body)), body)
+            session = CollectorSession(ExportLogsServiceRequest, is_json=http.is_json)
+            return HttpSender(OTLPLogExporter(**self._http(http, session)), session)
         if (grpc := settings.otlp_grpc) is not None:
             from greenroom.supervisor.telemetry.grpc_exporters import LogMessageExporter
 
-            return GrpcSender(LogMessageExporter(**self._grpc(grpc)))
+            return GrpcSender(LogMessageExporter(**self._grpc(grpc)), ExportLogsServiceRequest)
         return None
 
     def for_metrics(self, settings: OtelExporter) -> "MetricExporter | None":
@@ -54,17 +55,15 @@ class Exporters:
         if (http := settings.otlp_http) is not None:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-            body = RequestBody(ExportMetricsServiceRequest, is_json=http.is_json)
-            return OTLPMetricExporter(**self._http(http, body))
+            session = CollectorSession(ExportMetricsServiceRequest, is_json=http.is_json)
+            return OTLPMetricExporter(**self._http(http, session))
         if (grpc := settings.otlp_grpc) is not None:
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 
             return GrpcMetricExporter(**self._grpc(grpc))
         return None
 
-    def _http(self, settings: OtlpHttp, body: RequestBody) -> dict[str, Any]:
-        session = CollectorSession()
-        session.auth = body
+    def _http(self, settings: OtlpHttp, session: CollectorSession) -> dict[str, Any]:
         return {
             "endpoint": settings.endpoint,
             "headers": with_variables(settings.headers, self._environment) or None,

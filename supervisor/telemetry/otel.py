@@ -28,7 +28,7 @@ from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, Tele
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
 from greenroom.supervisor.telemetry.metric_export import MetricExport, SnapshotReader
-from greenroom.supervisor.telemetry.record_buffer import Identity, log_buffer, span_buffer
+from greenroom.supervisor.telemetry.record_buffer import Identity, RecordBuffer
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 
 log = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ class Telemetry:
         )
         metrics = exporters.for_metrics(settings.metrics_exporter)
         self._metrics = None if metrics is None else MetricExport(metrics, self.resource, reader, host.started_at)
-        self._exports: list[BatchExport[Any]] = []
+        self._exports: list[BatchExport] = []
         identity, limits = Identity(self.resource, InstrumentationScope(SERVICE, __version__)), SpanLimits()
         self._events: TelemetryEvents = NoEventLog()
         span_records = None
         if spans is not None:
             pace = pace_of(SPANS)
-            span_records = span_buffer(identity, pace.limits, limits.max_span_attribute_length)
+            span_records = RecordBuffer(identity.around_spans, pace.limits, limits.max_span_attribute_length)
             self._exports.append(BatchExport("spans", span_records, spans, pace.delay))
         if logs is not None:
             pace = pace_of(LOGS)
-            log_records = log_buffer(identity, pace.limits, limits.max_attribute_length)
+            log_records = RecordBuffer(identity.around_logs, pace.limits, limits.max_attribute_length)
             self._exports.append(BatchExport("events", log_records, logs, pace.delay))
             self._events = LoggedEvents(log_records)
         if self._exports:

@@ -1,32 +1,20 @@
-"""Spans and events that wait to be sent, kept in the messages of OTLP in which they are sent.
+"""Spans and events that wait to be sent, encoded as they are in the messages of OTLP.
 
-A record is written into its message once and never copied. Its fields have the names that the messages have; fields
-that many records share are given as bytes instead, to which a message of the same type was serialized.
+A record is written once and never copied as an object.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
-from google.protobuf.message import Message
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
-Attributes: TypeAlias = dict[str, str | int | float | bool]
-Pairs: TypeAlias = list[Any]
-"""Attributes as the messages have them: fields of `KeyValue`, which messages take in its place."""
-Request = TypeVar("Request", bound=Message)
-
-_FIELDS: Final = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
-_BEYOND: Final = 2**63
-"""The least integer that is too large."""
-LATEST: Final = 18e9
-"""Seconds since the epoch; nanoseconds of later moments do not fit their field."""
+from greenroom.supervisor.telemetry import otlp_binary
 
 
 class BufferLimits(NamedTuple):
@@ -38,107 +26,66 @@ class BufferLimits(NamedTuple):
     """Records of one message."""
 
 
-class RecordBuffer(Generic[Request]):
-    """The records of one kind. Used on one thread; what was taken may go to another."""
-
-    def __init__(
-        self, empty: Request, records: Callable[[Request], Any], limits: BufferLimits, longest: int | None = None
-    ) -> None:
-        """`records` returns the list of records in a message, such as `empty`, which has none.
-
-        `longest` is how many characters a text may have; the rest is cut off.
-        """
-        self._empty, self._records_of, self._limits, self._longest = empty, records, limits, longest
-        self._batches: list[Request] = []
-        self._last = records(empty)
-        self._room = 0
-        """How many more records the last batch takes."""
-        self.waiting = 0
-        """Records that have not been taken."""
-        self.dropped = 0
-        """Records that were dropped since the last `take`."""
-        self.on_batch: Callable[[], None] | None = None
-        """Called when there is enough for a message, unless `None`."""
-
-    def add(self, *shared: bytes, **fields: Any) -> None:
-        """Add a record. Raises `ValueError` for a value that its field cannot have; nothing is added then."""
-        if self.waiting >= self._limits.records:
-            self.dropped += 1
-            return
-        if not self._room:
-            self._begin()
-        record = self._last.add(**fields)
-        for part in shared:
-            record.MergeFromString(part)
-        self.waiting += 1
-        self._room -= 1
-        if not self._room and self.on_batch is not None:
-            self.on_batch()
-
-    def take(self) -> list[Request]:
-        """Return the messages that wait, which are then no longer here."""
-        taken, self._batches = self._batches, []
-        self._room = self.waiting = self.dropped = 0
-        return [batch for batch in taken if len(self._records_of(batch))]
-
-    def pairs(self, attributes: Mapping[str, str | int | float | bool]) -> Pairs:
-        """Return attributes as the messages have them."""
-        if self._longest is not None:
-            attributes = {
-                name: value[: self._longest] if isinstance(value, str) else value for name, value in attributes.items()
-            }
-        return pairs(attributes)
-
-    def _begin(self) -> None:
-        batch = type(self._empty)()
-        batch.CopyFrom(self._empty)
-        self._batches.append(batch)
-        self._last, self._room = self._records_of(batch), self._limits.batch
-
-
 class Identity:
-    """Who sends: a resource and a scope, in the messages of OTLP."""
+    """Who sends: a resource and a scope, encoded as they are around spans and around log records."""
 
     def __init__(self, resource: Resource, scope: InstrumentationScope) -> None:
         nothing = ReadableSpan(
             "", SpanContext(1, 1, is_remote=False), resource=resource, instrumentation_scope=scope, start_time=0
         )
-        self.trace_request: ExportTraceServiceRequest = encode_spans([nothing])
-        """One without spans."""
-        (sent,) = self.trace_request.resource_spans
-        del sent.scope_spans[0].spans[:]
-        logs = ScopeLogs(scope=sent.scope_spans[0].scope, schema_url=sent.scope_spans[0].schema_url)
-        self.logs_request = ExportLogsServiceRequest(
-            resource_logs=[ResourceLogs(resource=sent.resource, schema_url=sent.schema_url, scope_logs=[logs])]
+        (spans,) = encode_spans([nothing]).resource_spans
+        (scoped,) = spans.scope_spans
+        of, url, named, named_url = spans.resource, spans.schema_url, scoped.scope, scoped.schema_url
+        self.around_spans: Final = Frame(
+            ResourceSpans(resource=of, schema_url=url).SerializeToString(),
+            ScopeSpans(scope=named, schema_url=named_url).SerializeToString(),
         )
-        """One without log records."""
+        self.around_logs: Final = Frame(
+            ResourceLogs(resource=of, schema_url=url).SerializeToString(),
+            ScopeLogs(scope=named, schema_url=named_url).SerializeToString(),
+        )
 
 
-def span_buffer(
-    identity: Identity, limits: BufferLimits, longest: int | None = None
-) -> RecordBuffer[ExportTraceServiceRequest]:
-    """Return a buffer of `opentelemetry.proto.trace.v1.Span`."""
-    return RecordBuffer(identity.trace_request, lambda one: one.resource_spans[0].scope_spans[0].spans, limits, longest)
+class Frame(NamedTuple):
+    """What is around the records of a message."""
+
+    resource: bytes
+    scope: bytes
 
 
-def log_buffer(
-    identity: Identity, limits: BufferLimits, longest: int | None = None
-) -> RecordBuffer[ExportLogsServiceRequest]:
-    """Return a buffer of `opentelemetry.proto.logs.v1.LogRecord`."""
-    return RecordBuffer(
-        identity.logs_request, lambda one: one.resource_logs[0].scope_logs[0].log_records, limits, longest
-    )
+class RecordBuffer:
+    """The records of one kind. Used on one thread; what was taken may go to another."""
 
+    def __init__(self, frame: Frame, limits: BufferLimits, longest: int | None = None) -> None:
+        """`longest` is how many characters a text in an attribute may have; the rest is cut off."""
+        self._frame, self._limits, self._longest = frame, limits, longest
+        self._records: list[bytes] = []
+        self.dropped = 0
+        """Records that were dropped since the last `take`."""
+        self.on_batch: Callable[[], None] | None = None
+        """Called when there is enough for a message, unless `None`."""
 
-def pairs(attributes: Mapping[str, str | int | float | bool]) -> Pairs:
-    """Return attributes as the messages have them; one that they cannot hold is left out."""
-    return [
-        {"key": name, "value": {_FIELDS[type(value)]: value}}
-        for name, value in attributes.items()
-        if type(value) is not int or -_BEYOND <= value < _BEYOND
-    ]
+    @property
+    def waiting(self) -> int:
+        """Records that have not been taken."""
+        return len(self._records)
 
+    def add(self, record: bytes) -> None:
+        """Add a record, which is encoded."""
+        if len(self._records) >= self._limits.records:
+            self.dropped += 1
+            return
+        self._records.append(record)
+        if self.on_batch is not None and not len(self._records) % self._limits.batch:
+            self.on_batch()
 
-def nanoseconds(at: float) -> int:
-    """Return a moment in seconds since the epoch as the messages have it, 0 for one that they cannot hold."""
-    return round(at * 1e9) if 0.0 <= at <= LATEST else 0
+    def take(self) -> list[bytes]:
+        """Return the messages that wait, encoded, which are then no longer here."""
+        taken, self._records = self._records, []
+        self.dropped = 0
+        size = self._limits.batch
+        return [otlp_binary.request(*self._frame, taken[at : at + size]) for at in range(0, len(taken), size)]
+
+    def pairs(self, attributes: otlp_binary.Attributes) -> list[bytes]:
+        """Return attributes as the messages have them."""
+        return otlp_binary.pairs(attributes, self._longest)

@@ -1,25 +1,21 @@
 """Writes the spans of one trace, in the messages of OTLP."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState, set_span_in_context
 
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import Moment
 from greenroom.supervisor.telemetry.events import SpanPlace
-from greenroom.supervisor.telemetry.record_buffer import Attributes, RecordBuffer, nanoseconds
-
-SpanBuffer: TypeAlias = RecordBuffer[ExportTraceServiceRequest]
-SpanEvent: TypeAlias = dict[str, Any]
-"""A message `Span.Event`."""
+from greenroom.supervisor.telemetry.otlp_binary import Attributes, span, span_attributes, span_event, trace_part
+from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
 
 _KINDS: Final = {
     SpanKind.INTERNAL: Span.SPAN_KIND_INTERNAL,
@@ -28,7 +24,6 @@ _KINDS: Final = {
 }
 _LOCAL_PARENT: Final = int(SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 _REMOTE_PARENT: Final = _LOCAL_PARENT | int(SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
-_ERROR: Final = {"code": Status.STATUS_CODE_ERROR}
 
 
 @dataclass(slots=True)
@@ -45,19 +40,19 @@ class OpenSpan:
     kind: SpanKind = SpanKind.INTERNAL
     is_remote: bool = False
     """Whether the parent is a span of another program."""
-    events: list[SpanEvent] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
 
 
 class Trace:
     """One trace. Nothing is written where it is not recorded."""
 
     def __init__(
-        self, spans: SpanBuffer | None, root: SpanPlace, state: str, extra: Mapping[str, str] = MappingProxyType({})
+        self, spans: RecordBuffer | None, root: SpanPlace, state: str, extra: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         """`state` is that of W3C Trace Context; `extra` are attributes of every span."""
         self.root, self.state = root, state
         self._spans = spans if root.flags else None
-        self._shared = Span(trace_id=root.trace_id, trace_state=state).SerializeToString() + self.shared({**extra})
+        self._shared = trace_part(root.trace_id, state) + self.shared({**extra})
 
     @property
     def is_recorded(self) -> bool:
@@ -74,13 +69,11 @@ class Trace:
 
     def shared(self, attributes: Attributes) -> bytes:
         """Return attributes that several spans have in common, for `write`."""
-        return b"" if self._spans is None else Span(attributes=self._spans.pairs(attributes)).SerializeToString()
+        return b"" if self._spans is None else span_attributes(self._spans.pairs(attributes))
 
-    def event(self, name: str, at: float, attributes: Attributes) -> SpanEvent:
-        """Return an event of a span, at a moment in seconds since the epoch."""
-        if self._spans is None:
-            return {}
-        return {"name": name, "time_unix_nano": nanoseconds(at), "attributes": self._spans.pairs(attributes)}
+    def event(self, name: str, at: float, attributes: Attributes) -> bytes:
+        """Return an event of a span, encoded, at a moment in seconds since the epoch."""
+        return b"" if self._spans is None else span_event(name, at, self._spans.pairs(attributes))
 
     def end(self, span: OpenSpan, now: Moment, error: str | None = None) -> None:
         """End a span, with a kind of error where it has failed."""
@@ -105,7 +98,7 @@ class Trace:
         *,
         parent: bytes,
         kind: SpanKind = SpanKind.INTERNAL,
-        events: Sequence[SpanEvent] = (),
+        events: Iterable[bytes] = (),
         error: str | None = None,
         shared: bytes = b"",
         flags: int = _LOCAL_PARENT,
@@ -115,25 +108,23 @@ class Trace:
             return
         if error is not None:
             attributes = {**attributes, "error.type": error}
-        start, end = times
+        own = span_attributes(self._spans.pairs(attributes))
         self._spans.add(
-            self._shared,
-            shared,
-            span_id=place.span_id,
-            parent_span_id=parent,
-            name=name,
-            kind=_KINDS[kind],
-            start_time_unix_nano=nanoseconds(start),
-            end_time_unix_nano=nanoseconds(end),
-            attributes=self._spans.pairs(attributes),
-            events=events,
-            status=None if error is None else _ERROR,
-            flags=flags,
+            span(
+                place.span_id,
+                parent,
+                name,
+                _KINDS[kind],
+                times,
+                flags=flags,
+                failed=error is not None,
+                parts=(self._shared, shared, own, *events),
+            )
         )
 
 
 def begin_trace(
-    spans: SpanBuffer | None,
+    spans: RecordBuffer | None,
     sampler: Sampler,
     remote: TraceContext | None,
     extra: Mapping[str, str],

@@ -20,8 +20,9 @@ from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import Moment, Turn
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.events import SpanPlace, TelemetryEvents
-from greenroom.supervisor.telemetry.record_buffer import Attributes
-from greenroom.supervisor.telemetry.trace import OpenSpan, SpanBuffer, Trace, begin_trace, new_span_id
+from greenroom.supervisor.telemetry.otlp_binary import Attributes
+from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
+from greenroom.supervisor.telemetry.trace import OpenSpan, Trace, begin_trace, new_span_id
 
 AGENT: Final = "codex"
 LONGEST: Final = 256
@@ -54,7 +55,7 @@ class TurnTracing:
 
     def __init__(
         self,
-        spans: SpanBuffer | None,
+        spans: RecordBuffer | None,
         log: TelemetryEvents,
         *,
         sampler: Sampler = _DEFAULT_SAMPLER,

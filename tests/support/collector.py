@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -31,6 +32,8 @@ class Collector:
         """The status that every request is refused with, unless `None`."""
         self.received: list[tuple[str, Any]] = []
         """Paths and messages, in the order of their arrival."""
+        self.targets: list[str] = []
+        """What was asked for: a path, or the whole address of another where this is taken for a proxy."""
         self.headers: list[dict[str, str]] = []
         self.raw = b""
         """All that has arrived."""
@@ -42,10 +45,12 @@ class Collector:
                 if self.headers["content-encoding"] == "gzip":
                     body = gzip.decompress(body)
                 is_json = self.headers["content-type"] == "application/json"
-                message = (from_json if is_json else from_binary)(_KINDS[self.path], body)
+                path = urlsplit(self.path).path  # a proxy is told the whole address
+                message = (from_json if is_json else from_binary)(_KINDS[path], body)
+                collector.targets.append(self.path)
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if collector.refuses is None:
-                    collector.received.append((self.path, message))
+                    collector.received.append((path, message))
                     collector.raw += body
                 self.send_response(collector.refuses or 200)
                 self.send_header("content-length", "0")

@@ -3,15 +3,14 @@
 import asyncio
 
 import pytest
-from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.telemetry.batch_export import SPANS, BatchExport, pace_of
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, span_buffer
-from greenroom.supervisor.telemetry.trace import SpanBuffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
 from tests.support.loop import on_loop
 
 LIMITS = BufferLimits(4, 2)
@@ -27,9 +26,9 @@ class Sent:
         self.arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def send(self, request: Message) -> None:
-        assert isinstance(request, ExportTraceServiceRequest)
-        self.counts.append(len(request.resource_spans[0].scope_spans[0].spans))
+    def send(self, request: bytes) -> None:
+        message = ExportTraceServiceRequest.FromString(request)
+        self.counts.append(len(message.resource_spans[0].scope_spans[0].spans))
         self._loop.call_soon_threadsafe(self.arrived.set)
         if self.fails:
             raise OSError("no")
@@ -38,9 +37,13 @@ class Sent:
         self.is_shut = True
 
 
-def scene(delay: float) -> tuple[Sent, BatchExport[ExportTraceServiceRequest], SpanBuffer]:
+def record(name: str) -> bytes:
+    return Span(name=name).SerializeToString()
+
+
+def scene(delay: float) -> tuple[Sent, BatchExport, RecordBuffer]:
     sent = Sent()
-    buffer = span_buffer(Identity(Resource({}), InstrumentationScope("s")), LIMITS)
+    buffer = RecordBuffer(Identity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
     export = BatchExport("spans", buffer, sent, delay)
     export.start()
     return sent, export, buffer
@@ -54,7 +57,7 @@ async def test_records_are_sent_after_a_while_also_when_an_earlier_attempt_has_f
     sent.fails = True
     for name in "ab":
         sent.arrived.clear()
-        buffer.add(name=name)
+        buffer.add(record(name))
         await sent.arrived.wait()
     await export.close()
     assert (sent.counts, sent.is_shut) == ([1, 1], True)
@@ -65,7 +68,7 @@ async def test_records_are_sent_after_a_while_also_when_an_earlier_attempt_has_f
 async def test_a_full_message_does_not_wait() -> None:
     sent, export, buffer = scene(NEVER)
     for name in "ab":
-        buffer.add(name=name)
+        buffer.add(record(name))
     await sent.arrived.wait()
     await export.close()
     assert sent.counts == [2]
@@ -75,7 +78,7 @@ async def test_a_full_message_does_not_wait() -> None:
 async def test_the_rest_is_sent_at_the_end_and_what_had_no_room_is_told(caplog: pytest.LogCaptureFixture) -> None:
     sent, export, buffer = scene(NEVER)
     for name in "abcdef":
-        buffer.add(name=name)
+        buffer.add(record(name))
     await export.close()
     assert (sent.counts, sent.is_shut) == ([2, 2], True)
     assert "2 spans were dropped" in caplog.text

@@ -23,7 +23,7 @@ from greenroom.protocol.metrics import METRICS
 from greenroom.supervisor.telemetry.events import LoggedEvents, SpanPlace
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, log_buffer, span_buffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
 from greenroom.supervisor.telemetry.trace import Trace
 from tests.support.certificates import Authority
 from tests.support.collector import Collector
@@ -39,8 +39,8 @@ COUNTED = "greenroom_calls"
 MEASURED = "greenroom_turn_wait_seconds"
 
 
-def traces() -> ExportTraceServiceRequest:
-    buffer = span_buffer(IDENTITY, BufferLimits())
+def traces() -> bytes:
+    buffer = RecordBuffer(IDENTITY.around_spans, BufferLimits())
     trace = Trace(buffer, PLACE, "vendor=1")
     told = [trace.event("codex.api_request", 1.5, {"attempt": 0, "success": "true"})]
     attributes: dict[str, Any] = {"text": "\u00e9", "number": 2**62, "part": 0.5, "flag": True}
@@ -49,8 +49,8 @@ def traces() -> ExportTraceServiceRequest:
     return message
 
 
-def logs() -> ExportLogsServiceRequest:
-    buffer = log_buffer(IDENTITY, BufferLimits())
+def logs() -> bytes:
+    buffer = RecordBuffer(IDENTITY.around_logs, BufferLimits())
     LoggedEvents(buffer).emit("codex.api_request", ConversationId("c"), {"attempt": 0}, PLACE, 1.5)
     (message,) = buffer.take()
     return message
@@ -88,7 +88,7 @@ def send_all(at: Mapping[str, OtelExporter]) -> list[Message]:
     assert exporter is not None
     assert exporter.export(metrics_data(metrics(), RESOURCE, 1, 2)) is MetricExportResult.SUCCESS
     exporter.shutdown()
-    return [*sent]
+    return [ExportTraceServiceRequest.FromString(sent[0]), ExportLogsServiceRequest.FromString(sent[1])]
 
 
 def check_metrics(message: Any) -> None:

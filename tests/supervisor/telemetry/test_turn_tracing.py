@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -17,7 +18,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
 from greenroom.supervisor.conversations.turn import CallOrigin, Nobody, Turn
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, span_buffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 from tests.protocol.test_timings import timings
 from tests.support.collector import attributes
@@ -87,7 +88,7 @@ class Scene:
 
     def __init__(self, origin: CallOrigin = CALL, *, sends_spans: bool = True, **settings: Any) -> None:
         identity = Identity(Resource({}), InstrumentationScope("test"))
-        self._buffer = span_buffer(identity, BufferLimits(), settings.pop("longest", None))
+        self._buffer = RecordBuffer(identity.around_spans, BufferLimits(), settings.pop("longest", None))
         self._spans: list[Span] = []
         self.log = Record()
         self.tracing = TurnTracing(self._buffer if sends_spans else None, self.log, **settings)
@@ -99,7 +100,8 @@ class Scene:
 
     @property
     def raw_spans(self) -> Sequence[Span]:
-        for message in self._buffer.take():
+        for request in self._buffer.take():
+            message = ExportTraceServiceRequest.FromString(request)
             self._spans += message.resource_spans[0].scope_spans[0].spans
         return self._spans
 
