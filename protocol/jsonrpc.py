@@ -43,6 +43,8 @@ class Request(msgspec.Struct, frozen=True):
     method: str
     params: bytes | None
     """Undecoded JSON; `None` where absent or null."""
+    trace: bytes | None = None
+    """The member `trace`, which the protocol of `app-server` has beside `params`; as those."""
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class _Envelope(msgspec.Struct):
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     method: str | msgspec.UnsetType = msgspec.UNSET
     params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    trace: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -267,18 +270,19 @@ class Peer:
         if _bytes(envelope.jsonrpc) not in (None, b'"2.0"'):
             return _malformed(INVALID_REQUEST, 'Invalid Request: `jsonrpc` must be "2.0"', raw_id)
         if isinstance(envelope.method, str):
-            return self._call(envelope.method, request_id, raw_id, _value(envelope.params))
+            return self._call(envelope, envelope.method, request_id, raw_id)
         if request_id is not None and (envelope.result is not msgspec.UNSET or envelope.error is not msgspec.UNSET):
             return Response(request_id, _bytes(envelope.result), _bytes(envelope.error))
         return _malformed(INVALID_REQUEST, "Invalid Request: neither a request nor a response", raw_id)
 
-    def _call(self, method: str, request_id: RequestId | None, raw_id: bytes | None, params: bytes | None) -> Message:
+    def _call(self, envelope: _Envelope, method: str, request_id: RequestId | None, raw_id: bytes | None) -> Message:
+        params = _value(envelope.params)
         if request_id is None or raw_id is None:
             return Notification(method, params)
         if request_id in self._open:
             return _malformed(INVALID_REQUEST, "Invalid Request: a request with this id is still open", raw_id)
         self._open.add(request_id)
-        return Request(request_id, raw_id, method, params)
+        return Request(request_id, raw_id, method, params, _value(envelope.trace))
 
 
 def _malformed(code: int, reason: str, raw_id: bytes | None = None) -> Malformed:

@@ -1,7 +1,9 @@
 """W3C Trace Context: which trace a call belongs to (https://www.w3.org/TR/trace-context/). Free of I/O."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 LONGEST_STATE: Final = 512
 """Characters of a `tracestate` that are passed on; one that is longer is dropped, as the specification allows."""
@@ -26,6 +28,22 @@ class TraceContext(NamedTuple):
     def parent(self) -> str:
         """The value of `traceparent`."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags & 1:02x}"
+
+
+class _Carrier(msgspec.Struct, frozen=True):
+    """An object that names a span."""
+
+    traceparent: Any = None
+    tracestate: Any = None
+
+
+def decode_trace_context(carrier: bytes | None) -> TraceContext | None:
+    """Return what an object with these two members says, which is JSON; `None` as from `read_trace_context`."""
+    try:
+        found = None if carrier is None else msgspec.json.decode(carrier, type=_Carrier)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return None if found is None else read_trace_context(found.traceparent, found.tracestate)
 
 
 def read_trace_context(parent: object, state: object = None) -> TraceContext | None:

@@ -84,6 +84,7 @@ def hand_over(home: str, mode: str, request: ExecRequest, told: Presentation, or
         colored=told.colored,
         prompt=told.prompt,
         originator=originator,
+        trace=request.trace,
     )
     handed = HandedOver(*found, 1 if told.as_lines else 2)
     ending = handed.run(handover)

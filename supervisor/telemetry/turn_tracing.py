@@ -8,7 +8,7 @@ so.
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanKind
@@ -35,17 +35,26 @@ _DEFAULT_SAMPLER: Final = ParentBased(ALWAYS_ON)
 _NOWHERE: Final = SpanPlace(b"", b"", 0)
 
 
+class _OpenTool(NamedTuple):
+    """A tool call that has not ended, of which only a decision has been told."""
+
+    span_id: bytes
+    name: str
+    start: float
+    """Seconds since the epoch, of its first decision."""
+
+
 class _TracedTurn:
     """The open spans of one turn."""
 
-    __slots__ = ("agent", "call", "chats", "planned", "trace")
+    __slots__ = ("agent", "call", "chats", "tools", "trace")
 
     def __init__(self, trace: Trace, call: OpenSpan) -> None:
         self.trace, self.call = trace, call
         self.agent: OpenSpan | None = None
         """Stands for the turn in its worker."""
-        self.planned: dict[str, bytes] = {}
-        """Ids of the spans of tool calls that have begun, by the ids of the calls."""
+        self.tools: dict[str, _OpenTool] = {}
+        """By the ids of the calls."""
         self.chats: dict[tuple[str, str, str], bytes] = {}
         """What the spans of model requests have in common, by model, provider and server."""
 
@@ -105,7 +114,7 @@ class TurnTracing:
             return None
         now, trace, call = Moment.now(), traced.trace, traced.call.place.span_id
         if traced.agent is not None:
-            trace.end(traced.agent, now, "worker_crashed")
+            _end_agent(traced, traced.agent, now, "worker_crashed")
         elif turn.accepted_at is not None:
             trace.write(trace.place(), "greenroom.wait", (turn.accepted_at.at, now.at), {}, parent=call)
         attributes: Attributes = {
@@ -116,7 +125,6 @@ class TurnTracing:
             "greenroom.incarnation": incarnation,
         }
         traced.agent = OpenSpan(trace.place(), f"invoke_agent {AGENT}", now.at, attributes, call)
-        traced.planned.clear()
         return None if self._spans is None else trace.context(traced.agent.place)
 
     def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
@@ -143,7 +151,7 @@ class TurnTracing:
             return
         now, error = Moment.now(), None if failure is None else failure.kind
         if traced.agent is not None:
-            traced.trace.end(traced.agent, now, error)
+            _end_agent(traced, traced.agent, now, error)
         traced.trace.end(traced.call, now, error)
 
     def _request(
@@ -173,15 +181,10 @@ class TurnTracing:
 
     def _tool(self, conversation_id: ConversationId, traced: _TracedTurn, agent: bytes, timing: ToolTiming) -> None:
         name = timing.name or timing.origin
-        attributes: Attributes = {
-            "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": name,
-            "gen_ai.tool.call.id": timing.call_id,
-            "gen_ai.tool.type": "function",
-            "greenroom.tool.origin": timing.origin,
-        }
+        attributes = _of_tool(name, timing.call_id) | {"greenroom.tool.origin": timing.origin}
         trace, times, facts = traced.trace, _times(timing), events.tool_result(timing)
-        place = trace.place(traced.planned.pop(timing.call_id, None))
+        begun = traced.tools.pop(timing.call_id, None)
+        place = trace.place(None if begun is None else begun.span_id)
         self._log.emit("codex.tool_result", conversation_id, facts, place, times[1])
         told = [trace.event("codex.tool_result", times[1], facts)]
         error = None if timing.end == "ok" else timing.end
@@ -197,11 +200,43 @@ class TurnTracing:
             "greenroom.decided_by": timing.by,
         }
         trace, times, facts = traced.trace, _times(timing), events.tool_decision(timing)
-        parent = traced.planned.setdefault(timing.call_id, new_span_id()) if timing.call_id else agent
+        parent = agent
+        if timing.call_id:
+            begun = traced.tools.get(timing.call_id)
+            if begun is None:
+                begun = traced.tools[timing.call_id] = _OpenTool(
+                    new_span_id(), timing.tool or timing.kind, timing.started_at
+                )
+            parent = begun.span_id
         place = trace.place()
         self._log.emit("codex.tool_decision", conversation_id, facts, place, times[1])
         told = [trace.event("codex.tool_decision", times[1], facts)]
         trace.write(place, "greenroom.approval", times, attributes, parent=parent, events=told)
+
+
+def _end_agent(traced: _TracedTurn, agent: OpenSpan, now: Moment, error: str | None) -> None:
+    """End the span of the turn in a worker, and those of tool calls whose end it has not told."""
+    for call_id, tool in traced.tools.items():
+        traced.trace.write(
+            traced.trace.place(tool.span_id),
+            f"execute_tool {tool.name}",
+            (tool.start, max(now.at, tool.start)),
+            _of_tool(tool.name, call_id),
+            parent=agent.place.span_id,
+            error=error,
+        )
+    traced.tools.clear()
+    traced.trace.end(agent, now, error)
+
+
+def _of_tool(name: str, call_id: str) -> Attributes:
+    """Return the attributes of every tool call."""
+    return {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": name,
+        "gen_ai.tool.call.id": call_id,
+        "gen_ai.tool.type": "function",
+    }
 
 
 def _of_request(timing: RequestTiming) -> Attributes:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.trace_context import LONGEST_STATE, TraceContext, read_trace_context
+from greenroom.protocol.trace_context import LONGEST_STATE, TraceContext, decode_trace_context, read_trace_context
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 VALID = f"00-{TRACE}-{SPAN}-01"
@@ -60,3 +60,20 @@ def test_what_is_told_is_read_again(trace: str, flags: int) -> None:
     told = TraceContext(trace, SPAN, flags & 1)
     read = read_trace_context(told.parent)
     assert read == (told if set(trace) != {"0"} else None)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "found"),
+    [
+        (f'{{"traceparent":"{VALID}","tracestate":"v=1","more":7}}', TraceContext(TRACE, SPAN, 1, "v=1")),
+        (f'{{"traceparent":"{VALID}","tracestate":null}}', TraceContext(TRACE, SPAN, 1)),
+        ('{"tracestate":"v=1"}', None),
+        (f'"{VALID}"', None),
+        ("[]", None),
+        ("{", None),
+        ("[" * 5000, None),
+        (None, None),
+    ],
+)
+def test_an_object_may_name_a_span(carrier: str | None, found: TraceContext | None) -> None:
+    assert decode_trace_context(None if carrier is None else carrier.encode()) == found

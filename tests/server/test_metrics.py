@@ -1,9 +1,7 @@
 """The metrics of a real server agree with what its client and its model have counted, also where processes die."""
 
-import http.client
 import json
 import random
-import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from tests.supervisor.status.test_real_server import greenroom
 from tests.support.client import kind, text
 from tests.support.deadline import until
 from tests.support.host import hosting
-from tests.support.openmetrics import Samples, read_page
+from tests.support.openmetrics import Samples, page_at
 from tests.support.server import Server
 from tests.support.stage import Stage
 
@@ -39,7 +37,7 @@ def samples(stage: Stage, server: Server) -> Samples:
     """Return what `greenroom metrics` prints, without the process id that tells instances apart."""
     told = greenroom(stage, "metrics", "--instance", str(server.pid))
     assert told.returncode == 0, told.stderr
-    found = read_page(told.stdout)
+    found = readpage_at(told.stdout)
     return {
         (name, frozenset(one for one in labels if one[0] != "pid")): value for (name, labels), value in found.items()
     }
@@ -185,7 +183,7 @@ def test_the_page_is_served_to_a_collector_where_that_is_asked_for(stage: Stage)
     server = stage.serve("fork")
     server.client.result(server.client.codex("quick"))
     until(path.exists)
-    page = _page(str(path))
+    page = page_at(str(path))
     assert 'greenroom_turns_total{outcome="completed",kind=""} 1\n' in page
     assert page.endswith("# EOF\n")
     assert "pid=" not in page
@@ -218,7 +216,7 @@ def test_no_server_listens_for_collectors_unless_it_is_asked_to(stage: Stage) ->
     assert listening == []
 
 
-def test_without_an_instance_there_is_no_page(stage: Stage) -> None:
+def test_without_an_instance_there_is_nopage_at(stage: Stage) -> None:
     told = greenroom(stage, "metrics", "--instance", "1")
     assert (told.returncode, told.stdout) == (1, "")
     assert "no instance is running with pid 1" in told.stderr
@@ -227,16 +225,7 @@ def test_without_an_instance_there_is_no_page(stage: Stage) -> None:
 def _turns_of(path: Path) -> float | None:
     """Return how many turns the instance at a socket has completed; `None` where none answers."""
     try:
-        found = read_page(_page(str(path)))
+        found = readpage_at(page_at(str(path)))
     except OSError:
         return None
     return found.get(("greenroom_turns_total", frozenset({("outcome", "completed"), ("kind", "")})), 0.0)
-
-
-def _page(path: str) -> str:
-    connection = http.client.HTTPConnection("anything")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(20)
-    connection.sock.connect(path)
-    connection.request("GET", "/metrics")
-    return connection.getresponse().read().decode()

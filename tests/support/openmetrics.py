@@ -1,5 +1,7 @@
 """Pages of metrics as the official parser reads them."""
 
+import http.client
+import socket
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -17,3 +19,13 @@ def read_page(text: str) -> Samples:
         for family in families
         for sample in family.samples
     }
+
+
+def page_at(path: str) -> str:
+    """Return the page that is served at a Unix socket."""
+    connection = http.client.HTTPConnection("anything")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(path)
+    connection.request("GET", "/metrics")
+    return connection.getresponse().read().decode()

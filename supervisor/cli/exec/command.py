@@ -14,6 +14,7 @@ from greenroom.config.paths import absolute
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
+from greenroom.protocol.trace_context import read_trace_context
 from greenroom.runtime.originator import ORIGINATOR
 from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse
 from greenroom.supervisor.cli.exec.prompt import read_prompt
@@ -56,7 +57,8 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
         last_message = None if arguments.last_message is None else _open(arguments.last_message)
         title = " ".join(prompt[: TITLE * 2].split())[:TITLE] or None
         overrides, items = encode(_overrides(arguments, options, cwd)), encode(_items(arguments, prompt))
-        request = ExecRequest(overrides, items, title, resumed, schema, arguments.ephemeral)
+        trace = read_trace_context(*map(prepared.environment.get, ("TRACEPARENT", "TRACESTATE")))
+        request = ExecRequest(overrides, items, title, resumed, schema, arguments.ephemeral, trace)
         told = startup.Presentation(arguments.as_lines, _is_colored(arguments), prompt, last_message)
         if mode != "off":
             originator = prepared.environment.get(ORIGINATOR)

@@ -14,7 +14,8 @@ from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin, Turn, UserCommand
+from greenroom.supervisor.conversations.turn import Turn, UserCommand
+from greenroom.supervisor.frontend.app_server.call_origin import origin_of
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.questions import Questions
@@ -123,7 +124,7 @@ class ThreadMethods:
 
     async def _compact(self, request: Request) -> Answer:
         thread_id = decode(request, wire.ThreadIdParams).thread_id
-        origin = CallOrigin(request.method, request_id=str(request.id))
+        origin = origin_of(request)
         return await self._begin(thread_id, lambda one, audience: self._conversations.compact(one, audience, origin))
 
     async def _run_command(self, request: Request) -> Answer:
@@ -131,7 +132,7 @@ class ThreadMethods:
         if not params.command.strip():
             raise RefusedError(INVALID_REQUEST, "command must not be empty")
         command = UserCommand(params.command, params.timeout_ms)
-        origin = CallOrigin(request.method, request_id=str(request.id))
+        origin = origin_of(request)
         return await self._begin(
             params.thread_id,
             lambda one, audience: self._conversations.run_user_command(one, command, audience, origin),

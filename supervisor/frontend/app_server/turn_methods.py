@@ -17,7 +17,8 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin, Turn
+from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.frontend.app_server.call_origin import origin_of
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
@@ -113,11 +114,6 @@ class TurnMethods:
         conversation, _, _ = await self._sessions.require(params.thread_id)
         turn = _active_turn(conversation, params.turn_id)
         return Answer(then=partial(self._conversations.interrupt, turn))
-
-
-def origin_of(request: Request) -> CallOrigin:
-    """Return what is known of the call that asks for a turn."""
-    return CallOrigin(request.method, request_id=str(request.id))
 
 
 def _active_turn(conversation: Conversation, turn_id: str) -> Turn:

@@ -108,9 +108,10 @@ class ExecFront:
             self.outcome, self.is_told = outcome, audience.is_open
             self.on_finished()
 
+        origin = CallOrigin("exec", trace=request.trace)
         audience = ExecTurn(self.channel, self._narrator, conversations, ended)
         turn = conversations.submit(
-            conversation, request.items, audience, output_schema=request.output_schema, origin=CallOrigin("exec")
+            conversation, request.items, audience, output_schema=request.output_schema, origin=origin
         )
         audience.attach(turn)
 

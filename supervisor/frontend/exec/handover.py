@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 
 PROTOCOL: Final = "exec"
@@ -30,12 +31,13 @@ class Handover(msgspec.Struct, frozen=True):
     colored: bool
     prompt: str
     originator: str | None
+    trace: TraceContext | None = None
 
     def request(self) -> ExecRequest:
         """Return what is asked for."""
         schema = None if self.output_schema is None else self.output_schema.encode()
         resumed = None if self.resumed is None else ConversationId(self.resumed)
-        return ExecRequest(self.overrides.encode(), self.items.encode(), self.title, resumed, schema)
+        return ExecRequest(self.overrides.encode(), self.items.encode(), self.title, resumed, schema, trace=self.trace)
 
 
 class RunOutcome(msgspec.Struct, frozen=True):

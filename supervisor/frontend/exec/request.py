@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from greenroom.protocol.ids import ConversationId
+from greenroom.protocol.trace_context import TraceContext
 
 
 class ExecRequest(NamedTuple):
@@ -20,3 +21,5 @@ class ExecRequest(NamedTuple):
     """JSON Schema that the last message must fit, as JSON."""
     ephemeral: bool = False
     """Whether nothing is saved."""
+    trace: TraceContext | None = None
+    """The span of the program that has started the run, if it has named one."""
