@@ -99,7 +99,10 @@ class CollectorSession(requests.Session):
         request = requests.Request("POST", url, headers=dict(headers), auth=_unchanged)
         prepared = self.prepare_request(request)
         pool = adapter.get_connection_with_tls_context(prepared, found["verify"], found["proxies"], found["cert"])
-        adapter.cert_verify(pool, url, found["verify"], found["cert"])
+        assert isinstance(pool, urllib3.HTTPConnectionPool), "all pools of `requests` are"
+        adapter.cert_verify(  # type: ignore[no-untyped-call]
+            pool, url, found["verify"], found["cert"]
+        )
         if self._is_json:
             prepared.headers["Content-Type"] = CONTENT_TYPE
         prepared.headers.pop("Content-Length", None)

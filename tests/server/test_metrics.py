@@ -16,7 +16,7 @@ from tests.supervisor.status.test_real_server import greenroom
 from tests.support.client import kind, text
 from tests.support.deadline import until
 from tests.support.host import hosting
-from tests.support.openmetrics import Samples, page_at
+from tests.support.openmetrics import Samples, page_at, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
 
@@ -37,7 +37,7 @@ def samples(stage: Stage, server: Server) -> Samples:
     """Return what `greenroom metrics` prints, without the process id that tells instances apart."""
     told = greenroom(stage, "metrics", "--instance", str(server.pid))
     assert told.returncode == 0, told.stderr
-    found = readpage_at(told.stdout)
+    found = read_page(told.stdout)
     return {
         (name, frozenset(one for one in labels if one[0] != "pid")): value for (name, labels), value in found.items()
     }
@@ -225,7 +225,7 @@ def test_without_an_instance_there_is_nopage_at(stage: Stage) -> None:
 def _turns_of(path: Path) -> float | None:
     """Return how many turns the instance at a socket has completed; `None` where none answers."""
     try:
-        found = readpage_at(page_at(str(path)))
+        found = read_page(page_at(str(path)))
     except OSError:
         return None
     return found.get(("greenroom_turns_total", frozenset({("outcome", "completed"), ("kind", "")})), 0.0)

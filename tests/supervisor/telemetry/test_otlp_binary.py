@@ -26,10 +26,7 @@ TIMES = st.tuples(MOMENTS, MOMENTS)
 
 
 def as_objects(attributes: dict[str, Any]) -> list[KeyValue]:
-    return [
-        KeyValue(key=name, value=AnyValue(**{FIELDS[type(value)]: value}))  # type: ignore[arg-type]
-        for name, value in attributes.items()
-    ]
+    return [KeyValue(key=name, value=AnyValue(**{FIELDS[type(value)]: value})) for name, value in attributes.items()]
 
 
 @given(
