@@ -61,6 +61,8 @@ class Fleet:
     """Names of the nodes that the cluster has, or tells of as gone."""
     _dropped: set[str] = field(default_factory=set)
     """Names of those that were given up here, as long as the cluster has them."""
+    _leaving_parts: set[tuple[str, int]] = field(default_factory=set)
+    """Parts of groups whose machines go, so that nothing is started there."""
     _overflow: bool = False
     _held_until: float = 0.0
 
@@ -93,6 +95,7 @@ class Fleet:
         gone = self._drop_gone(seen, nodes, now)
         leaving = {one.outpost.name for one in seen.outposts if one.is_leaving}
         drain = [name for name in leaving if self._retire(name)]
+        self._leaving_parts.update(_part_of(self._members[name].outpost) for name in drain)
         if now >= self._held_until:
             self._ask_for_minimum()
             self._ask_for(waiting, nodes)
@@ -202,14 +205,43 @@ class Fleet:
             self._ask([{}])
 
     def _ask(self, more: Sequence[Mapping[str, float]]) -> None:
-        """Ask for nodes, each with more resources than all have."""
+        """Ask for nodes, each with more resources than all have.
+
+        They get the parts of groups that nodes have left. A group goes on claiming its whole as long as one of its nodes
+        is there, so there may be no place for any other claim.
+        """
         names = _free_names(self._members.keys() | self._present | self._dropped, len(more))
+        asked = [_claiming(self.table, name, resources) for name, resources in zip(names, more, strict=True)]
+        left = self._left_parts()
+        fresh: list[Outpost] = []
+        for outpost in asked:
+            part = next((one for one in left if _claims_of(one) == _claims_of(outpost)), None)
+            if part is None:
+                fresh.append(outpost)
+            else:
+                left.remove(part)
+                self._members[outpost.name] = _Member(msgspec.structs.replace(part, name=outpost.name))
         group = "" if self.table.spread == "none" else f"{names[0]}-{self.token()}"
-        for number, (name, resources) in enumerate(zip(names, more, strict=True)):
-            outpost = _claiming(self.table, name, resources)
-            if group and (outpost.cpus or outpost.memory or outpost.resources):  # Ray has no group for no claim
-                outpost = msgspec.structs.replace(outpost, group=group, group_size=len(more), bundle=number)
-            self._members[name] = _Member(outpost)
+        grouped = [one for one in fresh if group and any(_claims_of(one))]  # Ray has no group for no claim
+        bundles = {one.name: number for number, one in enumerate(grouped)}
+        for outpost in fresh:
+            if outpost.name in bundles:
+                outpost = msgspec.structs.replace(
+                    outpost, group=group, group_size=len(grouped), bundle=bundles[outpost.name]
+                )
+            self._members[outpost.name] = _Member(outpost)
+
+    def _left_parts(self) -> list[Outpost]:
+        """Return the parts of groups that no node has, each as a node that would have it, whose name says nothing."""
+        groups = {one.outpost.group: one.outpost for one in self._members.values() if one.outpost.group}
+        self._leaving_parts = {part for part in self._leaving_parts if part[0] in groups}
+        taken = {_part_of(one.outpost) for one in self._members.values()} | self._leaving_parts
+        return [
+            msgspec.structs.replace(one, bundle=number)
+            for group, one in groups.items()
+            for number in range(one.group_size)
+            if (group, number) not in taken
+        ]
 
     def _covers(self, member: _Member, needs: Needs) -> bool:
         has = self.resources_of(member.outpost.name)
@@ -233,6 +265,11 @@ def _has_left(node: NodeSight | None) -> bool:
 
 def _claims_of(outpost: Outpost) -> tuple[float, int, Mapping[str, float]]:
     return outpost.cpus, outpost.memory, outpost.resources
+
+
+def _part_of(outpost: Outpost) -> tuple[str, int]:
+    """Return the group of a node, and which part of it the node has."""
+    return outpost.group, outpost.bundle
 
 
 def _free_names(taken: Container[str], count: int) -> list[str]:

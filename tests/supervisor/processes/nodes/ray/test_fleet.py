@@ -163,6 +163,54 @@ def test_one_that_ray_has_given_up_is_replaced_after_a_growing_delay() -> None:
     assert len(cluster.forgotten) == 3
 
 
+def test_one_that_replaces_another_has_its_part_of_the_claim_which_ray_keeps_for_the_group() -> None:
+    cluster = Cluster(min_nodes=3, max_nodes=4)
+    cluster.decide()
+    cluster.join("ray-1", "ray-2", "ray-3", busy=1)
+    for name in ("ray-1", "ray-3"):
+        cluster.tell(name, "gone")
+    cluster.decide()
+    cluster.now = 10.0
+    cluster.decide()
+    parts = {outpost.name: (outpost.group, outpost.group_size, outpost.bundle) for outpost in cluster.fleet.wanted}
+    assert sorted(parts.values()) == [("ray-1-0", 3, 0), ("ray-1-0", 3, 1), ("ray-1-0", 3, 2)]
+    assert parts["ray-2"] == ("ray-1-0", 3, 1), "as before"
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_nothing_is_started_in_the_part_of_a_machine_that_goes(leaving: bool) -> None:
+    cluster = Cluster(min_nodes=2, max_nodes=2)
+    cluster.decide()
+    cluster.join("ray-1", "ray-2")
+    if leaving:
+        cluster.tell("ray-1", leaving=True)
+        cluster.decide()  # another is asked for at once
+        cluster.nodes["ray-1"] = NodeSight("lost")
+        cluster.decide()
+        (fresh,) = (one.name for one in cluster.fleet.wanted if one.name != "ray-2")
+        cluster.tell(fresh, "gone")
+    else:
+        cluster.tell("ray-1", "gone")
+    cluster.decide()
+    cluster.now = 10.0
+    cluster.decide()
+    (replacing,) = (one for one in cluster.fleet.wanted if one.name != "ray-2")
+    assert (replacing.group != "ray-1-0") == leaving
+
+
+def test_one_that_needs_more_has_no_part_of_another_claim() -> None:
+    cluster = Cluster(min_nodes=2, max_nodes=3)
+    cluster.decide()
+    cluster.join("ray-1", "ray-2")
+    cluster.tell("ray-1", "gone")
+    cluster.decide()
+    cluster.now = 10.0
+    cluster.decide([BOX])
+    claims = {outpost.group: outpost.resources for outpost in cluster.fleet.wanted}
+    assert list(claims.values()) == [{}, {"gpu_box": 1.0}]
+    assert [outpost.group for outpost in cluster.fleet.wanted].count("ray-1-0") == 2
+
+
 def test_the_nodes_of_a_former_host_are_taken_over_and_what_was_given_up_is_not() -> None:
     cluster = Cluster(min_nodes=1, max_nodes=2)
     cluster.outposts["ray-7"] = SeenOutpost(Outpost("ray-7", resources={"gpu_box": 1.0}), "running", "key", "m")
@@ -220,6 +268,8 @@ def test_whatever_happens_the_bounds_hold_and_nothing_with_work_goes(
         active = [one.outpost.name for one in cluster.fleet._active]
         assert len(active) <= cluster.fleet.table.max_nodes
         assert len(set(wanted)) == len(wanted)
+        parts = [(one.group, one.bundle) for one in cluster.fleet.wanted if one.group]
+        assert len(set(parts)) == len(parts), "each has its own"
         if event != "cut" and cluster.now >= cluster.fleet._held_until:
             assert len(active) >= low
         for drained_name in cluster.drained[drained:]:
