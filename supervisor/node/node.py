@@ -28,6 +28,7 @@ from greenroom.protocol.internal.node import (
 )
 from greenroom.protocol.internal.process import Exited, Spawn, WorkerSpec
 from greenroom.protocol.version import __version__
+from greenroom.runtime.rewritten_file import remove_unfinished
 from greenroom.supervisor.node.identity import NodeIdentity
 from greenroom.supervisor.node.lease import Lease
 from greenroom.supervisor.node.ledger import WorkerLedger
@@ -220,6 +221,7 @@ class Node:
             self._link.connect()
 
     def _exited(self, exited: Exited) -> None:
+        remove_unfinished(self._state, exited.pid)
         if exited.id not in self._ledger:
             return
         told = msgspec.structs.replace(exited, cause=self._causes.of(exited))

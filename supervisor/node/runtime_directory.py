@@ -1,4 +1,7 @@
-"""The directory of a node's sockets: it is removed at the end, and by the next run where a node was killed."""
+"""The directory of a node's sockets: it is removed at the end, and by the next run where a node was killed.
+
+So are the settings in its state directory that a worker was writing when it was killed.
+"""
 
 import logging
 import os
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from greenroom.runtime import directory
+from greenroom.runtime.rewritten_file import remove_unfinished
 from greenroom.supervisor.startup.host_lock import HostLock
 
 log = logging.getLogger(__name__)
@@ -20,6 +24,7 @@ _NAME: Final = re.compile(r"\d+-\w+")
 def runtime_directory(lock: HostLock, state: str, environment: Mapping[str, str]) -> Iterator[str]:
     """Give a fresh directory to the node that holds the lock of its state directory. Raises `StartError`."""
     _remove_former(state, environment)
+    remove_unfinished(state)
     path = directory.create(environment)
     try:
         try:
@@ -29,6 +34,7 @@ def runtime_directory(lock: HostLock, state: str, environment: Mapping[str, str]
         yield path
     finally:
         directory.remove(path)
+        remove_unfinished(state)
 
 
 def _remove_former(state: str, environment: Mapping[str, str]) -> None:

@@ -80,10 +80,6 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(descriptor, 'wb')": "the same, for writing",
         "place.open(_EXISTING)": "a directory entry of which mode and owner are taken over",
     },
-    "workers/conversation/home.py": {
-        "open(fresh, 'w', encoding='utf-8', opener=_open_private)": "copies of settings, in a home of ours",
-        "os.open(path, flags, 384)": "the same, for its user alone",
-    },
     "workers/warmup.py": {"open(os.path.join(stage, 'config.toml'), 'w', encoding='utf-8')": "a stage of our own"},
     "workers/sandbox/features.py": {"open(reader, 'rb')": "a pipe of our own"},
     "workers/sandbox/processes.py": {"open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"},

@@ -13,6 +13,7 @@ from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import NodeLacksDirectoryError, SessionFileError
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
 from greenroom.protocol.internal.worker.operations import Open
+from greenroom.runtime.rewritten_file import rewrite
 from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.format import SessionRecord
 from greenroom.sessions.restored import restore
@@ -42,10 +43,7 @@ class RemoteHome:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(home, name))
         for name, text in told.items():
-            fresh = os.path.join(home, f".{os.path.basename(name)}.{os.getpid()}")
-            with open(fresh, "w", encoding="utf-8", opener=_open_private) as file:
-                file.write(text)
-            os.replace(fresh, os.path.join(home, name))
+            rewrite(home, name, text.encode("utf-8"))
 
     def overrides(self, given: ConversationOverrides) -> ConversationOverrides:
         """Return the overrides with the directory in the host's terms, absolute where the call has named one."""
@@ -86,7 +84,3 @@ def _is_known(name: str) -> bool:
     """Tell whether a file is one of those that a host sends."""
     folder, _, rest = name.partition(os.sep)
     return name in FILES or (folder == RULES and rest.endswith(RULES_SUFFIX) and os.sep not in rest)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

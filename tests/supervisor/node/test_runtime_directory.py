@@ -45,3 +45,15 @@ def test_nothing_else_is_removed_whatever_the_lock_says(tmp_path: Path, runtime:
     with runtime_directory(lock, state, {"XDG_RUNTIME_DIR": str(runtime)}):
         assert foreign.exists()
     lock.close()
+
+
+def test_settings_that_a_killed_worker_was_writing_are_removed(tmp_path: Path, runtime: Path) -> None:
+    state = tmp_path / "state"
+    lock = HostLock.acquire(str(state))
+    (state / "config.toml").write_text("kept")
+    (state / ".config.toml.4711").write_text("half of")
+    with runtime_directory(lock, str(state), {"XDG_RUNTIME_DIR": str(runtime)}):
+        assert not (state / ".config.toml.4711").exists(), "by the next run of the node"
+        (state / ".AGENTS.md.4712").write_text("half of")
+    assert sorted(os.listdir(state)) == [".greenroom-host.lock", "config.toml"], "and at its end"
+    lock.close()

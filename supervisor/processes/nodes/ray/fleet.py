@@ -207,8 +207,8 @@ class Fleet:
     def _ask(self, more: Sequence[Mapping[str, float]]) -> None:
         """Ask for nodes, each with more resources than all have.
 
-        They get the parts of groups that nodes have left. A group goes on claiming its whole as long as one of its nodes
-        is there, so there may be no place for any other claim.
+        They get the parts of groups that nodes have left: Ray keeps the claim of a group as long as one of its nodes is
+        there, so it may have no place for another one.
         """
         names = _free_names(self._members.keys() | self._present | self._dropped, len(more))
         asked = [_claiming(self.table, name, resources) for name, resources in zip(names, more, strict=True)]
@@ -223,13 +223,11 @@ class Fleet:
                 self._members[outpost.name] = _Member(msgspec.structs.replace(part, name=outpost.name))
         group = "" if self.table.spread == "none" else f"{names[0]}-{self.token()}"
         grouped = [one for one in fresh if group and any(_claims_of(one))]  # Ray has no group for no claim
-        bundles = {one.name: number for number, one in enumerate(grouped)}
-        for outpost in fresh:
-            if outpost.name in bundles:
-                outpost = msgspec.structs.replace(
-                    outpost, group=group, group_size=len(grouped), bundle=bundles[outpost.name]
-                )
-            self._members[outpost.name] = _Member(outpost)
+        size = len(grouped)
+        self._members.update({one.name: _Member(one) for one in fresh if one not in grouped})
+        for bundle, one in enumerate(grouped):
+            placed = msgspec.structs.replace(one, group=group, group_size=size, bundle=bundle)
+            self._members[one.name] = _Member(placed)
 
     def _left_parts(self) -> list[Outpost]:
         """Return the parts of groups that no node has, each as a node that would have it, whose name says nothing."""
