@@ -35,7 +35,9 @@ RULES: Final = (
 
 
 @contextmanager
-def site(nodes: int, round_trip: float = 0.0) -> Iterator[tuple[Stage, Host, SocketClient, list[NodeProcess]]]:
+def site(
+    nodes: int, round_trip: float = 0.0, bearer: bool = False
+) -> Iterator[tuple[Stage, Host, SocketClient, list[NodeProcess]]]:
     """Start a host, with so many nodes that take everything."""
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         stage = Stage(Path(directory))
@@ -43,10 +45,11 @@ def site(nodes: int, round_trip: float = 0.0) -> Iterator[tuple[Stage, Host, Soc
         port = free_ports()
         stage.play(
             *RULES,
-            more="\n[greenroom]\ndelta_window_ms = 0\n"
+            more=('\nenv_key = "MOCK_API_KEY"\n' if bearer else "")
+            + "\n[greenroom]\ndelta_window_ms = 0\n"
             + settings(port, idle_workers=4, host_capacity=0 if nodes else 200),
         )
-        host = stack.enter_context(hosting(stage))
+        host = stack.enter_context(hosting(stage, **({"MOCK_API_KEY": "the-key"} if bearer else {})))
         client = host.client()
         started: list[NodeProcess] = []
         pids = [host.pid]

@@ -331,7 +331,8 @@ class Actor:
         """Connect a worker on a node with all that it may need, before it has a conversation: that takes a while."""
         self._records = RecordsChannel(self._context, self._spec, self._lifeline, self._abandoned)
         self._records.watch()
-        self._connecting = asyncio.get_running_loop().create_task(self._greet_broker(), name="connect")
+        if self._spec.greets_broker:
+            self._connecting = asyncio.get_running_loop().create_task(self._greet_broker(), name="connect")
 
     async def _greet_broker(self) -> None:
         with contextlib.suppress(GreenroomError):  # asked again when a credential is needed

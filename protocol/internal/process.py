@@ -55,6 +55,8 @@ class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     """Where session records are sent, from a node; empty where the worker writes session files itself."""
     records_key: str = ""
     """Public key of the socket at `records_address`."""
+    greets_broker: bool = False
+    """Whether it connects to the broker before it has a conversation: on a node that takes several round trips."""
 
 
 class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):

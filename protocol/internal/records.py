@@ -53,7 +53,7 @@ class RecordsResumed(Message):
 
 
 class RecordsWritten(Message):
-    """Answers `WriteRecords` and `CloseRecords`."""
+    """Answers `CloseRecords`, and `WriteRecords` with `commit`; others are answered where they fail."""
 
     wire: ClassVar[bytes] = b"written"
     number: int

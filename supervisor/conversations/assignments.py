@@ -29,9 +29,11 @@ class Workers(Protocol):
         """Whether workers may be on other machines."""
         ...
 
-    @property
-    def room(self) -> int | None:
-        """How many conversations may have a process on all machines; `None` where nodes set no bound."""
+    def room(self, only_here: int) -> int | None:
+        """Return how many conversations may have a process on all machines; `None` where nodes set no bound.
+
+        `only_here`: those that have one and can run on the host alone.
+        """
         ...
 
     def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:

@@ -1,6 +1,6 @@
 """The queues of idle conversations and of those that wait for a slot. Free of I/O and clocks."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from greenroom.supervisor.conversations.conversation import Conversation
 
@@ -11,7 +11,9 @@ class SlotQueue:
     def __init__(self, places: int) -> None:
         self._slots = places
         self._idle: OrderedDict[Conversation, float] = OrderedDict()
-        self._waiting: deque[Conversation] = deque()
+        self._waiting: dict[Conversation, None] = {}
+        self._waiting_for_host: dict[Conversation, None] = {}
+        """Those of them that can run on the host alone."""
 
     def mark_idle(self, conversation: Conversation, now: float) -> None:
         """Note that a conversation has become idle."""
@@ -26,18 +28,26 @@ class SlotQueue:
         """Tell whether another conversation may have a process beside the `taken` ones that have."""
         return taken < self._slots
 
-    def wait(self, conversation: Conversation) -> None:
-        """Queue a conversation for a slot."""
-        if conversation not in self._waiting:
-            self._waiting.append(conversation)
+    def wait(self, conversation: Conversation, *, only_here: bool = False) -> None:
+        """Queue a conversation for a slot; `only_here`: it can run on the host alone."""
+        self._waiting.setdefault(conversation)
+        if only_here:
+            self._waiting_for_host.setdefault(conversation)
 
     def waits(self, conversation: Conversation) -> bool:
         """Tell whether a conversation waits for a slot."""
         return conversation in self._waiting
 
-    def next_waiting(self) -> Conversation | None:
-        """Remove the conversation that has waited longest from the queue, and return it."""
-        return self._waiting.popleft() if self._waiting else None
+    def next_waiting(self, *, only_here: bool = False) -> Conversation | None:
+        """Remove the conversation that has waited longest from the queue, and return it.
+
+        `only_here`: the one of those that can run on the host alone.
+        """
+        found = next(iter(self._waiting_for_host if only_here else self._waiting), None)
+        if found is not None:
+            del self._waiting[found]
+            self._waiting_for_host.pop(found, None)
+        return found
 
     @property
     def waiting(self) -> int:

@@ -38,6 +38,8 @@ class Slots:
         """The conversations that wait for a worker to be started."""
         self._roster = SlotQueue(limits.live_workers)
         self._taken = 0
+        self._taken_here: set[Conversation] = set()
+        """Conversations with a slot that can run on the host alone, where there are nodes."""
         self.restarts = 0
         """Processes that were ordered in place of one that died, or that did not come."""
         self._parking: asyncio.TimerHandle | None = None
@@ -55,23 +57,25 @@ class Slots:
 
     def acquire(self, conversation: Conversation) -> None:
         """Assign a slot and a worker to a conversation as soon as there are any."""
-        self._roster.wait(conversation)
+        self._roster.wait(conversation, only_here=self._workers.has_nodes and wish_of(conversation).only_here)
         self.fill()
 
     def fill(self) -> None:
         """Assign slots to waiting conversations, parking the longest idle where none is free."""
-        while self._roster.waiting and self._has_place():
-            conversation = self._roster.next_waiting()
-            if conversation is not None and conversation.queued:
+        while (conversation := self._next()) is not None:
+            if conversation.queued:
                 self._place(conversation)
-        if self._roster.waiting and not self._has_place():
+        if self._roster.waiting:
             self._workers.note_waiting()
         if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
             self.park(idle)
 
-    def _has_place(self) -> bool:
-        room = self._workers.room
-        return self._roster.has_place(self._taken) and (room is None or self._taken < room)
+    def _next(self) -> Conversation | None:
+        """Return the next conversation that may have a process; room on nodes is of no matter to those of the host."""
+        if not self._roster.has_place(self._taken):
+            return None
+        room = self._workers.room(len(self._taken_here))
+        return self._roster.next_waiting(only_here=room is not None and self._taken >= room)
 
     def waits(self, conversation: Conversation) -> bool:
         """Tell whether a conversation waits for a slot."""
@@ -80,6 +84,7 @@ class Slots:
     def release_slot(self, conversation: Conversation) -> None:
         """Release the slot of a conversation; `fill` assigns it to another."""
         self._taken -= 1
+        self._taken_here.discard(conversation)
         self._forget_order(conversation)
         self._roster.mark_busy(conversation)
         self._assignments.part(conversation)
@@ -119,6 +124,8 @@ class Slots:
             conversation.user_agent = conversation.queue[0].audience.client.user_agent
         order = partial(self._host, conversation)
         wish = wish_of(conversation)
+        if wish.only_here and self._workers.has_nodes:
+            self._taken_here.add(conversation)
         is_refused = self._workers.refusal(wish) is not None
         timeout = 0.0 if is_refused else self._timeout
         self._ordered[conversation] = order, self._loop.call_later(timeout, self._on_overdue, conversation)

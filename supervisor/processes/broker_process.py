@@ -14,7 +14,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.departure import Departure
-from greenroom.supervisor.processes.endpoints import SocketPaths
+from greenroom.supervisor.processes.endpoints import InstanceEndpoints
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.restart import BROKER
@@ -42,7 +42,7 @@ class BrokerProcess:
         self,
         options: ServerOptions,
         engine: Engine,
-        endpoints: SocketPaths,
+        endpoints: InstanceEndpoints,
         client: BrokerClient,
         exit_history: ExitHistory,
         environment: Mapping[str, str],

@@ -13,7 +13,7 @@ from greenroom.runtime import directory
 from greenroom.runtime.zap import ZapAuthenticator
 
 
-class SocketPaths:
+class InstanceEndpoints:
     """Made at the start of an instance, and closed at its end."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from greenroom.supervisor.processes.broadcasts import Broadcasts
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.broker_process import BROKER_ID, BrokerProcess
 from greenroom.supervisor.processes.departure import PROCESSES, RECORDS, Departure
-from greenroom.supervisor.processes.endpoints import SocketPaths
+from greenroom.supervisor.processes.endpoints import InstanceEndpoints
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import STARTING_COMMANDS, ExitCauses
@@ -66,7 +66,7 @@ class ProcessTree:
     ) -> None:
         self._options = options
         self._engine = engine
-        self._endpoints = endpoints = SocketPaths()
+        self._endpoints = endpoints = InstanceEndpoints()
         self._workers: dict[WorkerId, KeyPair] = {}
         self._exit_causes = ExitCauses()
         self.exit_history = ExitHistory(self._last_words)

@@ -12,7 +12,7 @@ from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_process import BrokerProcess
-from greenroom.supervisor.processes.endpoints import SocketPaths, key_pair
+from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import ExitCauses
@@ -44,7 +44,7 @@ class WorkerSupply:
         self,
         options: ServerOptions,
         engine: Engine,
-        endpoints: SocketPaths,
+        endpoints: InstanceEndpoints,
         router: WorkerRouter,
         event_streams: EventStreams,
         broker: BrokerProcess,
@@ -129,10 +129,12 @@ class WorkerSupply:
         """Return the node of a worker; `None` where it is of this machine."""
         return None if self.nodes is None else self.nodes.engine.node_of(worker_id)
 
-    @property
-    def room(self) -> int | None:
-        """How many conversations may have a process on all machines; `None` where nodes set no bound."""
-        return None if self.nodes is None else self.nodes.room
+    def room(self, only_here: int) -> int | None:
+        """Return how many conversations may have a process on all machines; `None` where nodes set no bound.
+
+        `only_here`: those that have one and can run on the host alone.
+        """
+        return None if self.nodes is None else self.nodes.room(only_here)
 
     @property
     def has_nodes(self) -> bool:
@@ -249,7 +251,7 @@ class WorkerSupply:
 
     def _busy(self) -> int:
         """Return how many workers of this machine have a conversation or a job, or are ordered for one."""
-        remote = 0 if self.nodes is None else sum(view.workers for view in self.nodes.views())
+        remote = 0 if self.nodes is None else self.nodes.workers
         figures = self.pool.statistics()
         return len(self._workers) - remote - figures.waiting - figures.expected + figures.orders
 

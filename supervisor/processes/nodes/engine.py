@@ -60,6 +60,15 @@ class NodeEngine(Protocol):
         """Return the nodes that are known, in the order of their names."""
         ...
 
+    def view(self, node: NodeName) -> NodeView | None:
+        """Return one node, `None` where it is not known."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Workers that all nodes have together, those that are starting included."""
+        ...
+
     def spawn(self, node: NodeName, spec: WorkerSpec) -> None:
         """Start a worker on a node. One that cannot be started is reported as one that ended."""
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from greenroom.config.nodes import NodesTable
-from greenroom.config.path_map import PathMap
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.endpoints import SocketPaths, key_pair
+from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
 from greenroom.supervisor.processes.nodes.addresses import address_of
+from greenroom.supervisor.processes.nodes.credential_need import CredentialNeed
 from greenroom.supervisor.processes.nodes.engine import NodeView
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
@@ -46,7 +46,12 @@ class NodeHub:
     """Made where the settings name an address to listen at. Runs on the host's loop."""
 
     def __init__(
-        self, options: ServerOptions, table: NodesTable, endpoints: SocketPaths, router: WorkerRouter, admit: Admit
+        self,
+        options: ServerOptions,
+        table: NodesTable,
+        endpoints: InstanceEndpoints,
+        router: WorkerRouter,
+        admit: Admit,
     ) -> None:
         """Follow with `listen`. Raises `StartError`."""
         assert table.listen is not None
@@ -82,6 +87,7 @@ class NodeHub:
             endpoints.directory,
         )
         self._openings = NodeOpenings(options.codex_home, table)
+        self._credential_need = CredentialNeed(options.codex_home, options.config_overrides, os.environ)
         self._wishes: dict[WorkerRequest, Wish] = {}
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
         self._on_change: Callable[[NodeName], None] = lambda _: None
@@ -89,6 +95,8 @@ class NodeHub:
         self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced, self._fulfilled)
         self._unheard += (self._records.listen, self.engine.listen)  # nodes last: their workers need the others
         self._reservations = Reservations(self._resources_of)
+        self._capacity: int | None = None
+        """As it was summed up last; `None` since a node has changed."""
         self._unplaced: dict[WorkerRequest, Wish] = {}
         """Orders that wait for a node with their resources."""
         self._placer = self._ray_placer(keys, host_keys.public) if table.engine == "ray" else None
@@ -183,17 +191,26 @@ class NodeHub:
         has_it_here = wish.cwd is None or os.path.isdir(wish.cwd)
         return has_it_here or (not self.is_retreating and self._choose(wish, busy_here) != HERE)
 
-    @property
-    def room(self) -> int | None:
-        """How many conversations may have a process on all machines together; `None` where others go to the host."""
+    def room(self, only_here: int) -> int | None:
+        """Return how many conversations may have a process on all machines; `None` where others go to the host.
+
+        `only_here` of those that have one can run on the host alone: they have its room first, and none of the nodes.
+        """
         if not self._table.wait_for_nodes:
             return None
-        return self._host_capacity + self.capacity
+        return max(self._host_capacity, only_here) + self.capacity
+
+    @property
+    def workers(self) -> int:
+        """Workers that the nodes have; none where they have been left to another host."""
+        return 0 if self._leaving is not None else self.engine.workers
 
     @property
     def capacity(self) -> int:
         """Workers that the nodes take together which take any."""
-        return sum(view.capacity for view in self.engine.nodes() if view.state == "ready")
+        if self._capacity is None:
+            self._capacity = sum(view.capacity for view in self.engine.nodes() if view.state == "ready")
+        return self._capacity
 
     @property
     def _host_capacity(self) -> int:
@@ -202,9 +219,13 @@ class NodeHub:
 
     def _choose(self, wish: Wish, busy_here: int) -> NodeName:
         host = Candidate(HERE, 0 if wish.needs else self._host_capacity, busy_here)
-        nodes = list(self._reservations.fitting(wish.needs, self.supply.candidates()))
-        paths = {one.name: PathMap(known) for one in nodes if (known := self._table.of(one.name).paths)}
-        return choose(wish, host, nodes, paths)
+        return choose(
+            wish,
+            host,
+            self.supply.ranking,
+            self._openings.paths_of,
+            lambda node: self._reservations.fits(node, wish.needs),
+        )
 
     def _take(self, node: NodeName, order: WorkerRequest, wish: Wish) -> None:
         """Order a worker of a node."""
@@ -252,8 +273,8 @@ class NodeHub:
     def home_path(self, worker_id: WorkerId, path: str) -> str:
         """Return the host's path for one that a worker has told."""
         node = self.engine.node_of(worker_id)
-        paths = None if node is None else self._table.of(node).paths
-        return PathMap(paths).home(path) if paths else path
+        paths = None if node is None else self._openings.paths_of(node)
+        return path if paths is None else paths.home(path)
 
     def drain(self, name: str) -> bool:
         """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""
@@ -278,7 +299,7 @@ class NodeHub:
 
     def _retreat_if_empty(self) -> None:
         then = self._retreat
-        if then is None or self._leaving is not None or any(view.workers for view in self.engine.nodes()):
+        if then is None or self._leaving is not None or self.engine.workers:
             return
         log.warning("nodes are left to the host that has replaced this one")
         self._leaving = self._loop.create_task(self._leave(then), name="leave nodes")
@@ -312,6 +333,7 @@ class NodeHub:
         self.engine.close()
 
     def _changed(self, node: NodeName) -> None:
+        self._capacity = None
         self.supply.changed(node)
         self._place_unplaced()
         self._on_change(node)
@@ -342,7 +364,7 @@ class NodeHub:
             self._options.log_level,
             keys,
             self.engine,
-            lambda: list(self.supply.candidates()),
+            lambda: list(self.supply.ranking.all()),
             lambda: [wish.needs for wish in self._unplaced.values()],
             self._place_unplaced,
         )
@@ -378,6 +400,7 @@ class NodeHub:
             broadcast_address=address_of(self._listen, "changes"),
             records_address=address_of(self._listen, "records"),
             records_key=endpoints.keys.public,
+            greets_broker=self._credential_need.expected(),
         )
 
 

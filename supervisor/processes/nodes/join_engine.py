@@ -103,6 +103,14 @@ class JoinEngine:
     def nodes(self) -> Sequence[NodeView]:
         return [self._view(self._members[name]) for name in sorted(self._members)]
 
+    def view(self, node: NodeName) -> NodeView | None:
+        member = self._members.get(node)
+        return None if member is None else self._view(member)
+
+    @property
+    def workers(self) -> int:
+        return len(self._nodes)
+
     def spawn(self, node: NodeName, spec: WorkerSpec) -> None:
         self._members[node].enter(spec)
         self._nodes[spec.id] = node
@@ -145,6 +153,7 @@ class JoinEngine:
                 self._give_up(member, "it was removed")
             del self._members[node]
             self._joined_with.pop(node, None)
+            self._on_change(node)
 
     def close(self) -> None:
         if self._look_timer is not None:
@@ -335,13 +344,13 @@ class JoinEngine:
             self._look_later()
 
     def _drop_revoked(self) -> None:
+        try:
+            known = self._keys.known()
+        except GreenroomError as error:
+            log.error("the keys of nodes cannot be checked: %s", error)
+            return
         for member in list(self._members.values()):
-            try:
-                is_known = self._keys.key_of(member.name) == self._joined_with.get(member.name)
-            except GreenroomError as error:
-                log.error("the keys of nodes cannot be checked: %s", error)
-                return
-            if member.is_member and not is_known:
+            if member.is_member and known.get(member.name) != self._joined_with.get(member.name):
                 self._send(member.name, Leave(text="its key was revoked"))
                 self._give_up(member, "its key was revoked")
 

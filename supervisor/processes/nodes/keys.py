@@ -8,7 +8,7 @@ a pool does that for a number of nodes, each under a name that begins with that 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -171,6 +171,10 @@ class NodeKeys:
     def key_of(self, name: str) -> str | None:
         """Return the public key of a node."""
         return self._known().nodes.get(name)
+
+    def known(self) -> Mapping[str, str]:
+        """Return the public keys of all nodes, by their names. Raises `StartError`."""
+        return self._known().nodes
 
     def names(self) -> list[str]:
         """Return the names of all nodes that have a key."""

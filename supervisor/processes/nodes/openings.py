@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.config.nodes import NodesTable
+from greenroom.config.path_map import PathMap
 from greenroom.config.rules_files import MAX_FILES
 from greenroom.protocol.ids import ConversationId, NodeName
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
@@ -27,6 +28,14 @@ class NodeOpenings:
         self._home = home
         self._table = table
         self._clock = clock
+        self._paths: dict[NodeName, PathMap | None] = {}
+
+    def paths_of(self, node: NodeName) -> PathMap | None:
+        """Return which directories a node has; `None` where it is taken to have those of the host."""
+        if node not in self._paths:
+            paths = self._table.of(node).paths
+            self._paths[node] = PathMap(paths) if paths else None
+        return self._paths[node]
 
     def parts(self, node: NodeName, conversation_id: ConversationId, cwd: str | None) -> HomeParts:
         """Return what goes with `Open` to a worker of a node. `cwd`: the directory that the call names, absolute."""

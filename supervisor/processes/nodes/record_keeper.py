@@ -26,6 +26,7 @@ from greenroom.protocol.internal.records import (
     ReceivedRequest,
     RecordsFailed,
     RecordsReply,
+    RecordsRequest,
     RecordsResumed,
     RecordsWritten,
     ResumeRecords,
@@ -176,7 +177,11 @@ class RecordKeeper:
         def work() -> None:
             answer.append(self._carry_out(entry, received))
 
-        self._add(entry, _Task(work, lambda: self._reply(route, *answer[0]), lambda: self._reply(route, too_late)))
+        def answered() -> None:
+            if _is_waited_for(request) or isinstance(answer[0][0], RecordsFailed):
+                self._reply(route, *answer[0])
+
+        self._add(entry, _Task(work, answered, lambda: self._reply(route, too_late)))
 
     def _add(self, entry: _Entry, task: _Task) -> None:
         entry.waiting.append(task)
@@ -249,6 +254,11 @@ class RecordKeeper:
             entry.file = SessionFile.receive(self._home, opening.session_path, opening.conversation_id)
         entry.file.append_lines(lines)
         (entry.file.commit if request.commit else entry.file.flush)()
+
+
+def _is_waited_for(request: RecordsRequest) -> bool:
+    """Tell whether a worker waits for the reply to a request also where it says nothing but that it was done."""
+    return not isinstance(request, WriteRecords) or request.commit
 
 
 def _close(entry: _Entry) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.processes.nodes.engine import NodeEngine, NodeView
-from greenroom.supervisor.processes.nodes.placement import Candidate
+from greenroom.supervisor.processes.nodes.placement import Candidate, NodeRanking
 from greenroom.supervisor.processes.pool import Pool, PoolStatistics, WorkerRequest
 from greenroom.supervisor.processes.restart import POOL
 
@@ -58,7 +58,11 @@ class NodeSupply:
         self._enrol = enrol
         self._displace = displace
         self._stocks: dict[NodeName, _Stock] = {}
+        self._nodes: dict[WorkerId, NodeName] = {}
+        self._order_nodes: dict[WorkerRequest, NodeName] = {}
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
+        self.ranking = NodeRanking()
+        """The nodes with the workers that have something to do, as they stand."""
         self._loop = asyncio.get_running_loop()
         self._closing = False
 
@@ -79,24 +83,20 @@ class NodeSupply:
         """Conversations that have a worker on a node, or that one is being started for."""
         return sum(map(self._busy, self._stocks.values()))
 
-    def candidates(self) -> Iterator[Candidate]:
-        """Yield the nodes with the workers that have something to do."""
-        for view in self._engine.nodes():
-            stock = self._stocks.get(view.name)
-            if stock is not None:
-                yield Candidate(view.name, view.capacity, self._busy(stock), self._takes_orders(view, stock))
-
     def take(self, node: NodeName, order: WorkerRequest) -> None:
         """Assign a worker of a node to `order`: a ready one, or the next one that becomes ready."""
         stock = self._stocks[node]
 
         def fulfil(worker_id: WorkerId) -> None:
             stock.orders.pop(order, None)
+            self._order_nodes.pop(order, None)
             self._fulfilled(order, worker_id)
             order(worker_id)
 
         stock.orders[order] = fulfil
+        self._order_nodes[order] = node
         stock.pool.take(fulfil)
+        self._rank(node)
         if stock.pool.has_orders:
             self._replenish(node)
         else:
@@ -104,46 +104,51 @@ class NodeSupply:
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
-        for stock in self._stocks.values():
-            if (fulfil := stock.orders.pop(order, None)) is not None:
-                stock.pool.withdraw(fulfil)
+        node = self._order_nodes.pop(order, None)
+        if node is not None and (fulfil := self._stocks[node].orders.pop(order, None)) is not None:
+            self._stocks[node].pool.withdraw(fulfil)
+            self._rank(node)
 
     def expect(self, node: NodeName, worker_id: WorkerId) -> None:
         """Note a worker that is being started."""
         stock = self._stocks[node]
         stock.workers.add(worker_id)
+        self._nodes[worker_id] = node
         stock.pool.expect(worker_id)
+        self._rank(node)
         self._deadlines[worker_id] = self._loop.call_later(READY_TIMEOUT, self._end_unready, worker_id)
 
     def ready(self, worker_id: WorkerId) -> bool:
         """Handle that a worker is ready; return whether it is one of a node."""
-        node = self._node_of(worker_id)
+        node = self._nodes.get(worker_id)
         if node is None:
             return False
         self._cancel_deadline(worker_id)
         if not self._stocks[node].pool.ready(worker_id):
             self._engine.kill(worker_id)
+        self._rank(node)
         return True
 
     def lost(self, exited: Exited) -> bool | None:
         """Note that a worker has ended; return whether it had no conversation, `None` where it is of no node."""
-        node = self._node_of(exited.id)
+        node = self._nodes.pop(exited.id, None)
         if node is None:
             return None
         self._cancel_deadline(exited.id)
         stock = self._stocks[node]
         stock.workers.discard(exited.id)
         was_waiting = stock.pool.lost(exited.id)
-        if was_waiting and self._is_member(node):
+        if was_waiting and self._is_ready(node):
             self._waiting_worker_ended(node, stock)
-        elif self._is_member(node):
+        elif self._is_ready(node):
             self._replenish(node)
+        self._rank(node)
         return was_waiting
 
     def changed(self, node: NodeName) -> None:
         """Follow the state of a node: fill its pool, or pass its orders on."""
         stock = self._stocks.setdefault(node, _Stock(Pool(self._size)))
-        view = self._view(node)
+        view = self._engine.view(node)
         if view is None or view.state != "ready":
             stock.pool.resize(0)
             self._displace_all(node, stock)
@@ -152,6 +157,7 @@ class NodeSupply:
         else:
             stock.pool.resize(self._size)
             self._replenish(node)
+        self._rank(node)
 
     def retreat(self) -> None:
         """Start no more workers, end those without a conversation, and pass all orders on."""
@@ -161,6 +167,7 @@ class NodeSupply:
             self._displace_all(node, stock)
             for worker_id in stock.pool.waiting:
                 self._engine.kill(worker_id)
+            self._rank(node)
 
     def close(self) -> None:
         """Start no more workers."""
@@ -169,9 +176,10 @@ class NodeSupply:
             deadline.cancel()
 
     def _replenish(self, node: NodeName) -> None:
-        stock, view = self._stocks[node], self._view(node)
+        stock, view = self._stocks[node], self._engine.view(node)
         if self._closing or view is None or not self._takes_orders(view, stock):
             return
+        self._rank(node)  # it may have been unfit for a while
         missing = min(stock.pool.missing, max(0, view.capacity - view.workers))
         if missing:
             self._enrol(node, missing)
@@ -190,6 +198,9 @@ class NodeSupply:
         stock.orders.clear()
         stock.pool.forget_orders()
         for order in orders:
+            self._order_nodes.pop(order, None)
+        self._rank(node)
+        for order in orders:
             log.warning("a conversation that waited for node %s goes elsewhere", node)
             self._displace(order)
 
@@ -200,15 +211,18 @@ class NodeSupply:
         figures = stock.pool.statistics()
         return len(stock.workers) - figures.waiting - figures.expected + figures.orders
 
-    def _is_member(self, node: NodeName) -> bool:
-        view = self._view(node)
+    def _is_ready(self, node: NodeName) -> bool:
+        view = self._engine.view(node)
         return view is not None and view.state == "ready"
 
-    def _view(self, node: NodeName) -> NodeView | None:
-        return next((view for view in self._engine.nodes() if view.name == node), None)
-
-    def _node_of(self, worker_id: WorkerId) -> NodeName | None:
-        return next((node for node, stock in self._stocks.items() if worker_id in stock.workers), None)
+    def _rank(self, node: NodeName) -> None:
+        """Rank a node by what it has to do now."""
+        stock, view = self._stocks[node], self._engine.view(node)
+        if view is None:
+            self.ranking.forget(node)
+        else:
+            takes = self._takes_orders(view, stock)
+            self.ranking.note(Candidate(node, view.capacity, self._busy(stock), takes))
 
     def _end_unready(self, worker_id: WorkerId) -> None:
         log.error("worker %s hangs: not ready after %.0f s; killing it", worker_id, READY_TIMEOUT)

@@ -32,7 +32,10 @@ class Place:
     obstacle = None
 
     has_nodes = False
-    room: int | None = None
+
+    @staticmethod
+    def room(only_here: int) -> int | None:
+        return None
 
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         return None

@@ -42,6 +42,19 @@ def test_who_waits_for_a_place_is_served_in_order_and_once() -> None:
     assert [roster.next_waiting(), roster.next_waiting(), roster.next_waiting()] == [first, second, None]
 
 
+def test_who_can_run_on_the_host_alone_can_be_served_before_the_others() -> None:
+    first, second, third = _conversations(3)
+    roster = SlotQueue(places=1)
+    roster.wait(first)
+    roster.wait(second, only_here=True)
+    roster.wait(third, only_here=True)
+    roster.wait(second, only_here=True)
+    assert roster.next_waiting(only_here=True) is second
+    assert not roster.waits(second)
+    assert [roster.next_waiting(), roster.next_waiting(only_here=True), roster.waiting] == [first, third, 0]
+    assert roster.next_waiting(only_here=True) is None
+
+
 @given(st.integers(1, 20), st.integers(0, 40))
 def test_as_many_are_let_in_as_there_are_places(places: int, waiting: int) -> None:
     roster = SlotQueue(places)

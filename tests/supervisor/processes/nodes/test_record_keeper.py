@@ -15,6 +15,7 @@ import zmq
 from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
@@ -124,6 +125,29 @@ def test_lines_are_on_the_disk_when_a_commit_returns(tmp_path: Path, lifeline: i
                 WriterLock(str(tmp_path), site.id)
             await call(site.channel.close)
             WriterLock(str(tmp_path), site.id).release()
+
+    asyncio.run(scene())
+
+
+def test_only_what_is_waited_for_or_has_failed_is_answered(
+    tmp_path: Path, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            replies: list[RecordsReply] = []
+            send = site.keeper._reply
+
+            def noted(route: bytes, reply: RecordsReply, lines: bytes = b"") -> None:
+                replies.append(reply)
+                send(route, reply, lines)
+
+            monkeypatch.setattr(site.keeper, "_reply", noted)
+            await call(lambda: site.channel.write(META % site.id.encode(), commit=False))
+            await call(lambda: site.channel.write(b'{"n":1}', commit=False))
+            await call(lambda: site.channel.write(b'{"n":2}\n', commit=False))
+            await call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
+            assert [(type(reply), reply.number) for reply in replies] == [(RecordsFailed, 2), (RecordsWritten, 4)]
 
     asyncio.run(scene())
 

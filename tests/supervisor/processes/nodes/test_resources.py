@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import NodeName, WorkerId
-from greenroom.supervisor.processes.nodes.placement import Candidate
 from greenroom.supervisor.processes.nodes.resources import Reservations
 from greenroom.supervisor.processes.nodes.wish import Needs
 
@@ -35,11 +34,14 @@ def test_what_an_order_takes_its_worker_has_until_it_ends() -> None:
 
 def test_only_nodes_with_all_that_is_needed_are_considered() -> None:
     table = reservations()
-    nodes = [Candidate(name, 4, 0) for name in (A, B, NodeName("c"))]
-    assert [one.name for one in table.fitting((), nodes)] == [A, B, "c"]
-    assert [one.name for one in table.fitting(BOX, nodes)] == [A, B]
-    assert [one.name for one in table.fitting((*BOX, ("rack", 0.5)), nodes)] == [B]
-    assert [one.name for one in table.fitting((("tpu", 1.0),), nodes)] == []
+
+    def fitting(needs: Needs) -> list[str]:
+        return [name for name in (A, B, NodeName("c")) if table.fits(name, needs)]
+
+    assert fitting(()) == [A, B, "c"]
+    assert fitting(BOX) == [A, B]
+    assert fitting((*BOX, ("rack", 0.5))) == [B]
+    assert fitting((("tpu", 1.0),)) == []
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.sampled_from((0.1, 0.5, 1.0)))))

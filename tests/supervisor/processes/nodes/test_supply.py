@@ -27,6 +27,13 @@ class PlayedEngine:
     def nodes(self) -> Sequence[NodeView]:
         return [NodeView(N1, self.state, self.capacity, len(self.living))]
 
+    def view(self, node: NodeName) -> NodeView | None:
+        return self.nodes()[0] if node == N1 else None
+
+    @property
+    def workers(self) -> int:
+        return len(self.living)
+
     def spawn(self, node: NodeName, spec: WorkerSpec) -> None: ...
 
     def kill(self, worker_id: WorkerId, why: str = "") -> None:
@@ -88,7 +95,7 @@ async def test_an_order_gets_the_waiting_worker_or_the_next() -> None:
     scene.supply.take(N1, second.append)
     scene.ready(2)
     assert second == ["w-2"]
-    (candidate,) = scene.supply.candidates()
+    (candidate,) = scene.supply.ranking.all()
     assert candidate.busy == 2
     scene.supply.close()
 
@@ -154,7 +161,7 @@ async def test_workers_that_die_as_they_start_make_their_node_unfit_for_a_while(
             scene._enrol(N1, 1)
         assert scene.ends(number) is True
     assert scene.displaced == [order]
-    (candidate,) = scene.supply.candidates()
+    (candidate,) = scene.supply.ranking.all()
     assert not candidate.takes_workers
     assert scene.supply.lost(Exited(id=WorkerId("w-unknown"), pid=1, returncode=0, max_rss=0)) is None
     scene.supply.close()
