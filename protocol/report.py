@@ -293,6 +293,10 @@ class NodeEntry(Part):
     """What its machine could still give out."""
     load: float | None = None
     """Load average of its machine over a minute, by core."""
+    free_disk: int | None = None
+    """Bytes that its user can still write where its state is."""
+    sandbox: Text = ""
+    """Why commands cannot be confined there; empty where they can."""
     engine: Text = "join"
     """What has placed it (`greenroom.nodes.engine`)."""
 

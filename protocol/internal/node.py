@@ -53,6 +53,8 @@ class Join(Message):
     """Workers that it takes at a time."""
     workers: dict[WorkerId, int] = msgspec.field(default_factory=dict)
     """Workers that live: pid by worker."""
+    sandbox: str = ""
+    """Why commands cannot be confined there; empty where they can."""
     exits: tuple[Exited, ...] = ()
     """Ends that the host has not confirmed."""
 
@@ -87,6 +89,8 @@ class NodeLoad(Message):
     """Bytes of resident memory of the node, its fork server, zygote and workers."""
     free_memory: int = 0
     """Bytes that its machine could still give out."""
+    free_disk: int = 0
+    """Bytes that its user can still write where its state is."""
     load: float = 0.0
     """Load average of its machine over a minute, divided by its cores."""
 

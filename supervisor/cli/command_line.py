@@ -151,6 +151,10 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     node.add_argument("--state", metavar="DIR", help="its key and log (default: ~/.local/state/greenroom-node)")
     node.add_argument("--capacity", type=int, default=100, metavar="N", help="workers that it takes (default: 100)")
     node.add_argument("--log-level", choices=LOG_LEVELS, help="what goes to standard error (default: warning)")
+    node.add_argument(
+        "--doctor", nargs="*", metavar="DIR", help="only tell what is wrong here, and with directories to work in"
+    )
+    node.add_argument("--json", action="store_true", help="with --doctor: print it for programs")
     # Of a node that an engine places (`greenroom.supervisor.node.placed`); nobody types them.
     node.add_argument("--placed", metavar="NAME", help=argparse.SUPPRESS)
     node.add_argument("--host-key", metavar="KEY", default="", help=argparse.SUPPRESS)
@@ -169,6 +173,10 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _node(arguments: argparse.Namespace) -> int:
+    if arguments.doctor is not None:
+        from greenroom.supervisor.cli.doctor.command import run_on_node
+
+        return run_on_node(arguments)
     from greenroom.supervisor.node.command import run as run_node
 
     return run_node(arguments)

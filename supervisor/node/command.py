@@ -21,6 +21,7 @@ from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 from greenroom.supervisor.startup.processes import make_engine
 from greenroom.supervisor.startup.start import provide, server_options
+from greenroom.workers.sandbox.features import probe
 
 CAPACITY: Final = 100
 """Workers that a node takes at a time, unless it is told."""
@@ -32,13 +33,14 @@ MOST_MINUTES: Final = 24 * 60
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve as a node until a signal, or until the host lets it go; return the exit code. Raises `GreenroomError`."""
-    host, _ = _split(arguments.join)
-    state = os.path.abspath(arguments.state or _default_state())
+    host, _ = host_of(arguments.join)
+    state = state_directory(arguments.state)
     lock = HostLock.acquire(state)
     try:
         hardening.make_undumpable()
         hardening.set_name("gr-node")
         hardening.adopt_orphans()
+        sandbox = ", ".join(f"there is no {name}" for name in probe().missing())  # forks: no thread is there yet
         placed = None
         ticket = ticket_of(state, arguments.ticket)
         if arguments.placed is None:
@@ -61,7 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
             engine = make_engine(provisions.fork_server, provisions.launch, provisions.spawn)
             with runtime_directory(lock, state, os.environ) as sockets:
                 node = Node(
-                    identity, engine, arguments.join, host, state, sockets, arguments.capacity, options.log_level
+                    identity,
+                    engine,
+                    arguments.join,
+                    host,
+                    state,
+                    sockets,
+                    arguments.capacity,
+                    options.log_level,
+                    sandbox,
                 )
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGTERM, node.drain)
@@ -112,7 +122,8 @@ def revoke(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _split(address: str | None) -> tuple[str, int]:
+def host_of(address: str | None) -> tuple[str, int]:
+    """Return address and port of the host to join. Raises `ConfigError`."""
     if address is None:
         raise ConfigError("say which host to join: greenroom node --join tcp://ADDRESS:PORT --ticket FILE")
     try:
@@ -121,7 +132,10 @@ def _split(address: str | None) -> tuple[str, int]:
         raise ConfigError(str(error)) from None
 
 
-def _default_state() -> str:
+def state_directory(given: str | None) -> str:
+    """Return where a node has its key and log."""
+    if given:
+        return os.path.abspath(given)
     base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return os.path.join(base, "greenroom-node")
 

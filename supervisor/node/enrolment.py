@@ -45,6 +45,21 @@ async def enrol(identity: NodeIdentity, ticket: Ticket, address: str, within: fl
         )
 
 
+async def is_known(address: str, host_key: str, keys: KeyPair, within: float) -> bool:
+    """Tell whether a host lets a key in, that of a node or of a ticket, which is not used by that.
+
+    Raises `StartError` where the host does not say so in `within` seconds: nothing listens, or it has another key.
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        async with asyncio.timeout(within):
+            return await _asked(context, address, host_key, keys) == "up"
+    except TimeoutError:
+        raise StartError(f"the host at {address} does not answer with the key that it had") from None
+    finally:
+        context.destroy(linger=0)
+
+
 async def _asked(
     context: "zmq.Context[zmq.Socket[bytes]]", address: str, host_key: str, keys: KeyPair, question: Enrol | None = None
 ) -> Answer:

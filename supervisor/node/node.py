@@ -60,8 +60,13 @@ class Node:
         runtime_directory: str,
         capacity: int,
         log_level: str,
+        sandbox: str = "",
     ) -> None:
-        """`address` is that of the host, and `host` its machine as the address names it."""
+        """`address` is that of the host, and `host` its machine as the address names it.
+
+        `sandbox`: why commands cannot be confined here; empty where they can.
+        """
+        self._sandbox = sandbox
         self._identity = identity
         self._engine = engine
         self._host = host
@@ -160,7 +165,16 @@ class Node:
         self._has_joined = False
         self._joined_at = self._loop.time()
         workers, exits = self._ledger.standing()
-        self._link.send(Join(version=__version__, run=self._run, capacity=self._capacity, workers=workers, exits=exits))
+        self._link.send(
+            Join(
+                version=__version__,
+                run=self._run,
+                capacity=self._capacity,
+                sandbox=self._sandbox,
+                workers=workers,
+                exits=exits,
+            )
+        )
 
     def _joined(self, message: Joined) -> None:
         self._has_joined = True
@@ -260,8 +274,18 @@ class Node:
         return NodeLoad(
             memory=sum(map(resident_memory, (*own, *pids))),
             free_memory=free_memory(),
+            free_disk=free_disk(self._state),
             load=os.getloadavg()[0] / (os.cpu_count() or 1),
         )
+
+
+def free_disk(path: str) -> int:
+    """Return the bytes that can still be written at a path, 0 where the system does not tell."""
+    try:
+        facts = os.statvfs(path)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize
 
 
 def free_memory() -> int:

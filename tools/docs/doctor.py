@@ -11,11 +11,15 @@ from typing import Final
 
 from generated import GeneratedPage
 
-from greenroom.supervisor.cli.doctor.table import CHECKS, Check
+from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS, Check
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "doctor.md"
 BEGIN: Final = "<!-- checks: made by tools/docs/doctor.py -->\n"
+BEGIN_OF_NODES: Final = "<!-- checks of nodes: made by tools/docs/doctor.py -->\n"
 END: Final = "<!-- end of checks -->\n"
+
+
+ON_NODE_ALONE: Final = [check for check in NODE_CHECKS if check not in CHECKS]
 
 
 def table(checks: Sequence[Check]) -> str:
@@ -25,4 +29,8 @@ def table(checks: Sequence[Check]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(GeneratedPage(PAGE, END, {BEGIN: table(CHECKS)}).bring_up_to_date(sys.argv[1:]))
+    sys.exit(
+        GeneratedPage(PAGE, END, {BEGIN: table(CHECKS), BEGIN_OF_NODES: table(ON_NODE_ALONE)}).bring_up_to_date(
+            sys.argv[1:]
+        )
+    )

@@ -5,16 +5,19 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
+from greenroom.config.ray_nodes import RayTable
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
+from greenroom.supervisor.cli.doctor.cluster import Machines, ask_cluster
 from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.launcher import Launcher
 
@@ -26,6 +29,10 @@ MCP_TIMEOUT: Final = 4.0
 """Seconds that an MCP server has to start and list its tools."""
 SANDBOX_TIMEOUT: Final = 5.0
 """Seconds that a confined command of a check may take."""
+NODE_TIMEOUT: Final = 3.0
+"""Seconds that a host has to answer one question of a node's machine."""
+CLUSTER_TIMEOUT: Final = 6.0
+"""Seconds that a Ray cluster has to answer, the import of Ray included."""
 INDEX_TIMEOUT: Final = 6.0
 """Seconds that pip and the package index have to answer."""
 
@@ -38,6 +45,8 @@ class CheckDeadlines:
     mcp: float = MCP_TIMEOUT
     sandbox: float = SANDBOX_TIMEOUT
     index: float = INDEX_TIMEOUT
+    node: float = NODE_TIMEOUT
+    cluster: float = CLUSTER_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +62,25 @@ class Machine:
     now: Callable[[], float] = time.time
     which: Callable[[str, str], str | None] = lambda program, path: shutil.which(program, path=path)
     """Returns the path of a program that is looked up in a `PATH`."""
+    has_package: Callable[[str], bool] = lambda name: find_spec(name) is not None
+    """Tells whether a package can be imported."""
+    cluster: Callable[[Mapping[str, str], RayTable, float], Awaitable[Machines]] = ask_cluster
+    """Returns the machines of a Ray cluster, within so many seconds. Raises `ClusterError`."""
     proc: str = "/proc"
     cgroups: str = "/sys/fs/cgroup"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAim:
+    """What `greenroom node` is to be started with."""
+
+    join: str
+    """`tcp://ADDRESS:PORT` of the host."""
+    state: str
+    ticket: str | None = None
+    name: str | None = None
+    directories: tuple[str, ...] = ()
+    """In which conversations are to work."""
 
 
 @dataclass(slots=True)
@@ -78,6 +104,8 @@ class CheckContext:
     """Why the home's `.env` cannot be used."""
     machine: Machine = field(default_factory=Machine)
     patience: CheckDeadlines = field(default_factory=CheckDeadlines)
+    node: NodeAim | None = None
+    """Of a machine that is to be a node: what it is to be started with."""
     _asked: dict[object, asyncio.Task[Any]] = field(default_factory=dict)
 
     async def shared(self, ask: "Callable[[CheckContext], Coroutine[Any, Any, T]]") -> T:

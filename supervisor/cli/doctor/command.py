@@ -6,19 +6,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from greenroom.config.home import codex_home, home_name, load_dotenv
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime import hardening, orphans
-from greenroom.supervisor.cli.doctor.check_context import CheckContext
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, NodeAim
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts, environment_secrets, find_secrets
-from greenroom.supervisor.cli.doctor.table import CHECKS
+from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS, Check
 from greenroom.supervisor.cli.status.terminal import Printer
 from greenroom.supervisor.startup.prelaunch import as_text
 from greenroom.workers.sandbox.features import probe
@@ -37,6 +37,30 @@ def run(arguments: argparse.Namespace) -> int:
     """Run all checks and print the report; return 0, 1 for warnings, 2 for failures."""
     begun = time.monotonic()
     surroundings = _look_around((*arguments.early_config, *arguments.config), online=arguments.online)
+    return _examine(CHECKS, surroundings, arguments, begun)
+
+
+def run_on_node(arguments: argparse.Namespace) -> int:
+    """Do so with the checks of a machine that is to be a node, whose home is its state directory.
+
+    Raises `ConfigError`.
+    """
+    from greenroom.supervisor.node.command import host_of, state_directory
+
+    host_of(arguments.join)
+    aim = NodeAim(
+        arguments.join,
+        state_directory(arguments.state),
+        None if arguments.ticket is None else os.path.abspath(arguments.ticket),
+        arguments.name,
+        tuple(map(os.path.abspath, arguments.doctor)),
+    )
+    found = CheckContext(aim.state, _cwd(), dict(os.environ), node=aim)
+    shown = argparse.Namespace(json=arguments.json, all=False, summary=False)
+    return _examine(NODE_CHECKS, found, shown, time.monotonic())
+
+
+def _examine(checks: Sequence[Check], surroundings: CheckContext, arguments: argparse.Namespace, begun: float) -> int:
     os.environ.update(surroundings.environment)  # what is reused reads proxies and certificates from there
     logging.getLogger().addHandler(logging.NullHandler())  # what is logged on the way is not for people
     hardening.adopt_orphans()
@@ -45,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         probe()  # forks, which has to happen before there are threads
         share_zygote()
     secrets = _Background(lambda: find_secrets(surroundings))
-    results = examine(CHECKS, surroundings)
+    results = examine(checks, surroundings)
     leave_zygote()
     _Background(orphans.end_all_children).join(END_SECONDS)
     # A home that cannot be read in all that time has told nothing to the checks either.

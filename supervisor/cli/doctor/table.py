@@ -16,7 +16,10 @@ from greenroom.supervisor.cli.doctor.checks import (
     login,
     mcp_servers,
     network,
+    node,
+    nodes,
     providers,
+    ray_cluster,
     sandbox,
     sessions,
     state,
@@ -114,8 +117,40 @@ CHECKS: Final = (
     ),
     Check("app_server.status", "app-server", "Whether a host serves the home, and its version", instances.host),
     Check("instances.home", "instances", "Other servers on the home, and what is wrong with them", instances.others),
+    Check(
+        "nodes",
+        "nodes",
+        "The address for nodes, their keys and tickets, mapped directories, and how each node stands",
+        nodes.nodes,
+    ),
+    Check(
+        "nodes.ray",
+        "nodes",
+        "Whether the Ray cluster that places nodes can be used, and has what a node claims",
+        ray_cluster.ray_cluster,
+    ),
     Check("git.environment", "git", "Whether git works, and the repository of the working directory", git.git),
     Check("mcp.config", "mcp", "The tables of MCP servers, their programs and variables", mcp_servers.config),
     Check("mcp.servers", "mcp", "Whether each MCP server starts, lists its tools and stops", mcp_servers.servers),
 )
 """In the order of the report."""
+
+_ON_NODES: Final = (
+    *("installation", "runtime.provenance", "sandbox.helpers", "sandbox.rights", "kernel.features"),
+    *("limits.descriptors", "limits.processes", "limits.memory", "limits.inotify", "system.disk", "git.environment"),
+)
+"""Checks of `CHECKS` that mean the same on the machine of a node, whose home is its state directory."""
+
+NODE_CHECKS: Final = (
+    Check("node.state", "node", "The state directory, and the key or the ticket in files of mode 0600", node.state),
+    Check("node.host", "node", "Whether the five ports of the host can be reached over TCP", node.host),
+    Check("node.key", "node", "Whether the host knows the key of this node, or its ticket", node.key),
+    Check(
+        "node.directories",
+        "node",
+        "Whether conversations can work in the directories that are named",
+        node.directories,
+    ),
+    *(check for check in CHECKS if check.id in _ON_NODES),
+)
+"""Those of `greenroom node --doctor`, in the order of its report."""

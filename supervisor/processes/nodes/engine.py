@@ -36,7 +36,10 @@ class NodeView:
     """Bytes that its machine could still give out."""
     load: float | None = None
     """Load average of its machine over a minute, by core."""
-
+    free_disk: int | None = None
+    """Bytes that its user can still write where its state is."""
+    sandbox: str = ""
+    """Why commands cannot be confined there; empty where they can."""
     engine: str = "join"
     """What has placed it."""
 

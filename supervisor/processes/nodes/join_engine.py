@@ -359,18 +359,21 @@ class JoinEngine:
         return route is not None and self._port.send([route, *node_frames(message)])
 
     def _view(self, member: Membership) -> NodeView:
-        is_member, load = member.is_member, member.load
+        is_member = member.is_member
+        load = member.load if is_member else None
         return NodeView(
             NodeName(member.name),
             member.state,
             member.capacity,
             len(member.workers),
             member.version,
-            member.round_trip if is_member else None,
-            self._loop.time() - member.heard_at if is_member else None,
-            load.memory if load is not None and is_member else None,
-            load.free_memory if load is not None and is_member else None,
-            load.load if load is not None and is_member else None,
+            round_trip=member.round_trip if is_member else None,
+            heard_ago=self._loop.time() - member.heard_at if is_member else None,
+            memory=None if load is None else load.memory,
+            free_memory=None if load is None else load.free_memory,
+            load=None if load is None else load.load,
+            free_disk=None if load is None else load.free_disk,
+            sandbox=member.sandbox if is_member else "",
         )
 
 

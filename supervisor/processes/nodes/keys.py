@@ -89,10 +89,17 @@ class NodeKeys:
                 pair = key_pair()
                 write_private(path, msgspec.json.encode(pair))
                 return pair
-        try:
-            return msgspec.json.decode(found, type=KeyPair)
-        except msgspec.MsgspecError as error:
-            raise StartError(f"{path} holds no key pair; remove it, and make new tickets for all nodes") from error
+        return _decode_pair(path, found)
+
+    def look_at_host_keys(self) -> None:
+        """Raise `StartError` where the host has a key pair that it cannot use; make none where it has none."""
+        path = os.path.join(self._home, HOST_KEY)
+        if (found := read_private(path)) is not None:
+            _decode_pair(path, found)
+
+    def content(self) -> KnownKeys:
+        """Return all that is known. Raises `StartError`."""
+        return self._known()
 
     def issue(self, name: str, pool: int | None = None, life: float = TICKET_LIFE) -> Ticket:
         """Make a ticket for a node of this name, in place of one that was not used. Raises `StartError`.
@@ -205,6 +212,13 @@ class NodeKeys:
                 yield
         except (OSError, filelock.LockTimeoutError) as error:
             raise StartError(f"the keys of nodes in {self._home} cannot be changed ({error})") from error
+
+
+def _decode_pair(path: str, data: bytes) -> KeyPair:
+    try:
+        return msgspec.json.decode(data, type=KeyPair)
+    except msgspec.MsgspecError as error:
+        raise StartError(f"{path} holds no key pair; remove it, and make new tickets for all nodes") from error
 
 
 def _check_member(known: KnownKeys, pool: str, node: str, public_key: str) -> None:

@@ -86,6 +86,8 @@ class Membership:
     run: str = ""
     """The run of its process that has joined last."""
     version: str = ""
+    sandbox: str = ""
+    """Why commands cannot be confined there; empty where they can."""
     capacity: int = 0
     heard_at: float = 0.0
     round_trip: float | None = None
@@ -105,7 +107,7 @@ class Membership:
         """Take a node in, or in again, and return what follows for its workers."""
         is_same_run = self.run == join.run and self.is_member
         self.happen("joined")
-        self.run, self.version, self.heard_at = join.run, join.version, now
+        self.run, self.version, self.sandbox, self.heard_at = join.run, join.version, join.sandbox, now
         if not is_same_run:
             ended = tuple(self._lost(worker_id) for worker_id in list(self.workers))
             return Reconciliation(end=tuple(join.workers), ended=ended)

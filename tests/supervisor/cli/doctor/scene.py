@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.supervisor.cli.doctor.check_context import CheckContext, CheckDeadlines, Machine
+from greenroom.supervisor.cli.doctor.check_context import CheckContext, CheckDeadlines, Machine, NodeAim
 from greenroom.supervisor.cli.doctor.command import look_around
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import find_secrets
-from greenroom.supervisor.cli.doctor.table import CHECKS
+from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS
 from greenroom.workers.sandbox.features import KernelFeatures
 from greenroom.workers.sandbox.launcher import Launcher
 from tests.broker.homes import tokens
@@ -93,6 +93,8 @@ class Scene:
     machine: Machine = MACHINE
     patience: CheckDeadlines = PATIENCE
     seconds: float = 45.0
+    node: NodeAim | None = None
+    """Where it is the scene of a machine that is to be a node."""
 
     def __post_init__(self) -> None:
         self.home, self.cwd = self.root / "home", self.root / "work"
@@ -165,12 +167,13 @@ class Scene:
 
     def surroundings(self) -> CheckContext:
         found = look_around(self.environment, self.overrides)
-        return replace(found, cwd=str(self.cwd), machine=self.machine, patience=self.patience)
+        return replace(found, cwd=str(self.cwd), machine=self.machine, patience=self.patience, node=self.node)
 
     def report(self, ids: frozenset[str] | None = None) -> DoctorReport:
         """Run all checks, or some, and return the report."""
         surroundings = self.surroundings()
-        checks = [check for check in CHECKS if ids is None or check.id in ids]
+        table = CHECKS if self.node is None else NODE_CHECKS
+        checks = [check for check in table if ids is None or check.id in ids]
         with _as_environment(surroundings.environment):
             secrets = find_secrets(surroundings)
             results = examine(checks, surroundings, self.seconds, 3.0)
