@@ -15,7 +15,7 @@ import msgspec
 import zmq
 
 from greenroom.protocol.ids import uuid7
-from greenroom.protocol.internal.node import BEAT, Beat, Join, Joined, NodeLoad, Refused, ToNode
+from greenroom.protocol.internal.node import BEAT, PROTOCOL, Beat, Join, Joined, NodeLoad, Refused, ToNode
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.node.link import HostLink
@@ -54,7 +54,7 @@ class LightNode:
         self._link.close()
 
     def _join(self) -> None:
-        self._link.send(Join(version=__version__, run=self._run, capacity=self._capacity))
+        self._link.send(Join(version=__version__, run=self._run, protocol=PROTOCOL, capacity=self._capacity))
 
     def _receive(self, message: ToNode) -> None:
         if isinstance(message, Joined) and not self.joined.done():

@@ -14,6 +14,13 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited, Spawn, Spawned
 from greenroom.protocol.message import Message, pack, unpack
 
+PROTOCOL: Final = 1
+"""Version of all that a host, its nodes and the workers there say to each other, workers' own connections included.
+
+It rises with each change after which programs of both versions would misunderstand each other. A test compares the form
+of the messages with the one that they had."""
+OLDEST_SERVED: Final = 1
+"""The lowest version that a node may have: it differs from `PROTOCOL` where the host still understands older nodes."""
 BEAT: Final = 0.2
 """Seconds between two beats of a node."""
 LEASE: Final = 2.0
@@ -49,6 +56,8 @@ class Join(Message):
     version: str
     run: str
     """Names this run of the node's process."""
+    protocol: int = 0
+    """`PROTOCOL` of the node; 0: it is from before that was told."""
     capacity: int
     """Workers that it takes at a time."""
     workers: dict[WorkerId, int] = msgspec.field(default_factory=dict)

@@ -12,6 +12,7 @@ from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.node import (
     BEAT,
+    PROTOCOL,
     Beat,
     Beaten,
     Confirm,
@@ -169,6 +170,7 @@ class Node:
             Join(
                 version=__version__,
                 run=self._run,
+                protocol=PROTOCOL,
                 capacity=self._capacity,
                 sandbox=self._sandbox,
                 workers=workers,

@@ -18,6 +18,8 @@ from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.node import (
     HEARTBEAT_MS,
     HEARTBEAT_TIMEOUT_MS,
+    OLDEST_SERVED,
+    PROTOCOL,
     Beat,
     Beaten,
     Confirm,
@@ -219,8 +221,7 @@ class JoinEngine:
         if known != key:
             self._port.send([route, *node_frames(Refused(text=f"the key of node {name} was revoked"))])
             return
-        if join.version != __version__:
-            text = f"node {name} has version {join.version}, and this host {__version__}"
+        if (text := refusal(name, join)) is not None:
             log.error("%s; refused", text)
             self._port.send([route, *node_frames(Refused(text=text))])
             return
@@ -390,6 +391,15 @@ def _socket(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair) -> "zmq.So
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     start_authenticator(socket, keys.public, keys.secret, DOMAIN)
     return socket
+
+
+def refusal(name: str, join: Join) -> str | None:
+    """Return why a node cannot be let in by its version, with both; `None` where it can."""
+    if OLDEST_SERVED <= join.protocol <= PROTOCOL:
+        return None
+    older = "upgrade the node" if join.protocol < OLDEST_SERVED else "upgrade the host"
+    theirs, ours = f"{join.version} (protocol {join.protocol})", f"{__version__} (protocol {PROTOCOL})"
+    return f"node {name} has version {theirs}, and this host {ours}: {older}"
 
 
 def bind(socket: "zmq.Socket[bytes]", address: str) -> None:

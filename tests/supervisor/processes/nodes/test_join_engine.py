@@ -13,6 +13,8 @@ from greenroom.config.nodes import NodesTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.internal.node import (
+    OLDEST_SERVED,
+    PROTOCOL,
     Beat,
     Beaten,
     Enrol,
@@ -99,7 +101,7 @@ class Site:
         self.keys.redeem(name, self.keys.issue(name).public_key, keys.public)
         peer = Peer(self, keys)
         assert await peer.next() == "up"
-        peer.say(Join(version=__version__, run="run", capacity=2))
+        peer.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2))
         assert isinstance(await peer.next(), Joined)
         return peer
 
@@ -142,7 +144,7 @@ def test_a_ticket_lets_its_holder_name_a_key_and_nothing_else(tmp_path: Path) ->
             ticket, own = site.keys.issue(N1), key_pair()
             holder = Peer(site, KeyPair(public=ticket.public_key, secret=ticket.secret_key))
             assert await holder.next() == "up"
-            holder.say(Join(version=__version__, run="run", capacity=2))
+            holder.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2))
             holder.say(Beat(number=1))
             holder.say(Enrol(public_key=own.public))
             assert isinstance(await holder.next(), Enrolled), "and what came before it was dropped"
@@ -168,7 +170,7 @@ def test_a_ticket_of_a_pool_lets_in_new_names_and_none_that_is_taken(tmp_path: P
             holder.say(Enrol(public_key=own.public, name="pool-1"))
             assert isinstance(await holder.next(), Enrolled)
             assert site.state(NodeName("pool-1")) == "absent"
-            holder.say(Join(version=__version__, run="run", capacity=2))
+            holder.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2))
             holder.say(Enrol(public_key=key_pair().public, name="pool-2"))
             assert isinstance(await holder.next(), Enrolled), "and the ticket itself joined nothing"
             holder.say(Enrol(public_key=key_pair().public, name="pool-3"))
@@ -179,19 +181,37 @@ def test_a_ticket_of_a_pool_lets_in_new_names_and_none_that_is_taken(tmp_path: P
     asyncio.run(scene())
 
 
-def test_a_node_of_another_version_is_refused_with_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [OLDEST_SERVED - 1, PROTOCOL + 1])
+def test_a_node_of_a_protocol_that_is_not_served_is_refused_with_both_versions(tmp_path: Path, protocol: int) -> None:
     async def scene() -> None:
         async with site_at(tmp_path) as site:
             keys = key_pair()
             site.keys.redeem(N1, site.keys.issue(N1).public_key, keys.public)
             peer = Peer(site, keys)
             assert await peer.next() == "up"
-            peer.say(Join(version="0.0.0", run="run", capacity=2))
+            peer.say(Join(version="9.9.9", run="run", protocol=protocol, capacity=2))
             refused = await peer.next()
             assert isinstance(refused, Refused)
-            assert "0.0.0" in refused.text
-            assert __version__ in refused.text
+            older = "node" if protocol < PROTOCOL else "host"
+            for part in ("9.9.9", f"protocol {protocol}", __version__, f"protocol {PROTOCOL}", f"upgrade the {older}"):
+                assert part in refused.text
             assert not any(view.takes_workers for view in site.engine.nodes())
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("protocol", range(OLDEST_SERVED, PROTOCOL + 1))
+def test_a_node_of_another_version_serves_where_its_protocol_is_served(tmp_path: Path, protocol: int) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            keys = key_pair()
+            site.keys.redeem(N1, site.keys.issue(N1).public_key, keys.public)
+            peer = Peer(site, keys)
+            assert await peer.next() == "up"
+            peer.say(Join(version="0.0.9", run="run", protocol=protocol, capacity=2, sandbox="none"))
+            assert isinstance(await peer.next(), Joined)
+            (view,) = site.engine.nodes()
+            assert (view.version, view.takes_workers, view.sandbox) == ("0.0.9", True, "none")
 
     asyncio.run(scene())
 
@@ -226,11 +246,11 @@ def test_a_revoked_node_is_let_go_and_not_let_in_again(tmp_path: Path) -> None:
             assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
             one.say(Beat(number=1))
             assert isinstance(await one.until(Rejoin), Rejoin)
-            one.say(Join(version=__version__, run="run", capacity=2))
+            one.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2))
             assert isinstance(await one.until(Refused), Refused)
             assert site.state(N1) == "lost"
             await site.node(N1)
-            one.say(Join(version=__version__, run="another", capacity=2))
+            one.say(Join(version=__version__, protocol=PROTOCOL, run="another", capacity=2))
             assert isinstance(await one.until(Refused), Refused), "also while another has its name"
 
     asyncio.run(scene())
@@ -249,7 +269,7 @@ def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -
             assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
             one.say(Beat(number=2))
             assert isinstance(await one.until(Rejoin), Rejoin)
-            one.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7}))
+            one.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2, workers={ONE: 7}))
             assert await one.until(KillWorker) == KillWorker(id=ONE)
             assert site.state(N1) == "ready"
 
@@ -271,7 +291,7 @@ def test_kills_that_are_ordered_while_the_link_is_away_reach_the_node_when_it_jo
             site.engine.kill(ONE, "it holds too much memory")
             again = Peer(site, keys)
             assert await again.next() == "up"
-            again.say(Join(version=__version__, run="run", capacity=2, workers={ONE: 7, TWO: 8}))
+            again.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2, workers={ONE: 7, TWO: 8}))
             assert isinstance(await again.next(), Joined)
             assert await again.next() == KillWorker(id=ONE, why="it holds too much memory")
             again.say(Exited(id=ONE, pid=7, returncode=-9, max_rss=0, cause="it holds too much memory"))
