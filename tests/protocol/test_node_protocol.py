@@ -7,10 +7,12 @@ from typing import Any, get_args
 
 import msgspec
 
-from greenroom.protocol.internal import broker, node, records, worker
+from greenroom.protocol.internal import node, records
+from greenroom.protocol.internal.broker import answers, body, broadcasts, questions
 from greenroom.protocol.internal.process import Exited, Spawn, Spawned, WorkerSpec
+from greenroom.protocol.internal.worker import header, notices, operations
 
-FORMS = {1: "15cf304b0d90c0f56c4a01c90717cc38a57a3e56fc6b62686269a99125298102"}
+FORMS = {1: "e6869da95667a5edba9fdd7f3cb4915f29eebaf24872b3a0f316853e15d180b8"}
 """SHA-256 of the form of all messages, by version of the protocol. After a change: raise `PROTOCOL` in
 `greenroom.protocol.internal.node` and add a line here; where a host goes on to understand nodes of the versions before,
 as when a member with a default is added that older ones can do without, `OLDEST_SERVED` may stay."""
@@ -20,7 +22,7 @@ def messages() -> list[type[msgspec.Struct]]:
     """Return all kinds of messages that pass between a host and a node or a worker there."""
     found: set[type[msgspec.Struct]] = {*get_args(node.FromNode), *get_args(node.ToNode), Spawn, Spawned, Exited}
     found |= {WorkerSpec, node.HomeParts}
-    for module in (broker, records, worker):
+    for module in (answers, body, broadcasts, questions, records, header, notices, operations):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__:
                 found.add(value)

@@ -51,6 +51,7 @@ KNOWN = {
     "runtime/launch.py:launch": OWN,
     "runtime/spawn.py:spawn": OWN,
     "supervisor/cli/doctor/checks/installation.py:_ask_index": "pip, in `/`, where the user asks for it",
+    "supervisor/cli/doctor/cluster.py:ask_cluster": OWN,
     "supervisor/cli/doctor/confined.py:run_confined": CONFINED,
     "supervisor/cli/login.py:_open_browser": "the browser of the user who logs in; absolute directories only",
     "supervisor/processes/direct_child.py:start_spawned": OWN,

@@ -12,6 +12,7 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
 from greenroom.supervisor.cli.dashboard import transcript as module
 from greenroom.supervisor.cli.dashboard.transcript import KEPT, LONGEST, MOST, Entry, Growth, Step, Transcript
+from greenroom.workers.tools.catalog import TOOLS
 from tests.sessions.test_index import line, meta, said, save
 from tests.supervisor.cli.dashboard import script
 from tests.supervisor.cli.dashboard.scenes import conversation_id
@@ -202,6 +203,4 @@ def test_a_file_that_may_not_be_read_is_not(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_tool_is_the_one_that_makes_plans() -> None:
-    from greenroom.workers.tools import registry
-
-    assert module.PLAN_TOOL in Path(str(registry.__file__)).read_text("utf-8")
+    assert [tool.name for tool in TOOLS if tool.handler == "plan.update_plan"] == [module.PLAN_TOOL]

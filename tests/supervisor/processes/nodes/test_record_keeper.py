@@ -15,7 +15,7 @@ import zmq
 from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten
+from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
@@ -292,7 +292,9 @@ def test_a_reply_counts_that_has_come_with_the_end_of_the_connection(tmp_path: P
     async def scene() -> None:
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
-            site.channel.write(META % site.id.encode(), commit=False)
+            channel = site.channel
+            request = WriteRecords(number=channel._next(), commit=True, **channel._address)
+            channel._send(request, META % site.id.encode())
             await site.let_pass(1)
             await site.keeper.close(10.0)
             assert await asyncio.to_thread(site.channel._monitor.poll, 10_000), "the worker has not looked yet"
