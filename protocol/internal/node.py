@@ -56,10 +56,10 @@ class Join(Message):
     version: str
     run: str
     """Names this run of the node's process."""
-    protocol: int = 0
-    """`PROTOCOL` of the node; 0: it is from before that was told."""
     capacity: int
     """Workers that it takes at a time."""
+    protocol: int = 0
+    """`PROTOCOL` of the node; 0: it is from before that was told."""
     workers: dict[WorkerId, int] = msgspec.field(default_factory=dict)
     """Workers that live: pid by worker."""
     sandbox: str = ""
