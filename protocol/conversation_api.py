@@ -159,6 +159,15 @@ class ListConversations(Struct, frozen=True, rename="camel"):
     cursor: str | None = None
 
 
+class ConversationSummary(Struct, frozen=True, rename="camel"):
+    """Params of `getConversationSummary`. One of the two says which."""
+
+    job: ClassVar[str] = "conversation-summary"
+
+    conversation_id: UUID | None = None
+    rollout_path: str | None = None
+
+
 class ResumeConversation(Struct, frozen=True):
     """Params of `resumeConversation`."""
 

@@ -111,6 +111,11 @@ METHODS: Final[Mapping[str, Method]] = {
         ("conversation_api.ListConversations",),
         job_failure="failed to list conversations",
     ),
+    "getConversationSummary": Method(
+        "One saved conversation, named by its id or its file; returns `summary`, as an item of `listConversations`.",
+        ("conversation_api.ConversationSummary",),
+        job_failure="failed to summarize conversation",
+    ),
     "resumeConversation": Method("Resumes a saved conversation.", ("conversation_api.ResumeConversation",)),
     "archiveConversation": Method("Archives a saved conversation.", ("conversation_api.ArchiveConversation",)),
     "getUserSavedConfig": Method("The contents of config.toml."),

@@ -10,6 +10,7 @@ import msgspec
 from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ListConversations
 from greenroom.protocol.errors import SessionFileError
+from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.finder import SessionName, list_sessions
 from greenroom.sessions.lineage import open_conversation
@@ -45,7 +46,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     request = msgspec.json.decode(params, type=ListConversations)
     size = min(MOST, max(1, PAGE if request.page_size is None else request.page_size))
     page = list(islice(_previews(setting.home, _position(request.cursor)), size))
-    result: dict[str, object] = {"items": [_item(name, seen) for name, seen in page]}
+    result: dict[str, object] = {"items": [item(name.conversation_id, name.path, seen) for name, seen in page]}
     if page:
         last, _ = page[-1]
         result["nextCursor"] = f"{last.started}|{last.conversation_id}"
@@ -81,8 +82,9 @@ def _position(cursor: str | None) -> tuple[str, str] | None:
     return (started, conversation_id) if mark else None
 
 
-def _item(name: SessionName, seen: Preview) -> dict[str, object]:
+def item(conversation_id: ConversationId, path: str, seen: Preview) -> dict[str, object]:
+    """Return a conversation as clients are told of it."""
     _, mark, request = seen.text.partition(REQUEST_MARK)
     text = request.strip() if mark else seen.text
-    item: dict[str, object] = {"conversationId": name.conversation_id, "path": name.path, "preview": text}
-    return item if seen.timestamp is None else {**item, "timestamp": seen.timestamp}
+    told: dict[str, object] = {"conversationId": conversation_id, "path": path, "preview": text}
+    return told if seen.timestamp is None else {**told, "timestamp": seen.timestamp}

@@ -39,6 +39,9 @@ def test_conversations_are_listed_newest_first_page_by_page(stage: Stage) -> Non
     assert second["nextCursor"]
     assert client.result(client.request("listConversations", {"cursor": second["nextCursor"]})) == {"items": []}
     assert len(client.result(client.request("listConversations", {"cursor": "?"}))["items"]) == 3
+    for item in items:
+        for name, value in (("conversationId", item["conversationId"]), ("rolloutPath", item["path"])):
+            assert client.result(client.request("getConversationSummary", {name: value})) == {"summary": item}
 
 
 def test_a_conversation_is_taken_up_by_another_run(stage: Stage, engine: str) -> None:
