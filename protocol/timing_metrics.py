@@ -87,6 +87,10 @@ def _tool_failures(timing: ToolTiming) -> Iterator[Point]:
     yield Point(timing.end == "failed", (_tool(timing),))
 
 
+def _tool_output(timing: ToolTiming) -> Iterator[Point]:
+    yield Point(timing.output_size, (_tool(timing),))
+
+
 def _approval_duration(timing: DecisionTiming) -> Iterator[Point]:
     verdict = timing.verdict if timing.verdict in (*VERDICTS, "cancelled") else OTHER
     yield Point(timing.seconds, (timing.by, verdict))
@@ -120,6 +124,9 @@ TOOL_METRICS: Final[Mapping[str, TimingMetric[ToolTiming]]] = {
         histogram("Tool calls of the model.", LONG, "tool"), _tool_duration
     ),
     "greenroom_tool_failures": TimingMetric(counter("Tool calls that failed or were refused.", "tool"), _tool_failures),
+    "greenroom_tool_output_characters": TimingMetric(
+        counter("Characters of text that tool calls have given the model to read.", "tool"), _tool_output
+    ),
 }
 DECISION_METRICS: Final[Mapping[str, TimingMetric[DecisionTiming]]] = {
     "greenroom_approval_duration_seconds": TimingMetric(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -126,11 +127,28 @@ def test_a_request_is_counted_with_its_attempts_and_tokens() -> None:
         "greenroom_rate_limited": {(): 4},
         "greenroom_tokens": {("input",): 20, ("cached_input",): 8, ("output",): 10, ("reasoning_output",): 4},
         "greenroom_tool_failures": {},
+        "greenroom_tool_output_characters": {},
     }
     assert counters.untimed == 3
     (asked,) = counters.call_to_model.distributions
     assert sum(asked.counts) == 1, "the first request of a turn alone"
     assert asked.sum == pytest.approx(0.25, abs=1e-6)
+
+
+def test_tool_calls_are_counted_by_tool_with_what_the_model_reads_of_them() -> None:
+    counters = TurnCounters()
+    for name, origin, end, size in (
+        ("shell", "builtin", "ok", 100),
+        ("shell", "builtin", "failed", 20),
+        ("someone's own", "mcp", "ok", 3),
+        ("", "unknown", "failed", 0),
+    ):
+        facts = {"name": name, "origin": origin, "end": end, "output_size": size}
+        told = {"type": "tool", "started_at": 1.0, "seconds": 0.5, "call_id": "c", "arguments_size": 2, **facts}
+        counters.timed(turn(), [msgspec.convert(told, Timing)], 0)
+    counted = dict(counters.timings.values())
+    assert counted["greenroom_tool_output_characters"] == {("shell",): 120, ("mcp",): 3, ("unknown",): 0}
+    assert counted["greenroom_tool_failures"] == {("shell",): 1, ("mcp",): 0, ("unknown",): 1}
 
 
 def test_a_turn_is_counted_once_by_its_end_and_a_refused_one_as_such() -> None:
