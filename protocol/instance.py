@@ -5,7 +5,8 @@ handshake.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+
+from greenroom.protocol.choices import EngineName
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Instance:
     """Version of the program."""
     codex_home: str
     """The value of `CODEX_HOME`."""
-    engine: Literal["fork", "spawn"]
+    engine: EngineName
     """How its processes are started."""
     started_at: float
     """Seconds since the epoch."""
