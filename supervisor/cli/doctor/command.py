@@ -19,6 +19,7 @@ from greenroom.supervisor.cli.doctor.page import page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts, environment_secrets, find_secrets
 from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS, Check
+from greenroom.supervisor.cli.output import UntilReaderLeaves, say
 from greenroom.supervisor.cli.status.terminal import Printer
 from greenroom.supervisor.startup.prelaunch import as_text
 from greenroom.workers.sandbox.features import probe
@@ -128,15 +129,12 @@ def _cwd() -> str:
 
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
-    try:
+    with UntilReaderLeaves():
         if arguments.json:
-            sys.stdout.write(as_json(report) + "\n")
+            say(as_json(report))
         else:
             printer = Printer(sys.stdout)
             printer.print(page(report, printer.columns, details=arguments.all, summary=arguments.summary))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(exit_code: int) -> int:

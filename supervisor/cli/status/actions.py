@@ -4,7 +4,6 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from greenroom.protocol.report import Report
 from greenroom.runtime import identity
+from greenroom.supervisor.cli.output import conclude
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
 from greenroom.supervisor.cli.status.status import find, nothing_found
@@ -39,10 +39,10 @@ def run_stop(arguments: Namespace) -> int:
     """End an instance as if its client had left; with `--force` also one that does not answer."""
     found = find(arguments.instance)
     if not found:
-        return _tell(NOTHING, nothing_found(arguments.instance))
+        return conclude(NOTHING, nothing_found(arguments.instance))
     if len(found) > 1:
         running = ", ".join(str(one.instance.pid) for one in found)
-        return _tell(NOTHING, f"several instances are running ({running}); choose one with --instance PID")
+        return conclude(NOTHING, f"several instances are running ({running}); choose one with --instance PID")
     (one,) = found
     response = ask([one.control], StopInstance())[one.control]
     status, text = _understood(one, response)
@@ -52,11 +52,11 @@ def run_stop(arguments: Namespace) -> int:
         status, text = WELL, "killed"
     if status != WELL:
         hint = "; --force kills it" if status == SILENT else ""
-        return _tell(status, text + hint)
+        return conclude(status, text + hint)
     if not _has_ended(one, more):
         text = f"instance {one.instance.pid} has not ended within {END_TIMEOUT + more:g} s; --force kills it"
-        return _tell(SILENT, text)
-    return _tell(WELL, f"instance {one.instance.pid} has ended")
+        return conclude(SILENT, text)
+    return conclude(WELL, f"instance {one.instance.pid} has ended")
 
 
 def run_interrupt(arguments: Namespace) -> int:
@@ -73,13 +73,13 @@ def run_drain(arguments: Namespace) -> int:
     """Let a node leave, once the conversations on it have ended their turns."""
     found = find(None)
     if not found:
-        return _tell(NOTHING, nothing_found(None))
+        return conclude(NOTHING, nothing_found(None))
     heard = ask([one.control for one in found], GiveReport())
     hits = [one for one, report in _reports(found, heard) if any(node.name == arguments.node for node in report.nodes)]
     if len(hits) != 1:
         count = "no running instance has" if not hits else f"{len(hits)} running instances have"
-        return _tell(NOTHING, f"{count} a node of the name {arguments.node}")
-    return _tell(*_understood(hits[0], ask([hits[0].control], DrainNode(arguments.node))[hits[0].control]))
+        return conclude(NOTHING, f"{count} a node of the name {arguments.node}")
+    return conclude(*_understood(hits[0], ask([hits[0].control], DrainNode(arguments.node))[hits[0].control]))
 
 
 def matches(conversation_id: str, given: str) -> bool:
@@ -94,7 +94,7 @@ def _order(
 ) -> int:
     found = find(None)
     if not found:
-        return _tell(NOTHING, nothing_found(None))
+        return conclude(NOTHING, nothing_found(None))
     responses = ask([one.control for one in found], GiveReport())
     silent = [one.instance.pid for one in found if responses[one.control].outcome != "answered"]
     hits = [
@@ -112,14 +112,16 @@ def _order(
     hits = [hit for hit in hits if matches(hit[1], given)]
     if len(hits) == 1:
         one, _, order = hits[0]
-        return _tell(*_understood(one, ask([one.control], order)[one.control]))
+        return conclude(*_understood(one, ask([one.control], order)[one.control]))
     if hits:
         ids = ", ".join(identity for _, identity, _ in hits)
-        return _tell(NOTHING, f"{given} is not enough to tell which is meant: {ids}")
+        return conclude(NOTHING, f"{given} is not enough to tell which is meant: {ids}")
     if silent:
         pids = ", ".join(map(str, silent))
-        return _tell(SILENT, f"no conversation or client {given} is known to those that answer; these do not: {pids}")
-    return _tell(NOTHING, f"no running instance has a conversation or client {given}")
+        return conclude(
+            SILENT, f"no conversation or client {given} is known to those that answer; these do not: {pids}"
+        )
+    return conclude(NOTHING, f"no running instance has a conversation or client {given}")
 
 
 def _reports(
@@ -179,8 +181,3 @@ def _kill(one: RunningInstance) -> None:
         for process in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
-
-
-def _tell(status: int, text: str) -> int:
-    (sys.stdout if status == WELL else sys.stderr).write(text + "\n" if status == WELL else f"greenroom: {text}\n")
-    return status

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from greenroom.supervisor.cli.output import conclude
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
 from greenroom.supervisor.cli.status.status import find, nothing_found
@@ -30,7 +31,7 @@ def run_approvals(arguments: Namespace) -> int:
 
     found, responses = _ask_all(full=arguments.full)
     if not found:
-        return _tell(NOTHING, nothing_found(None))
+        return conclude(NOTHING, nothing_found(None))
     told = [approval for _, approval in _listed(found, responses)]
     if arguments.json:
         sys.stdout.writelines(msgspec.json.encode(approval).decode() + "\n" for approval in told)
@@ -42,25 +43,25 @@ def run_approvals(arguments: Namespace) -> int:
 def run_approve(arguments: Namespace) -> int:
     """Decide an approval."""
     if len(arguments.note) > MAX_NOTE:
-        return _tell(NOTHING, f"a note has at most {MAX_NOTE} characters")
+        return conclude(NOTHING, f"a note has at most {MAX_NOTE} characters")
     found, responses = _ask_all(full=False)
     if not found:
-        return _tell(NOTHING, nothing_found(None))
+        return conclude(NOTHING, nothing_found(None))
     given = arguments.approval
     hits = [(one, name) for one, told in _listed(found, responses) if _matches(name := str(told["approvalId"]), given)]
     if len(hits) > 1:
-        return _tell(NOTHING, f"{given} is not enough to tell which is meant: {', '.join(name for _, name in hits)}")
+        return conclude(NOTHING, f"{given} is not enough to tell which is meant: {', '.join(name for _, name in hits)}")
     if not hits:
         problem = _problems(found, responses)
-        return problem or _tell(NOTHING, f"no approval {given} waits; it was decided, or its time is up")
+        return problem or conclude(NOTHING, f"no approval {given} waits; it was decided, or its time is up")
     one, approval_id = hits[0]
     order = DecideApproval(approval_id, arguments.choice, arguments.note)
     match ask([one.control], order)[one.control].reply:
         case ActionDone(text=text):
-            return _tell(WELL, text)
+            return conclude(WELL, text)
         case ActionRefused(text=text):
-            return _tell(DEGRADED, text)
-    return _tell(SILENT, f"instance {one.instance.pid} does not answer")
+            return conclude(DEGRADED, text)
+    return conclude(SILENT, f"instance {one.instance.pid} does not answer")
 
 
 def _ask_all(*, full: bool) -> tuple[Sequence[RunningInstance], dict[str, ControlResponse]]:
@@ -85,16 +86,11 @@ def _problems(found: Sequence[RunningInstance], responses: dict[str, ControlResp
             case ApprovalsListed():
                 continue
             case ActionRefused(text=text):
-                status = max(status, _tell(DEGRADED, f"instance {one.instance.pid}: {text}"))
+                status = max(status, conclude(DEGRADED, f"instance {one.instance.pid}: {text}"))
             case _:
-                status = _tell(SILENT, f"instance {one.instance.pid} does not answer")
+                status = conclude(SILENT, f"instance {one.instance.pid} does not answer")
     return status
 
 
 def _matches(approval_id: str, given: str) -> bool:
     return approval_id == given or approval_id.endswith(given)
-
-
-def _tell(status: int, text: str) -> int:
-    (sys.stdout if status == WELL else sys.stderr).write(f"{text}\n" if status == WELL else f"greenroom: {text}\n")
-    return status

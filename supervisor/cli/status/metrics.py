@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 
 from greenroom.protocol import openmetrics
+from greenroom.supervisor.cli.output import complain
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING
 from greenroom.supervisor.cli.status.status import find, nothing_found
@@ -21,7 +22,7 @@ def run_metrics(arguments: Namespace) -> int:
     """
     found = find(arguments.instance)
     if not found:
-        sys.stderr.write(f"greenroom: {nothing_found(arguments.instance)}\n")
+        complain(nothing_found(arguments.instance))
         return NOTHING
     heard = ask([one.control for one in found], GiveMetrics())
     told: list[openmetrics.Told] = []
@@ -32,7 +33,7 @@ def run_metrics(arguments: Namespace) -> int:
             told.append(((("pid", str(pid)),), reply.families))
             continue
         refusal = reply.text if isinstance(reply, ActionRefused) else None
-        sys.stderr.write(f"greenroom: instance {pid}: {refusal or 'it does not answer'}\n")
+        complain(f"instance {pid}: {refusal or 'it does not answer'}")
         code = UNANSWERED if refusal is None else code or REFUSED
     sys.stdout.write(openmetrics.page(told))
     sys.stdout.flush()

@@ -16,6 +16,7 @@ from greenroom.sessions.finder import SessionName
 from greenroom.sessions.packed import SUFFIX
 from greenroom.sessions.retention import Retention
 from greenroom.sessions.selection import Selection, select
+from greenroom.supervisor.cli.output import complain, refuse, say
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import counted, size
 from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, home_of_user, selection
@@ -49,19 +50,19 @@ def run_prune(arguments: Namespace) -> int:
         home = home_of_user()
         table = server_settings(home, ()).table
     except ConfigError as error:
-        return _refuse(NOTHING, str(error))
+        return refuse(NOTHING, str(error))
     wanted = Retention(table.compress_sessions_after_days, table.delete_sessions_after_days)
     if not wanted.is_set:
-        _tell("neither greenroom.compress_sessions_after_days nor greenroom.delete_sessions_after_days is set")
+        complain("neither greenroom.compress_sessions_after_days nor greenroom.delete_sessions_after_days is set")
         return WELL
     steps = retention.due(home, wanted, time.time())
     if arguments.dry_run:
         for step in steps:
-            _say(f"would {step.act} {step.file.name.conversation_id}")
+            say(f"would {step.act} {step.file.name.conversation_id}")
         return WELL
     result = retention.apply(home, steps)
     saved = size(result.saved)
-    _say(f"{result.deleted} deleted, {result.compressed} compressed (saves {saved}), {result.left} left as they were")
+    say(f"{result.deleted} deleted, {result.compressed} compressed (saves {saved}), {result.left} left as they were")
     return DEGRADED if result.left else WELL
 
 
@@ -74,19 +75,19 @@ def _change(arguments: Namespace, verb: str, make: Callable[[str], _Changer]) ->
         home = home_of_user()
         targets = _targets(home, arguments)
     except (ConfigError, ChoiceError) as error:
-        return _refuse(NOTHING, str(error))
+        return refuse(NOTHING, str(error))
     if arguments.dry_run:
         for target in targets:
-            _say(f"would {verb} {target.name.conversation_id}  {target.title}".rstrip())
+            say(f"would {verb} {target.name.conversation_id}  {target.title}".rstrip())
         return WELL
     if verb == "delete" and targets and not arguments.yes and not _is_confirmed(targets):
         return NOTHING
     change, status = make(home), WELL
     for target in targets:
         try:
-            _say(change(home, target))
+            say(change(home, target))
         except GreenroomError as error:
-            status = _refuse(DEGRADED, str(error))
+            status = refuse(DEGRADED, str(error))
     return status
 
 
@@ -113,10 +114,10 @@ def _is_confirmed(targets: Sequence[_Target]) -> bool:
     """Ask the user; without a terminal the answer is no."""
     what = counted(len(targets), "conversation")
     if not sys.stdin.isatty():
-        _tell(f"{what} would be deleted; --yes does it, --dry-run lists them")
+        complain(f"{what} would be deleted; --yes does it, --dry-run lists them")
         return False
     for target in targets:
-        _say(f"{target.name.conversation_id}  {target.title}".rstrip())
+        say(f"{target.name.conversation_id}  {target.title}".rstrip())
     try:
         return input(f"Delete {what}? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -152,16 +153,3 @@ def _deleter(home: str) -> _Changer:
 def _worktree(home: str, conversation_id: ConversationId) -> str:
     place = os.path.join(home, WORKTREES, conversation_id[-_DIGITS:])
     return f"; its worktree stays in {clean(place)}" if os.path.isdir(place) else ""
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"greenroom: {text}\n")
-
-
-def _refuse(status: int, text: str) -> int:
-    _tell(text)
-    return status

@@ -21,6 +21,7 @@ from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnkn
 from greenroom.sessions.finder import SessionName
 from greenroom.sessions.index import Story, story_of
 from greenroom.sessions.passage import Passage
+from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, home_of_user
 from greenroom.supervisor.frontend.mcp import transcript
@@ -35,9 +36,9 @@ def run_export(arguments: Namespace) -> int:
         home = home_of_user()
         story = whole(home, chosen(home, arguments.conversation))
     except (ConfigError, ChoiceError) as error:
-        return _refuse(NOTHING, str(error))
+        return refuse(NOTHING, str(error))
     except (SessionFileError, SessionUnknownError) as error:
-        return _refuse(DEGRADED, str(error))
+        return refuse(DEGRADED, str(error))
     text = FORMATS[arguments.format](story)
     return write_out(text) if arguments.output is None else _write(arguments.output, text)
 
@@ -54,11 +55,8 @@ def write_out(text: str) -> int:
     """Write to standard output, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    try:
+    with UntilReaderLeaves():
         sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return WELL
 
 
@@ -97,14 +95,9 @@ def _write(path: str, text: str) -> int:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        return _refuse(DEGRADED, f"{path}: {error.strerror}")
+        return refuse(DEGRADED, f"{path}: {error.strerror}")
     except OSError as error:
         with suppress(OSError):  # the half of a text is worth nothing
             os.unlink(path)
-        return _refuse(DEGRADED, f"{path}: {error.strerror}")
+        return refuse(DEGRADED, f"{path}: {error.strerror}")
     return WELL
-
-
-def _refuse(status: int, text: str) -> int:
-    sys.stderr.write(f"greenroom: {text}\n")
-    return status

@@ -21,6 +21,7 @@ from greenroom.sessions import index as session_index
 from greenroom.sessions.index import SessionEntry, SessionState
 from greenroom.sessions.passage import Passage, Speaker
 from greenroom.sessions.selection import select
+from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import age, amount
 from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, selection
@@ -57,11 +58,9 @@ def run_list(arguments: Namespace) -> int:
     if home is None:
         return NOTHING
     found = islice(select(home, selection(arguments)), arguments.limit or None)
-    try:
+    with UntilReaderLeaves():
         return _print_json(found) if arguments.json else _print_table(list(found), home)
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return WELL
+    return WELL
 
 
 def run_show(arguments: Namespace) -> int:
@@ -75,13 +74,11 @@ def run_show(arguments: Namespace) -> int:
             return write_out(as_markdown(whole(home, name)))
         told = session_index.passages_of(home, name.path)
     except ChoiceError as error:
-        return _refuse(NOTHING, str(error))
+        return refuse(NOTHING, str(error))
     except (SessionFileError, SessionUnknownError) as error:
-        return _refuse(DEGRADED, str(error))
-    try:
+        return refuse(DEGRADED, str(error))
+    with UntilReaderLeaves():
         Printer(sys.stdout).print([line for passage in told for line in _lines(passage)])
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return WELL
 
 
@@ -111,13 +108,12 @@ def _print_json(found: Iterator[SessionEntry]) -> int:
         told = {"version": 1, **asdict(entry), "path": path, "state": entry.state, "instance": holders.instance(entry)}
         del told["outcome"]
         sys.stdout.write(json.dumps(msgspec.to_builtins(told)) + "\n")
-    sys.stdout.flush()
     return WELL
 
 
 def _print_table(found: list[SessionEntry], home: str) -> int:
     if not found:
-        return _refuse(WELL, f"there are no saved conversations in {home}")
+        return refuse(WELL, f"there are no saved conversations in {home}")
     printer = Printer(sys.stdout)
     now, holders = time.time(), _Holders()
     printer.print(lay_out(_COLUMNS, [_row(entry, now, holders) for entry in found], printer.columns))
@@ -149,10 +145,5 @@ def _home() -> str | None:
     try:
         return codex_home(os.environ)
     except ConfigError as error:
-        _refuse(NOTHING, str(error))
+        refuse(NOTHING, str(error))
         return None
-
-
-def _refuse(status: int, text: str) -> int:
-    sys.stderr.write(f"greenroom: {text}\n")
-    return status

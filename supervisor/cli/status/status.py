@@ -10,6 +10,7 @@ from typing import Final
 
 from rich.text import Text
 
+from greenroom.supervisor.cli.output import UntilReaderLeaves, complain
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, troubles
 from greenroom.supervisor.cli.status.formatting import counted
@@ -29,13 +30,11 @@ MEASURED: Final = 0.2
 
 def run_status(arguments: Namespace) -> int:
     """Show all instances, and return the exit code (`greenroom.supervisor.cli.status.diagnostics`)."""
-    try:
+    with UntilReaderLeaves():
         if arguments.watch is None:
             return _once(arguments.instance, arguments.json)
         return _watch(arguments.instance, arguments.json, arguments.watch)
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return 0
 
 
 def find(pid: int | None) -> list[RunningInstance]:
@@ -92,7 +91,7 @@ def _once(pid: int | None, as_json: bool) -> int:
     elif found:
         printer.print(page(view, printer.columns))
     if not found:
-        sys.stderr.write(f"greenroom: {nothing_found(pid)}\n")
+        complain(nothing_found(pid))
     return view.exit_code
 
 
