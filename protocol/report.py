@@ -145,7 +145,16 @@ def _own(value: object) -> Footprint:
         raise ValueError(str(error)) from None
 
 
-OwnFigures: TypeAlias = Annotated[Footprint, PlainValidator(_own), PlainSerializer(msgspec.to_builtins)]
+class _OwnSchema:
+    """Tells the JSON schema of a footprint, of which readers pass over the members that they do not know."""
+
+    def __get_pydantic_json_schema__(self, core: object, handler: object) -> dict[str, object]:
+        schema = msgspec.json.schema(Footprint)["$defs"][Footprint.__name__]
+        del schema["additionalProperties"]
+        return dict(schema)
+
+
+OwnFigures: TypeAlias = Annotated[Footprint, PlainValidator(_own), PlainSerializer(msgspec.to_builtins), _OwnSchema()]
 """What only a process itself can read of itself, as it has told it."""
 
 
