@@ -252,7 +252,7 @@ class Experiment:
 
 
 EXPERIMENTS: Final = (
-    Experiment(start, ("start", "start-launched"), rounds=15, quick_rounds=3, launched=True),
+    Experiment(start, ("start", "start-launched"), rounds=15, quick_rounds=3, launched=True, on_each_interpreter=True),
     Experiment(
         first_turn,
         ("first-turn", "first-turn-launched"),

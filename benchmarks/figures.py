@@ -190,8 +190,10 @@ _HOST_FIGURES: Final = (
     ),
 )
 ON_EACH_INTERPRETER: Final = (
+    "start",
     "first-turn",
     "new-conversation",
+    "reply",
     "stream-1",
     "stream-1-whole",
     "crowd",

@@ -45,7 +45,8 @@ METHOD: Final = (
     " It tells how far figures from different machines can be compared, and whether the machine was busy.",
     "Rows on attaching, and on `app-server`, are measured as those of an MCP server are: the same model server, homes"
     " that have seen one turn, programs that alternate. There the reference is the newest release, which has no MCP"
-    " server any more. A host is started before the client that attaches, and is no part of that client's time.",
+    " server any more. A host is started, and is at rest, before the client that attaches, and is no part of that"
+    " client's time.",
     "The 20 clients join one host by `greenroom app-server --attach`, or start 20 programs. Each has five threads that"
     " have had a turn; then every thread has a turn each 4 s for 20 s, all evenly spread, whatever has become of the"
     " earlier ones: what begins late for that reason has waited. CPU and PSS (`smaps_rollup`) are those of all"
