@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from greenroom.runtime import socket_file
+from greenroom.runtime.acceptor import Acceptor
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors
@@ -74,21 +75,20 @@ class UnixListener:
         self._address = path or str(listening.getsockname())
         self._own = socket_file.identity(path)
         self._arriving: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(MOST_ARRIVING)
-        self._accepting: asyncio.Task[None] | None = None
+        self._acceptor: Acceptor | None = None
         self._intake: ClientIntake
 
     async def start(self, intake: ClientIntake) -> None:
         """Listen."""
         self._intake = intake
-        self._listening.setblocking(False)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(), name="accept")
+        self._acceptor = Acceptor(self._listening, self._accepted)
+        self._acceptor.resume()
 
     def stop(self) -> None:
         """Take in no more clients."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
             socket_file.remove(self._path, self._own)
             self._listening.close()
 
@@ -127,29 +127,21 @@ class UnixListener:
             task.cancel()
         await asyncio.gather(*self._arriving, return_exceptions=True)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._room.acquire()
-            try:
-                connected, _ = await loop.sock_accept(self._listening)
-            except OSError as error:  # out of descriptors: those who wait are taken in when others have left
-                log.warning("a client cannot be taken in: %s", error)
-                self._room.release()
-                await asyncio.sleep(1.0)
-                continue
-            task = loop.create_task(self._take_in(connected), name="arriving")
-            self._arriving.add(task)
-            task.add_done_callback(self._arrived)
+    def _accepted(self, connected: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._take_in(connected), name="arriving")
+        self._arriving.add(task)
+        task.add_done_callback(self._arrived)
+        if len(self._arriving) >= MOST_ARRIVING and self._acceptor is not None:
+            self._acceptor.pause()
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._arriving.discard(task)
-        self._room.release()
+        if len(self._arriving) == MOST_ARRIVING - 1 and self._acceptor is not None:
+            self._acceptor.resume()
 
     async def _take_in(self, connected: socket.socket) -> None:
         """Serve a client, or say why not."""
         with connected:  # a connection has descriptors of its own
-            connected.setblocking(False)
             try:
                 pid = self._check_peer(connected)
                 async with asyncio.timeout(self._timeout):

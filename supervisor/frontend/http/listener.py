@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 
 from greenroom.config.http import KIB, MIB, HttpTable
 from greenroom.protocol.errors import StartError
+from greenroom.runtime.acceptor import Acceptor
 from greenroom.supervisor.frontend.http.address import ListenAddress, Names
 from greenroom.supervisor.frontend.http.endpoint import PATH, HttpEndpoint
 from greenroom.supervisor.frontend.http.forwarder import Forwarder
@@ -66,22 +67,25 @@ class HttpListener:
         self._endpoint: HttpEndpoint | None = None
         self._forwarders: list[Forwarder] = []
         self._stateless: StatelessClients | None = None
-        self._tcp: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
         self._web: HttpServer | None = None
         self._sessions: Sessions | None = None
 
     async def start(self, intake: ClientIntake) -> None:
         """Listen. Raises `StartError`."""
         await self.prepare(intake)
-        if self._tcp is not None:
-            await self._tcp.start_serving()
+        if self._listening is not None and self._acceptor is None:
+            self._listening.listen(BACKLOG)
+            self._acceptor = Acceptor(self._listening, self._accepted)
+            self._acceptor.resume()
             self._on_listening(self.address)
 
     async def prepare(self, intake: ClientIntake) -> None:
         """Do all of `start` that can fail, and accept no client yet. Raises `StartError`."""
-        if self._tcp is not None:
+        if self._web is not None:
             return
-        listening = self._listening or bound_socket(self._address)
+        self._listening = listening = self._listening or bound_socket(self._address)
         address = ListenAddress(self._address.host, listening.getsockname()[1])
         settings = self._settings
         limits = StreamLimits(
@@ -100,9 +104,6 @@ class HttpListener:
         self._endpoint = HttpEndpoint(guard, self._sessions, stateless, settings)
         self._web = HttpServer(self._endpoint.handle, settings)
         self._address = address
-        self._tcp = await asyncio.get_running_loop().create_server(
-            self._web, sock=listening, backlog=BACKLOG, start_serving=False
-        )
 
     @property
     def address(self) -> ListenAddress:
@@ -112,12 +113,12 @@ class HttpListener:
     @property
     def descriptor(self) -> int:
         """The listening socket."""
-        return -1 if self._tcp is None else self._tcp.sockets[0].fileno()
+        return -1 if self._listening is None else self._listening.fileno()
 
     @property
     def is_at_rest(self) -> bool:
         """Whether neither a session is open, nor a request without one, nor a connection on which one may come."""
-        is_open = self._sessions or (self._web is not None and self._web.remote)
+        is_open = self._sessions or self._arriving or (self._web is not None and self._web.remote)
         return not is_open and (self._stateless is None or not self._stateless.streams.open_requests)
 
     def pass_on(self, path: str, *, is_replaced: bool) -> None:
@@ -143,8 +144,10 @@ class HttpListener:
 
     def release(self) -> None:
         """Accept no more, and leave the socket to another process."""
-        if self._tcp is not None:
-            self._tcp.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
+        if self._listening is not None:
+            self._listening.close()
 
     async def drained(self) -> None:
         """Return: it has nothing that goes on by itself."""
@@ -174,13 +177,22 @@ class HttpListener:
         """Listen no more, and close connections once they have sent what they are sending."""
         if self._sessions is not None:
             self._sessions.close()
-        for listening in (self._tcp, self._local):
-            if listening is not None:
-                listening.close()
+        self.release()
+        if self._local is not None:
+            self._local.close()
         for forwarder in self._forwarders:
             await forwarder.close()
         if self._web is not None:
             self._web.pre_shutdown()
+
+    def _accepted(self, connected: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._take_in(connected), name="arriving")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _take_in(self, connected: socket.socket) -> None:
+        assert self._web is not None, "it is made in `prepare`"
+        await asyncio.get_running_loop().connect_accepted_socket(self._web, connected)
 
 
 def url_of(address: ListenAddress) -> str:
