@@ -1,8 +1,9 @@
 """Fixtures of tests that start real processes."""
 
 import contextlib
+import gc
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,11 +24,17 @@ settings.register_profile("same", UNTIMED, derandomize=True, max_examples=50)
 settings.register_profile("explore", UNTIMED, derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("same")
 
-SERVED = frozenset({"stage", "shared_stage", "engine"})
-"""Fixtures whose tests start servers."""
+MARKED: Mapping[str, pytest.MarkDecorator] = {
+    "stage": pytest.mark.server,
+    "shared_stage": pytest.mark.server,
+    "engine": pytest.mark.server,
+    "browser": pytest.mark.processes,
+}
+"""What the tests that take a fixture start: servers, or a browser with its many processes."""
 
 
 def pytest_configure() -> None:
+    gc.disable()  # collecting tests makes no garbage, and to look for some takes as long as collecting them
     launches.watch()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what runs in the background with interrupts ignored, and what the tests start would inherit it.
@@ -35,10 +42,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts servers, for `make test-fast` to leave it out."""
+    """Mark what starts servers or a browser, for `make test-fast` to leave it out."""
     for item in items:
-        if SERVED.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.server)
+        for name in MARKED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED[name])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, but not among the tests, which stay to the end."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
