@@ -34,12 +34,13 @@ WAYS_TO_ALTER = (
 def test_read_only_writes_nowhere(inside: Cell) -> None:
     place = inside.place
     before = listing(place.base)
-    for directory in (place.cwd, place.outside, "/tmp", place.home):
-        tries = ways(WAYS_TO_CREATE[:-2], directory=directory, cwd=place.cwd)
-        assert inside.attempt(*tries, mode="read-only").refused
     names = {"path": f"{place.cwd}/file", "cwd": place.cwd}
-    assert inside.attempt(*ways(WAYS_TO_WRITE, **names), mode="read-only").refused
-    assert set(inside.attempt(*ways(WAYS_TO_ALTER, **names), mode="read-only").refused) == {"EPERM"}
+    tries = ways(WAYS_TO_WRITE, **names)
+    for directory in (place.cwd, place.outside, "/tmp", place.home):
+        tries += ways(WAYS_TO_CREATE[:-2], directory=directory, cwd=place.cwd)
+    refused = inside.attempt(*ways(WAYS_TO_ALTER, **names), *tries, mode="read-only").refused
+    assert len(refused) == len(WAYS_TO_ALTER) + len(tries)
+    assert set(refused[: len(WAYS_TO_ALTER)]) == {"EPERM"}
     assert listing(place.base) == before
 
 
@@ -129,12 +130,12 @@ def test_control_files_stay_though_their_directory_is_writable(inside: Cell, roo
     place = inside.place
     before = listing(place.home)
     policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    tries = []
     for name in ("config.toml", "sessions/2025/one.jsonl", "auth.json"):
-        tries = ways(WAYS_TO_WRITE, path=f"{place.home}/{name}", cwd=place.cwd)
-        assert inside.attempt(*tries, policy=policy).refused
+        tries += ways(WAYS_TO_WRITE, path=f"{place.home}/{name}", cwd=place.cwd)
     for directory in (place.home, f"{place.home}/sessions"):
-        tries = ways(WAYS_TO_CREATE, directory=directory, cwd=place.cwd)
-        assert inside.attempt(*tries, policy=policy).refused
+        tries += ways(WAYS_TO_CREATE, directory=directory, cwd=place.cwd)
+    assert len(inside.attempt(*tries, policy=policy).refused) == len(tries)
     assert listing(place.home) == before
 
 
