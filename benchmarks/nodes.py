@@ -1,32 +1,37 @@
-"""What a node costs beside a worker of the host: `python -m benchmarks.nodes`. Prints a table for docs/scale.md.
+"""What a node costs beside a worker of the host, for docs/scale.md: `python -m benchmarks.nodes`.
 
-Nodes run on this machine, behind relays that delay each way by half the round trip.
+Nodes run on this machine, behind relays that delay each way by half the round trip. What is compared is measured in
+turns, host and node one after the other, so that both have the same from the rest of the machine. Processor time is
+that of the kernel's scheduler, in nanoseconds, of all processes of the host and its nodes; neither the model nor the
+client is in it.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-import psutil
 
 from greenroom.demo.script import Deltas, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id
+from tests.support.deadline import until
 from tests.support.delayed_link import Relay
 from tests.support.host import Host, SocketClient, hosting
-from tests.support.nodes import NodeProcess, free_ports, settings, ticket
+from tests.support.nodes import NodeProcess, free_ports, reports, settings, ticket
 from tests.support.stage import Stage
 
-STARTS: Final = 15
-"""Conversations of which the start is timed."""
 PIECES: Final = 100_000
 """Pieces of a text, whose cost in the host is measured."""
-CALLS: Final = 40
+CALLS: Final = 100
 """Calls at once."""
+LOST: Final = 20
+"""Calls that run on a node which is lost."""
+ROUND_TRIPS: Final = (0.0, 0.001, 0.02)
 RULES: Final = (
     rule("hello", [Text("Good day.")]),
     rule("stall", [Text("hm"), Stall()]),
@@ -34,123 +39,187 @@ RULES: Final = (
 )
 
 
+@dataclass
+class Site:
+    """A host, and its nodes, which take everything where there are any."""
+
+    stage: Stage
+    host: Host
+    client: SocketClient
+    nodes: list[NodeProcess] = field(default_factory=list)
+    relays: list[Relay] = field(default_factory=list)
+
+    def call(self, prompt: str = "hello") -> int:
+        return self.client.codex(prompt, cwd=self.stage.cwd)
+
+    def greet(self) -> str:
+        """Have a conversation, and return its id."""
+        result = self.client.result(self.call(), within=120)
+        assert text(result) == "Good day."
+        return thread_id(result)
+
+    def used(self) -> float:
+        """Return the seconds of processor time that all processes have used."""
+        pids = [self.host.pid, *(node.process.pid for node in self.nodes)]
+        return sum(processor_seconds(one.pid) for pid in pids for one in processes.tree(pid))
+
+    def settle(self) -> None:
+        """Wait until processes have done what they do in advance, such as their imports."""
+        before = -1.0
+        while (now := self.used()) - before > 0.05:
+            before = now
+            time.sleep(1.0)
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the seconds of processor time of a process, its ended threads included (clock_getcpuclockid(3))."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
 @contextmanager
-def site(
-    nodes: int, round_trip: float = 0.0, bearer: bool = False
-) -> Iterator[tuple[Stage, Host, SocketClient, list[NodeProcess]]]:
-    """Start a host, with so many nodes that take everything."""
+def site(nodes: int, round_trip: float = 0.0, *, credential: bool = False) -> Iterator[Site]:
+    """Start a host with so many nodes. `credential`: requests to the model have one, which comes from the broker."""
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         stage = Stage(Path(directory))
         stack.callback(stage.strike)
         port = free_ports()
-        stage.play(
-            *RULES,
-            more=('\nenv_key = "MOCK_API_KEY"\n' if bearer else "")
-            + "\n[greenroom]\ndelta_window_ms = 0\n"
-            + settings(port, idle_workers=4, host_capacity=0 if nodes else 200),
-        )
-        host = stack.enter_context(hosting(stage, **({"MOCK_API_KEY": "the-key"} if bearer else {})))
-        client = host.client()
-        started: list[NodeProcess] = []
-        pids = [host.pid]
+        provider = '\nenv_key = "MOCK_API_KEY"\n' if credential else "\n"
+        table = settings(port, idle_workers=4 if nodes else 2, host_capacity=0 if nodes else 200)
+        stage.play(*RULES, more=f"{provider}[greenroom]\ndelta_window_ms = 0\n{table}")
+        environment = {"MOCK_API_KEY": "the-key"} if credential else {}
+        host = stack.enter_context(hosting(stage, **environment))
+        built = Site(stage, host, host.client())
         for number in range(nodes):
             near = free_ports()
             relay = Relay({near + index: port + index for index in range(5)}, delay=round_trip / 2)
             stack.callback(relay.close)
             node = NodeProcess(stage, f"n{number}", near, ticket(stage, f"n{number}"), capacity=200)
             stack.callback(node.kill)
+            built.nodes.append(node)
+            built.relays.append(relay)
+        for node in built.nodes:
             node.await_workers(4)
-            started.append(node)
-            pids.append(node.process.pid)
-        settle(lambda: [one for pid in pids for one in processes.tree(pid)])
-        yield stage, host, client, started
+        built.greet()
+        built.settle()
+        yield built
 
 
-def settle(trees: Callable[[], list[psutil.Process]]) -> None:
-    """Wait until processes have done what they do in advance, such as their imports."""
-    before = -1.0
-    while processes.processor_time(trees()) - before > 0.05:
-        before = processes.processor_time(trees())
-        time.sleep(1.0)
+def start_ms(one: Site) -> float:
+    """Return the milliseconds from a call for a new conversation to its request at the model."""
+    sent = time.monotonic()
+    one.greet()
+    return (one.stage.model.requests()[-1].arrived - sent) * 1000
 
 
-def start_ms(stage: Stage, client: SocketClient) -> float:
-    """Return the median milliseconds from a call for a new conversation to its request at the model."""
-    took = []
-    for _ in range(STARTS):
-        sent = time.monotonic()
-        call = client.codex("hello", cwd=stage.cwd)
-        assert text(client.result(call, within=120)) == "Good day."
-        took.append((stage.model.requests()[-1].arrived - sent) * 1000)
-        time.sleep(0.1)
-    return statistics.median(took)
+def starts(repeats: int) -> Iterator[Sequence[str]]:
+    """Yield rows of how long a new conversation takes to begin."""
+    for round_trip in ROUND_TRIPS:
+        with site(0, credential=True) as here, site(1, round_trip, credential=True) as there:
+            local, remote = [], []
+            for _ in range(8 * repeats):
+                local.append(start_ms(here))
+                remote.append(start_ms(there))
+                time.sleep(0.1)  # for the pools
+            near, far = statistics.median(local), statistics.median(remote)
+            limit = near + 3 * round_trip * 1000 + 3
+            figure = f"call for a new conversation to its request at the model, {round_trip * 1000:g} ms there and back"
+            yield figure, f"{near:.1f} ms", f"{far:.1f} ms", _judged(far, limit, f"{limit:.1f} ms")
 
 
-def delta_us(stage: Stage, host: Host, client: SocketClient) -> float:
-    """Return the host's microseconds of processor time for each piece of a text."""
-    thread = thread_id(client.result(client.codex("hello", cwd=stage.cwd), within=120))
-    supervisor = [psutil.Process(host.pid)]
-    before = processes.processor_time(supervisor)
-    client.result(client.reply(thread, "stream"), within=120)
-    return (processes.processor_time(supervisor) - before) / PIECES * 1e6
+def deltas(repeats: int) -> Iterator[Sequence[str]]:
+    """Yield the row of what a piece of text costs the host."""
+    with site(0) as here, site(1) as there:
+        spent: Mapping[str, list[float]] = {"here": [], "there": []}
+        threads = {"here": here.greet(), "there": there.greet()}
+        for _ in range(repeats):
+            for name, one in (("here", here), ("there", there)):
+                before = processor_seconds(one.host.pid)
+                one.client.result(one.client.reply(threads[name], "stream"), within=240)
+                spent[name].append((processor_seconds(one.host.pid) - before) / PIECES * 1e6)
+        near, far = (statistics.median(spent[name]) for name in ("here", "there"))
+        verdict = _judged(far, 1.3 * near, f"1.3 times the host's ({far / near:.2f})")
+        yield "a piece of text, processor time of the host", f"{near:.2f} µs", f"{far:.2f} µs", verdict
 
 
-def calls_seconds(stage: Stage, client: SocketClient, trees: Callable[[], list[psutil.Process]]) -> float:
-    """Return the seconds of processor time of all processes for `CALLS` calls at once."""
-    before = processes.processor_time(trees())
-    calls = [client.codex("hello", cwd=stage.cwd) for _ in range(CALLS)]
-    for call in calls:
-        client.result(call, within=240)
-    return processes.processor_time(trees()) - before
+def crowds(repeats: int) -> Iterator[Sequence[str]]:
+    """Yield rows of what many calls at once cost, over two nodes, with and without a credential."""
+    for credential in (True, False):
+        spent: Mapping[int, list[float]] = {0: [], 2: []}
+        for _ in range(repeats):
+            for nodes, found in spent.items():
+                with site(nodes, credential=credential) as one:
+                    before = one.used()
+                    calls = [one.call() for _ in range(CALLS)]
+                    for call in calls:
+                        one.client.result(call, within=240)
+                    one.settle()
+                    found.append(one.used() - before)
+        near, far = statistics.median(spent[0]), statistics.median(spent[2])
+        ratio = statistics.median(there / here for here, there in zip(spent[0], spent[2], strict=True))
+        what = "with a credential from the broker" if credential else "without one"
+        figure = f"{CALLS} calls at once over two nodes, processor time of all processes, {what}"
+        yield figure, f"{near:.2f} s", f"{far:.2f} s", _judged(ratio, 1.15, f"1.15 times the host's ({ratio:.2f})")
 
 
-def memory_mb(node: NodeProcess) -> float:
-    """Return the megabytes of a node without its workers, what is shared counted in part."""
-    own = [one for one in processes.tree(node.process.pid) if processes.name_of(one) != "gr-worker"]
-    return sum(one.memory_full_info().pss for one in own) / 1e6
+def losses(repeats: int) -> Iterator[Sequence[str]]:
+    """Yield rows of how long calls wait whose node is gone: killed, or behind a network that is cut."""
+    ways: Mapping[str, tuple[Callable[[Site], None], float]] = {
+        "node killed to its calls answered": (lambda one: one.nodes[0].process.kill(), 50.0),
+        "network of a node cut to its calls answered": (lambda one: one.relays[0].cut(), 3000.0),
+    }
+    for figure, (lose, limit) in ways.items():
+        took: list[float] = []
+        for _ in range(repeats):
+            with site(1) as one:
+                one.stage.kills_expected = True
+                calls = [one.call("stall") for _ in range(LOST)]
+                for call in calls:
+                    one.client.event(call, "agent_message_delta")
+                lost_at = time.monotonic()
+                lose(one)
+                for call in calls:
+                    one.client.result(call, within=20)
+                    took.append((time.monotonic() - lost_at) * 1000)
+        worst = sorted(took)[round(0.99 * (len(took) - 1))]
+        told = f"p99 {worst:.0f} ms, median {statistics.median(took):.0f} ms"
+        yield f"{figure}, {len(took)} calls", "", told, _judged(worst, limit, f"p99 {limit:.0f} ms")
 
 
-def lost_ms(client: SocketClient, stage: Stage, node: NodeProcess) -> float:
-    """Return the milliseconds from the death of a node to the answer of a call there."""
-    thread = thread_id(client.result(client.codex("hello", cwd=stage.cwd), within=120))
-    call = client.reply(thread, "stall")
-    client.event(call, "agent_message_delta")
-    killed = time.monotonic()
-    node.kill()
-    client.result(call, within=20)
-    return (time.monotonic() - killed) * 1000
+def memory(_: int) -> Iterator[Sequence[str]]:
+    """Yield the row of the memory of a node without its workers, what is shared counted in part."""
+    with site(1) as one:
+        until(lambda: reports(one.stage))
+        own = [part for part in processes.tree(one.nodes[0].process.pid) if processes.name_of(part) != "gr-worker"]
+        size = sum(part.memory_full_info().pss for part in own) / 1e6
+        yield "a node without its workers", "", f"{size:.0f} MB", _judged(size, 60.0, "60 MB")
 
 
-def row(figure: str, host: str, node: str) -> None:
-    """Print a row."""
-    print(f"| {figure} | {host} | {node} |", flush=True)
+def _judged(value: float, limit: float, words: str) -> str:
+    return f"{words}: {'met' if value <= limit else 'not met'}"
+
+
+EXPERIMENTS: Final[Mapping[str, Callable[[int], Iterator[Sequence[str]]]]] = {
+    "starts": starts,
+    "deltas": deltas,
+    "crowds": crowds,
+    "losses": losses,
+    "memory": memory,
+}
 
 
 def main() -> None:
     """Measure and print."""
-    row("Figure", "Host", "Node")
-    row("---", "---", "---")
-    with site(0) as (stage, host, client, _):
-        local_start = start_ms(stage, client)
-        local_delta = delta_us(stage, host, client)
-        local_calls = calls_seconds(stage, client, lambda: processes.tree(host.pid))
-    for round_trip in (0.0, 0.001, 0.02):
-        with site(1, round_trip) as (stage, host, client, nodes):
-            figure = f"call to request at the model, {round_trip * 1000:g} ms there and back"
-            row(figure, f"{local_start:.1f} ms", f"{start_ms(stage, client):.1f} ms")
-            if not round_trip:
-                row(
-                    "a piece of text, CPU of the host",
-                    f"{local_delta:.1f} µs",
-                    f"{delta_us(stage, host, client):.1f} µs",
-                )
-                row("a node without its workers", "", f"{memory_mb(nodes[0]):.0f} MB")
-                stage.kills_expected = True
-                row("node killed to its call answered", "", f"{lost_ms(client, stage, nodes[0]):.0f} ms")
-    with site(2) as (stage, host, client, nodes):
-        pids = [host.pid, *(node.process.pid for node in nodes)]
-        spent = calls_seconds(stage, client, lambda: [one for pid in pids for one in processes.tree(pid)])
-        row(f"{CALLS} calls at once, CPU of all", f"{local_calls:.2f} s", f"{spent:.2f} s")
+    parser = argparse.ArgumentParser(description="Measure what a node costs.")
+    parser.add_argument("--only", action="append", choices=tuple(EXPERIMENTS), help="this experiment; repeatable")
+    parser.add_argument("--quick", action="store_true", help="each figure once, for a look whether it can be measured")
+    arguments = parser.parse_args()
+    print("| Figure | Host | Node | Budget |\n|---|---|---|---|", flush=True)
+    for name in arguments.only or EXPERIMENTS:
+        for row in EXPERIMENTS[name](1 if arguments.quick else 5):
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

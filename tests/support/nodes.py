@@ -12,6 +12,7 @@ from typing import Any, Final
 import psutil
 
 from greenroom.config.nodes import PORTS
+from greenroom.protocol.internal.node import PROTOCOL
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
@@ -77,6 +78,16 @@ def reports(stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(bytes(one.report)) for one in replies if isinstance(one, Reported)]
 
 
+def of_release(version: str, protocol: int = PROTOCOL) -> Sequence[str]:
+    """Return a program that takes itself for another release, with this version of the protocol of nodes."""
+    statement = (
+        "import greenroom.protocol.version as release, greenroom.protocol.internal.node as node; "
+        f"release.__version__ = {version!r}; node.PROTOCOL = {protocol}; "
+        "from greenroom.supervisor.main import main; raise SystemExit(main())"
+    )
+    return sys.executable, "-I", "-c", statement
+
+
 class NodeProcess:
     """One run of `greenroom node`."""
 
@@ -92,8 +103,12 @@ class NodeProcess:
         capacity: int = 4,
         more: Sequence[str] = (),
         place: Path | None = None,
+        program: Sequence[str] = GREENROOM,
     ) -> None:
-        """`place`: a directory, with `run` in it, for all that the node writes; without one, beside the home."""
+        """`place`: a directory, with `run` in it, for all that the node writes; without one, beside the home.
+
+        `program`: what is run (`of_release`).
+        """
         self.name = name
         self.state = stage.home.path.parent / f"state-{name}" if place is None else place / "state"
         elsewhere = {} if place is None else {"XDG_RUNTIME_DIR": str(place / "run"), "TMPDIR": str(place)}
@@ -103,7 +118,7 @@ class NodeProcess:
         words += more
         with self.log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                (*prefix, *GREENROOM, *words),
+                (*prefix, *program, *words),
                 env=stage.environment(**elsewhere),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
