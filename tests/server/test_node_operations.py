@@ -75,17 +75,22 @@ class Site:
         until(lambda: self.state(name, pid) == ("ready", version), 30.0)
 
     def shows(self, line: str) -> None:
-        page = command(self.stage, "status").stdout
-        assert line in page, page
+        """Wait until the page of the host says so: on a busy machine it may not answer in time at first."""
+        until(lambda: line in command(self.stage, "status").stdout, 60.0)
 
     def do(self, *words: str) -> None:
         done = command(self.stage, *words)
         assert done.returncode == 0, done.stderr
 
     def doctor(self) -> str:
-        """Return what the check of nodes says."""
-        found: str = json.loads(command(self.stage, "doctor", "--json").stdout)["checks"]["nodes"]["summary"]
-        return found
+        """Return what the check of nodes says, once the host has answered it."""
+
+        def look() -> str | None:
+            found = json.loads(command(self.stage, "doctor", "--json").stdout)["checks"]["nodes"]
+            summary: str = found["summary"]
+            return summary if any(name.startswith("node ") for name in found["details"]) else None
+
+        return until(look, 60.0)
 
 
 def test_the_steps_lead_where_the_page_says(stage: Stage) -> None:

@@ -3,7 +3,8 @@
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -34,10 +35,10 @@ async def nodes(surroundings: CheckContext) -> Finding:
     table = await nodes_table(surroundings)
     if table is None or table.listen is None:
         return Finding("ok", "no nodes are set (`greenroom.nodes.listen`)")
-    reports = await in_thread(lambda: list(_reports(surroundings)))
-    entries = [node for report in reports for node in report.nodes]
+    heard = await in_thread(lambda: _ask(surroundings))
+    entries = [node for report in heard.reports for node in report.nodes]
     problems = [
-        *await in_thread(lambda: list(_of_address(table, is_served=bool(reports)))),
+        *await in_thread(lambda: list(_of_address(table, is_served=bool(entries) or heard.has_silent))),
         *await in_thread(lambda: list(_of_directories(table))),
     ]
     known, faults = await in_thread(lambda: _keys(surroundings))
@@ -60,19 +61,25 @@ async def nodes_table(surroundings: CheckContext) -> NodesTable | None:
     return check(NodesTable, table, ("greenroom", "nodes")) if table else None
 
 
-def _reports(surroundings: CheckContext) -> Iterator[Report]:
-    """Yield what the servers of the home report that have nodes."""
+class ServerReports(NamedTuple):
+    """The reports of the servers of the home."""
+
+    reports: Sequence[Report]
+    has_silent: bool
+    """Whether one did not answer in time (the check `instances.home` tells): the ports may be its."""
+
+
+def _ask(surroundings: CheckContext) -> ServerReports:
     wanted = os.path.realpath(surroundings.home)
     running = instances.running(instances.parents(surroundings.environment))
     controls = [one.control for one in running if os.path.realpath(one.instance.codex_home) == wanted]
-    for response in ask(controls, GiveReport()).values() if controls else ():
-        if isinstance(response.reply, Reported):
-            try:
-                report = Report.model_validate_json(bytes(response.reply.report))
-            except ValidationError:  # of another version, which `instances.home` tells
-                continue
-            if report.nodes:
-                yield report
+    replies = [response.reply for response in ask(controls, GiveReport()).values()] if controls else []
+    reports = []
+    for reply in replies:
+        if isinstance(reply, Reported):
+            with suppress(ValidationError):  # of another version, which `instances.home` tells
+                reports.append(Report.model_validate_json(bytes(reply.report)))
+    return ServerReports(reports, has_silent=len(reports) < len(controls))
 
 
 def _of_address(table: NodesTable, *, is_served: bool) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ import zmq
 from greenroom.config.nodes import NodesTable
 from greenroom.config.ray_nodes import RayTable
 from greenroom.runtime.zap import ZapAuthenticator
-from greenroom.supervisor.cli.doctor.checks import node
+from greenroom.supervisor.cli.doctor.checks import node, nodes
 from greenroom.supervisor.cli.doctor.cluster import ClusterError, ask_cluster
 from greenroom.supervisor.cli.doctor.finding import Finding
 from greenroom.supervisor.processes.endpoints import key_pair
@@ -83,6 +83,15 @@ def test_nothing_is_found_where_all_is_well(scene: Scene, monkeypatch: pytest.Mo
     found = scene.report(OF_HOST).checks
     assert found["nodes.ray"].status == "ok"
     assert found["nodes.ray"].details["machines"] == ["CPU=2"]
+
+
+def test_ports_are_not_taken_by_others_where_a_server_of_the_home_says_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        HOST_SCENES["a port for nodes is taken"].prepare(scene, Stagehand(stack, monkeypatch))
+        monkeypatch.setattr(nodes, "_ask", lambda _: nodes.Heard([], has_silent=True))
+        assert scene.report(OF_HOST).checks["nodes"].status == "ok"
 
 
 def test_nodes_of_a_pool_come_and_go(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
