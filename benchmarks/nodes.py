@@ -49,7 +49,7 @@ class Site:
     nodes: list[NodeProcess] = field(default_factory=list)
     relays: list[Relay] = field(default_factory=list)
 
-    def call(self, prompt: str = "hello") -> int:
+    def call(self, prompt: str = "hello") -> int | str:
         return self.client.codex(prompt, cwd=self.stage.cwd)
 
     def greet(self) -> str:
