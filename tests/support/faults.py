@@ -11,6 +11,7 @@ Place: TypeAlias = Literal[
     "in a patch",
     "in a write",
     "after the last write",
+    "gone at the end of a turn",
     "swollen at the end of a turn",
     "swollen after a turn",
 ]
@@ -66,6 +67,8 @@ def commit(self, commit=SessionFile.commit):
         return
     if ordered("after the last write"):
         die()
+    if ordered("gone at the end of a turn"):
+        os._exit(7)
     if ordered("swollen at the end of a turn"):
         swell()
     if ordered("swollen after a turn"):

@@ -35,10 +35,10 @@ async def nodes(surroundings: CheckContext) -> Finding:
     table = await nodes_table(surroundings)
     if table is None or table.listen is None:
         return Finding("ok", "no nodes are set (`greenroom.nodes.listen`)")
-    heard = await in_thread(lambda: _ask(surroundings))
-    entries = [node for report in heard.reports for node in report.nodes]
+    answers = await in_thread(lambda: _ask(surroundings))
+    entries = [node for report in answers.reports for node in report.nodes]
     problems = [
-        *await in_thread(lambda: list(_of_address(table, is_served=bool(entries) or heard.has_silent))),
+        *await in_thread(lambda: list(_of_address(table, is_served=bool(entries) or answers.has_silent))),
         *await in_thread(lambda: list(_of_directories(table))),
     ]
     known, faults = await in_thread(lambda: _keys(surroundings))
