@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,10 +59,13 @@ def collector() -> Iterator[Collector]:
     started.close()
 
 
-def approvals(path: str) -> float:
-    """Return how many decisions have been told to the server that serves its metrics there."""
-    found = read_page(page_at(path))
-    return sum(count for (name, _), count in found.items() if name == "greenroom_approval_duration_seconds_count")
+def counted(path: Path, name: str, label: str = "") -> dict[str, float]:
+    """Return the sums of a metric of the server that serves its page there, by the values of a label."""
+    sums: Counter[str] = Counter()
+    for (sample, labels), value in read_page(page_at(str(path))).items():
+        if sample == f"greenroom_{name}":
+            sums[dict(labels).get(label, "")] += round(value)
+    return sums
 
 
 def test_the_trace_of_a_turn_whose_worker_dies_is_of_one_piece_and_says_so(stage: Stage, collector: Collector) -> None:
@@ -82,7 +87,7 @@ def test_the_trace_of_a_turn_whose_worker_dies_is_of_one_piece_and_says_so(stage
     )
     asked = client.until(lambda message: message.get("method") == "elicitation/create")
     client.send({"id": asked["id"], "result": {"action": "accept", "content": {}, "decision": "approved"}})
-    until(lambda: approvals(str(path)) == 1)
+    until(lambda: counted(path, "approval_duration_seconds_count")[""] == 1)
     (worker,) = (process for process in server.workers() if process.children())
     worker.kill()
     assert kind(client.result(killed)) == "worker_crashed"
@@ -109,8 +114,9 @@ def test_the_trace_of_a_turn_whose_worker_dies_is_of_one_piece_and_says_so(stage
 
 
 def test_a_turn_on_a_node_has_the_same_trace_also_where_the_node_is_lost(stage: Stage, collector: Collector) -> None:
-    port = free_ports()
-    stage.play(HELLO, WORK, STALL, more=collector.settings() + settings(port, host_capacity=0))
+    port, path = free_ports(), stage.runtime / "metrics"
+    more = f'\n[greenroom]\nmetrics_listen = "unix:{path}"\n' + settings(port, host_capacity=0)
+    stage.play(HELLO, WORK, STALL, more=collector.settings() + more)
     with hosting(stage) as host:
         client = host.client()
         with running(NodeProcess(stage, "n1", port, ticket(stage, "n1"))) as node:
@@ -132,6 +138,9 @@ def test_a_turn_on_a_node_has_the_same_trace_also_where_the_node_is_lost(stage: 
                 else:
                     node.process.kill()
                 assert kind(client.result(stalled)) == "worker_crashed"
+            deaths = counted(path, "deaths_total", "cause")
+            assert (deaths["SIGKILL"], set(deaths)) == (1, {"SIGKILL", "node_lost"})
+            assert counted(path, "turns_total", "kind")["worker_crashed"] == 2
     assert outline_of(collector, 1) == WHOLE
     for number in (2, 3):
         assert outline_of(collector, number) == [
