@@ -30,7 +30,7 @@ ConversationState: TypeAlias = Literal[
 ]
 """As in `greenroom.supervisor.conversations.lifecycle`."""
 
-Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker", "zygote"]
+Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker", "zygote", "ray"]
 
 ProcessState: TypeAlias = Literal["starting", "ready", "hosting", "leaving", "restarting", "given_up"]
 """`ready`: it does its work, or as a worker waits for a conversation. `hosting`: a worker that has one. `restarting`:
@@ -308,6 +308,8 @@ class NodeEntry(Part):
     """Why commands cannot be confined there; empty where they can."""
     engine: Text = "join"
     """What has placed it (`greenroom.nodes.engine`)."""
+    note: Text = ""
+    """What it waits for, for people."""
 
 
 class CredentialEntry(Part):

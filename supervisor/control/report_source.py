@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.instance import Instance
@@ -28,6 +29,8 @@ from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
+
+RAY_ID: Final = WorkerId("ray")
 
 
 class ReportSource:
@@ -86,6 +89,9 @@ class ReportSource:
         if zygote is not None and (zygote.pid is not None or zygote.deaths):
             yield _helper("zygote", ZYGOTE_ID, zygote)
         yield _helper("broker", BROKER_ID, self._tree.broker_status)
+        ray = None if self._tree.nodes is None else self._tree.nodes.ray_status
+        if ray is not None:
+            yield _helper("ray", RAY_ID, ray)
         pid_there = _no_pid if self._tree.nodes is None else self._tree.nodes.engine.pid_of
         for worker_id in self._tree.workers.waiting:
             node = self._tree.workers.node_of(worker_id)

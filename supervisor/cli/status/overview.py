@@ -36,6 +36,7 @@ NAMES: Final[dict[str, Role]] = {
     "gr-broker": "broker",
     "gr-worker": "worker",
     "gr-zygote": "zygote",
+    "gr-ray": "ray",
 }
 """The names that processes of Greenroom give themselves."""
 _WITHOUT_ANSWER: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}

@@ -178,6 +178,8 @@ def _nodes(report: Report) -> Iterator[str]:
             facts.append(size(node.memory))
         if node.version:
             facts.append(node.version)
+        if node.note:
+            facts.append(node.note)
         yield ", ".join(facts)
 
 

@@ -42,6 +42,8 @@ class NodeView:
     """Why commands cannot be confined there; empty where they can."""
     engine: str = "join"
     """What has placed it."""
+    note: str = ""
+    """What it waits for, for people."""
 
     @property
     def takes_workers(self) -> bool:

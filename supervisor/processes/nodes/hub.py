@@ -5,7 +5,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from greenroom.config.nodes import NodesTable
@@ -37,6 +36,7 @@ LAST_RECORDS: Final = 5.0
 
 if TYPE_CHECKING:
     from greenroom.supervisor.processes.nodes.ray.placer import RayPlacer
+    from greenroom.supervisor.processes.service_state import ServiceStatus
 
 Admit: TypeAlias = Callable[[Mapping[WorkerId, KeyPair]], None]
 """Lets new workers in at the mailbox and at the broker."""
@@ -143,11 +143,14 @@ class NodeHub:
         """Return the nodes that are known; none where they have been left to another host."""
         if self._leaving is not None:
             return ()
-        placer = self._placer
-        return [
-            view if placer is None or not placer.is_placed(view.name) else replace(view, engine="ray")
-            for view in self.engine.nodes()
-        ]
+        if self._placer is None:
+            return self.engine.nodes()
+        return self._placer.views(self.engine.nodes())
+
+    @property
+    def ray_status(self) -> "ServiceStatus | None":
+        """Status of the process that has the connection to Ray, where there is one."""
+        return None if self._placer is None else self._placer.process.status
 
     def place(self, order: WorkerRequest, wish: Wish, busy_here: int) -> bool:
         """Order a worker of the node where a conversation is to run; return false where that is the host."""

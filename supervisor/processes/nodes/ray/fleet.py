@@ -16,6 +16,8 @@ from greenroom.supervisor.processes.nodes.wish import Needs
 
 REPLACEMENT: Final = Delays((1.0, 2.0, 5.0, 15.0, 60.0), healthy_after=120.0)
 """Before a node is asked for in place of one that Ray has given up."""
+UNPLACED: Final = 60.0
+"""Seconds after which a node that Ray has not had run is told as one that it has no place for."""
 CPU: Final = "CPU"
 """What Ray calls processors."""
 MIB: Final = 1024 * 1024
@@ -45,6 +47,10 @@ class Decision:
 class _Member:
     outpost: Outpost
     is_retiring: bool = False
+    pending_since: float | None = None
+    """Since when Ray has not had it run; `None` while it runs."""
+    is_told: bool = False
+    """Whether it was told that Ray has no place for it."""
     idle_since: float | None = None
 
 
@@ -102,7 +108,37 @@ class Fleet:
             self._ask_for_room(nodes)
         drain += self._retire_idle(nodes, waiting, now)
         gone += self._drop_without_node(drain, nodes)
+        self._note_pending(seen, now)
         return Decision(tuple(sorted(set(drain) - set(gone))), tuple(sorted(gone)))
+
+    def pending(self, now: float) -> dict[str, str]:
+        """Return the nodes that Ray does not have running, each with since when, and its claim where that is long."""
+        found: dict[str, str] = {}
+        for name, one in self._members.items():
+            if one.pending_since is not None:
+                found[name] = f"asked of Ray {now - one.pending_since:.0f} s ago"
+                if now - one.pending_since >= UNPLACED:
+                    found[name] += f"; {_claim_in_words(one)}"
+        return found
+
+    def newly_unplaced(self, now: float) -> dict[str, str]:
+        """Return those of them that Ray has had no place for all the time, each once."""
+        told = self.pending(now)
+        found: dict[str, str] = {}
+        for name, one in self._members.items():
+            is_unplaced = one.pending_since is not None and now - one.pending_since >= UNPLACED
+            if is_unplaced and not one.is_told:
+                found[name] = told[name]
+            one.is_told = is_unplaced
+        return found
+
+    def _note_pending(self, seen: Seen, now: float) -> None:
+        running = {one.outpost.name for one in seen.outposts if one.state == "running"}
+        for name, member in self._members.items():
+            if name in running:
+                member.pending_since = None
+            elif member.pending_since is None:
+                member.pending_since = now
 
     @property
     def _active(self) -> list[_Member]:
@@ -263,6 +299,19 @@ def _has_left(node: NodeSight | None) -> bool:
 
 def _claims_of(outpost: Outpost) -> tuple[float, int, Mapping[str, float]]:
     return outpost.cpus, outpost.memory, outpost.resources
+
+
+def _claim_in_words(member: _Member) -> str:
+    """Return what Ray may have no place for."""
+    one = member.outpost
+    claims = {CPU: one.cpus, "memory": one.memory / MIB, **one.resources}
+    told = ", ".join(f"{name}={amount:g}" for name, amount in claims.items() if amount)
+    words = f"Ray has no place for it, which claims {told or 'nothing'}"
+    if one.spread == "STRICT_SPREAD":
+        words += " on a machine without another node (STRICT_SPREAD)"
+    if one.group_size > 1:
+        words += f", or not for all {one.group_size} of its group, which it places together"
+    return words
 
 
 def _part_of(outpost: Outpost) -> tuple[str, int]:

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from greenroom.config.nodes import RAY_PREFIX
@@ -21,6 +22,8 @@ from greenroom.supervisor.processes.nodes.wish import Needs
 
 log = logging.getLogger(__name__)
 
+ENGINE: Final = "ray"
+"""What has placed a node, as `status` says."""
 LOOK: Final = 0.5
 """Seconds between two decisions."""
 
@@ -99,6 +102,18 @@ class RayPlacer:
         """Note that a conversation has found no room on a node."""
         self._has_overflow = True
 
+    def views(self, known: Sequence[NodeView]) -> list[NodeView]:
+        """Return the nodes that are known, and those that Ray has not started yet, with what they wait for."""
+        notes = self.fleet.pending(asyncio.get_running_loop().time())
+        there = {str(view.name) for view in known}
+        views = [replace(view, engine=ENGINE) if self.is_placed(view.name) else view for view in known]
+        views += [NodeView(NodeName(name), "absent", 0, 0, engine=ENGINE) for name in notes if name not in there]
+        absent = ("absent", "lost")
+        return [
+            replace(view, note=notes.get(view.name, "")) if view.state in absent and view.engine == ENGINE else view
+            for view in views
+        ]
+
     def is_placed(self, name: str) -> bool:
         """Tell whether a node is one of Ray's."""
         return name.startswith(RAY_PREFIX)
@@ -126,6 +141,8 @@ class RayPlacer:
         overflow, self._has_overflow = self._has_overflow, False
         now = asyncio.get_running_loop().time()
         decision = self.fleet.decide(self._seen, sights, self._waiting(), overflow=overflow, now=now)
+        for name, why in self.fleet.newly_unplaced(now).items():
+            log.warning("node %s: %s", name, why)
         for name in decision.drain:
             log.warning("node %s is drained, since its machine goes or it has had nothing to do", name)
             self._engine.drain(NodeName(name))

@@ -17,6 +17,7 @@ from greenroom.runtime import child, orphans
 from greenroom.runtime.launch import CONTROL, DATAGRAM
 from greenroom.runtime.restart import Backoff, Delays
 from greenroom.runtime.spawn import OWN_VARIABLES, spawn
+from greenroom.supervisor.processes.service_state import ServiceStatus, State
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,18 @@ class RayProcess:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closing = False
         self._heard_at = 0.0
+        self._is_connected = False
+        self._restarts = -1
         self.pid: int | None = None
         self.error = ""
         """Why there is no connection to the cluster, as far as is known."""
+
+    @property
+    def status(self) -> ServiceStatus:
+        """How it stands: it is ready where it has the cluster before it."""
+        state: State = "restarting" if self.pid is None else "ready" if self._is_connected else "starting"
+        deaths = self._backoff.deaths_in_period(asyncio.get_running_loop().time())
+        return ServiceStatus(state, self.pid, deaths, self._restarts)
 
     def start(self) -> None:
         """Start the process."""
@@ -70,6 +80,7 @@ class RayProcess:
                 self._start_later()
                 return
         orphans.keep(pid)
+        self._restarts += 1
         self.pid, self._control, self._heard_at = pid, near, loop.time()
         child.watch(pid, self._ended)
         loop.add_reader(near, self._receive)
@@ -138,7 +149,7 @@ class RayProcess:
         self._heard_at = asyncio.get_running_loop().time()
         if seen.error and seen.error != self.error:
             log.error("the Ray cluster at %s cannot be used: %s", self._begin.address, seen.error)
-        self.error = seen.error
+        self.error, self._is_connected = seen.error, seen.is_connected
         self._on_seen(seen)
 
     def _hang_up(self, *, keep_open: bool = False) -> None:
@@ -150,7 +161,7 @@ class RayProcess:
 
     def _ended(self, ending: child.ChildExit) -> None:
         orphans.let_go(ending.pid)
-        self.pid = None
+        self.pid, self._is_connected = None, False
         if self._is_closing:
             return
         self._hang_up()

@@ -222,6 +222,38 @@ def test_the_nodes_of_a_former_host_are_taken_over_and_what_was_given_up_is_not(
     assert cluster.decide() == ["ray-1"]
 
 
+@pytest.mark.parametrize(
+    ("spread", "words"),
+    [
+        ("SPREAD", "claims CPU=1, gpu_box=2, or not for all 2 of its group, which it places together"),
+        ("STRICT_SPREAD", "on a machine without another node (STRICT_SPREAD), or not for all 2 of its group"),
+        ("none", "Ray has no place for it, which claims CPU=1, gpu_box=2"),
+    ],
+)
+def test_one_that_ray_has_no_place_for_is_told_once_and_shown_all_the_time(spread: str, words: str) -> None:
+    cluster = Cluster(min_nodes=2, max_nodes=2, spread=spread, resources={"gpu_box": 2.0})
+    cluster.decide()
+    cluster.join("ray-1")
+    cluster.now = 59.0
+    cluster.decide()
+    assert cluster.fleet.pending(59.0) == {"ray-2": "asked of Ray 59 s ago"}
+    assert cluster.fleet.newly_unplaced(59.0) == {}
+    (told,) = cluster.fleet.newly_unplaced(60.0).items()
+    assert told[0] == "ray-2"
+    assert told[1].startswith("asked of Ray 60 s ago; Ray has no place for it")
+    assert words in told[1]
+    assert cluster.fleet.newly_unplaced(61.0) == {}
+    assert words in cluster.fleet.pending(90.0)["ray-2"]
+    cluster.join("ray-2")
+    cluster.decide()
+    assert cluster.fleet.pending(91.0) == {}
+    cluster.tell("ray-2", "pending")  # it is started again, and finds no place
+    cluster.now = 100.0
+    cluster.decide()
+    assert cluster.fleet.newly_unplaced(100.0) == {}
+    assert list(cluster.fleet.newly_unplaced(160.0)) == ["ray-2"], "once more"
+
+
 class Named:
     """Names of the nodes that were there at any time, for random events."""
 

@@ -11,6 +11,7 @@ from greenroom.runtime import orphans
 from greenroom.runtime.restart import Delays
 from greenroom.supervisor.processes.nodes.ray import process
 from greenroom.supervisor.processes.nodes.ray.process import RayProcess
+from greenroom.supervisor.processes.service_state import ServiceStatus
 from tests.supervisor.processes.nodes.ray.test_outpost_actor import BEGIN
 from tests.support import processes
 
@@ -49,7 +50,9 @@ async def is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     talker = made(monkeypatch, SPEAK, seen)
     talker.start()
     talker.want(WANTED)
+    assert (talker.status.state, talker.status.pid) == ("starting", talker.pid)
     await found(lambda: [one.outposts[0].outpost.name for one in seen if one.outposts] == ["ray-1"])
+    assert talker.status == ServiceStatus("ready", talker.pid, 0)
     first = talker.pid
     assert first is not None
     environment = processes.process(first).environ()
@@ -61,6 +64,8 @@ async def is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     await found(lambda: talker.pid not in (None, first) and seen[-1].is_connected)
     assert not seen[1].is_connected
     assert "-9" in seen[1].error
+    assert talker.status == ServiceStatus("ready", talker.pid, 1)
+    assert talker.status.restarts == 1
     last = talker.pid
     assert last is not None
     talker.close()
