@@ -8,7 +8,6 @@ import os
 import random
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -18,12 +17,10 @@ from typing import TypeAlias
 import psutil
 import pytest
 
-from greenroom.demo.script import Text, Think, rule
 from tests.support import processes
-from tests.support.client import EndOfOutputError, text, thread_id
 from tests.support.delayed_link import Relay
-from tests.support.home import records
 from tests.support.host import Host, SocketClient
+from tests.support.ledger import TURN, WITHIN, Ledger
 from tests.support.nodes import NodeProcess, free_ports, reports, settings, ticket
 from tests.support.small_disk import SmallDisk
 from tests.support.stage import Stage
@@ -34,10 +31,6 @@ SEED = int(os.environ.get("GREENROOM_SEED") or 15)
 IS_LONG = SECONDS >= 300
 CUTS = (0.3, 1.0, 5.0, 60.0) if IS_LONG else (0.3, 1.0, 5.0)
 """Seconds that a link is cut."""
-WITHIN = 60.0
-"""Seconds in which each call has to be answered."""
-FAILURES = {"worker_crashed", "start_failed", "session_unsaved"}
-"""Kinds of errors that a loss may cause."""
 LEFT_BY_NODES = ("state/.nodes.key", "state/.greenroom-host.lock", "state/config.toml", "state/log/")
 """What a node keeps between two runs."""
 
@@ -45,7 +38,6 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(2 * SECONDS + 300)]
 
 Loss: TypeAlias = Callable[[int, random.Random], None]
 """Something that happens to the node of a number."""
-ANSWER = "An answer that is not to be lost."
 
 
 class Site:
@@ -54,7 +46,7 @@ class Site:
     def __init__(self, stage: Stage, stack: ExitStack) -> None:
         self._stage = stage
         self._port = free_ports()
-        stage.play(rule("go", [Text("So. "), Think(0.3), Text(ANSWER)]), more=settings(self._port, host_capacity=0))
+        stage.play(TURN, more=settings(self._port, host_capacity=0))
         self.disks = [stack.enter_context(SmallDisk()) for _ in range(2)]
         self._near = [free_ports() for _ in range(2)]
         self.relays = [
@@ -162,90 +154,11 @@ class Site:
         assert codes == [0] * len(codes), [node.told() for node in self.nodes]
 
 
-class Ledger:
-    """What became of each call."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._prompts = 0
-        self.answered: dict[str, list[str]] = {}
-        """Prompts of the turns that were answered, by conversation."""
-        self.outcomes: Counter[str] = Counter()
-
-    def prompt(self) -> str:
-        self._prompts += 1
-        return f"go {self._prompts:06d}"
-
-    def begin(self, site: Site) -> None:
-        """Begin the conversations."""
-        calls = {prompt: site.client.codex(prompt, cwd=self._stage.cwd) for prompt in self._some(CONVERSATIONS)}
-        for prompt, call in calls.items():
-            result = site.client.result(call, within=WITHIN)
-            assert not result.get("isError"), result
-            self.answered[thread_id(result)] = [prompt]
-        site.client.messages.clear()
-
-    def round(self, site: Site, happening: Callable[[], object]) -> None:
-        """Call in each conversation, let something happen meanwhile, and take the answer of each call."""
-        client, host = site.client, site.host
-        calls = {thread: (prompt := self.prompt(), client.reply(thread, prompt)) for thread in self.answered}
-        happening()
-        is_gone = site.host is not host
-        for thread, (prompt, call) in calls.items():
-            try:
-                result = client.result(call, within=WITHIN)
-            except (EndOfOutputError, ConnectionResetError):
-                assert is_gone, "a host that lives answers"
-                self.outcomes["host killed"] += 1
-                continue
-            if result.get("isError"):
-                error = result["structuredContent"]["error"]
-                assert error["kind"] in FAILURES, error
-                expected = error.get("node") in (None, *site.hit)
-                self.outcomes[f"{error['kind']} {error.get('cause', '')}{'' if expected else ' elsewhere'}"] += 1
-            else:
-                assert text(result).endswith(ANSWER)
-                self.answered[thread].append(prompt)
-                self.outcomes["answered"] += 1
-        counts = Counter(message["id"] for message in client.answers())
-        assert set(counts) <= {call for _, call in calls.values()}, "and none for another one"
-        for _, call in calls.values():
-            assert counts[call] <= 1 if is_gone else counts[call] == 1, "one answer for each call"
-        if is_gone:
-            site.client = site.host.client()
-        site.client.messages.clear()
-        site.client.lines.clear()
-
-    def check(self) -> None:
-        """Every turn that was answered is in its session file, once, with its answer, in order."""
-        for thread, prompts in self.answered.items():
-            turns = told_turns(self._stage, thread)
-            kept = [prompt for prompt, is_answered in turns if is_answered]
-            assert [prompt for prompt in kept if prompt in set(prompts)] == prompts, (thread, prompts, turns)
-
-    def _some(self, count: int) -> list[str]:
-        return [self.prompt() for _ in range(count)]
-
-
-def told_turns(stage: Stage, thread: str) -> list[tuple[str, bool]]:
-    """Return the prompts in a session file, each with whether the answer follows it."""
-    turns: list[tuple[str, bool]] = []
-    for kind, payload in records(stage.home.session(thread)):
-        if kind != "response_item" or payload.get("type") != "message":
-            continue
-        said = "".join(str(part.get("text", "")) for part in payload["content"])
-        if payload["role"] == "user" and said.startswith("go "):
-            turns.append((said, False))
-        elif payload["role"] == "assistant" and ANSWER in said:
-            turns[-1] = (turns[-1][0], True)
-    return turns
-
-
 def test_every_call_is_answered_once_no_answered_turn_is_lost_and_nothing_is_left(stage: Stage) -> None:
     dice = random.Random(SEED)
     stage.kills_expected = True
     with ExitStack() as stack:
-        site, ledger = Site(stage, stack), Ledger(stage)
+        site, ledger = Site(stage, stack), Ledger(stage, CONVERSATIONS)
         ledger.begin(site)
         losses: list[Loss] = [site.kill_worker, site.kill_worker, site.kill_node, site.cut, site.kill_host]
         losses += [site.fill_disk] if site.disks[0].is_small else []

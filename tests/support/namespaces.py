@@ -31,6 +31,10 @@ class Networks:
         """Return what starts a program in a namespace, of those from 0."""
         return (str(IP), "netns", "exec", self._name(number))
 
+    def address_of(self, number: int) -> str:
+        """Return the address of a namespace on the bridge."""
+        return f"{self._subnet}.{10 + number}"
+
     def cut(self, number: int) -> None:
         """Let nothing pass between a namespace and all others."""
         _ip("link", "set", self._near(number), "down")
@@ -66,7 +70,7 @@ class Networks:
             _ip("link", "add", near, "type", "veth", "peer", "name", far)
             _ip("link", "set", far, "netns", name)
             _ip("link", "set", near, "master", self._bridge, "up")
-            _ip("-n", name, "addr", "add", f"{self._subnet}.{10 + number}/24", "dev", far)
+            _ip("-n", name, "addr", "add", f"{self.address_of(number)}/24", "dev", far)
             _ip("-n", name, "link", "set", far, "up")
             _ip("-n", name, "link", "set", "lo", "up")
 

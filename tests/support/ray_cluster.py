@@ -1,4 +1,7 @@
-"""A Ray cluster of this machine, on loopback, in a directory of its own: a head, and machines that are raylets."""
+"""A Ray cluster of this machine, in a directory of its own: a head, and machines that are raylets.
+
+All are on loopback, or in namespaces of networks (`tests/support/namespaces.py`).
+"""
 
 import contextlib
 import importlib.util
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,20 +29,24 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 START: Final = (
-    "import ray._private.ray_constants as c, ray._private.services as s; c.ENABLE_RAY_CLUSTER = True; "
-    f"s.get_node_ip_address = lambda *_: '{LOOPBACK}'; from ray.scripts.scripts import main; main()"
+    "import sys, ray._private.ray_constants as c, ray._private.services as s; c.ENABLE_RAY_CLUSTER = True; "
+    "address = sys.argv.pop(1); s.get_node_ip_address = lambda *_: address; "
+    "from ray.scripts.scripts import main; main()"
 )
-"""The command `ray`, which takes several machines on loopback for a mistake."""
+"""The command `ray`, after an address of this machine. Ray takes several machines on loopback for a mistake."""
 
 
 class RayCluster:
     """Starts the head; `close` ends all of it, by pid."""
 
-    def __init__(self, stage: Stage, cpus: int = 4, resources: str = "{}") -> None:
+    def __init__(
+        self, stage: Stage, cpus: int = 4, resources: str = "{}", *, ip: str = LOOPBACK, **variables: str
+    ) -> None:
+        """`ip`: of the head. `variables`: of all its processes, beside the usual ones."""
         # short, because the addresses of sockets are limited
         self.directory = Path(tempfile.mkdtemp(prefix="gray-", dir="/tmp"))
         self.mark = uuid.uuid4().hex
-        self.port = free_ports(1)
+        self.ip, self.port = ip, free_ports(1)
         self.variables = {
             "HOME": str(self.directory),
             "RAY_TMPDIR": str(self.directory),
@@ -49,29 +57,41 @@ class RayCluster:
         self._environment = {
             **stage.environment(**self.variables),
             "XDG_STATE_HOME": str(self.directory / "state"),
+            **variables,
             MARKER: self.mark,
         }
+        self._head = (cpus, resources)
         try:
-            self._start("--head", "--port", str(self.port), "--include-dashboard", "false", cpus=cpus, more=resources)
+            self.start_head()
         except BaseException:
             self.close()
             raise
 
     @property
     def address(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.ip}:{self.port}"
 
-    def add_machine(self, cpus: int = 4, resources: str = "{}") -> psutil.Process:
-        """Start another raylet, and return it."""
+    def start_head(self) -> None:
+        """Start a head, which knows nothing of one before it."""
+        cpus, resources = self._head
+        words = ("--head", "--port", str(self.port), "--include-dashboard", "false")
+        self._start(*words, ip=self.ip, cpus=cpus, more=resources)
+
+    def add_machine(
+        self, cpus: int = 4, resources: str = "{}", *, ip: str | None = None, prefix: Sequence[str] = ()
+    ) -> psutil.Process:
+        """Start another raylet, and return it. `prefix` starts it in the namespace that has the address `ip`."""
         known = {process.pid for process in self.raylets()}
-        self._start("--address", self.address, cpus=cpus, more=resources)
+        self._start("--address", self.address, ip=ip or self.ip, prefix=prefix, cpus=cpus, more=resources)
         (fresh,) = (process for process in self.raylets() if process.pid not in known)
         return fresh
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def command(
+        self, *words: str, ip: str | None = None, prefix: Sequence[str] = ()
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command of Ray to its end."""
         return subprocess.run(
-            (sys.executable, "-c", START, *words),
+            (*prefix, sys.executable, "-c", START, ip or self.ip, *words),
             env=self._environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -108,7 +128,8 @@ class RayCluster:
     def nodes(self) -> list[psutil.Process]:
         return processes.named(self.processes(), "gr-node")
 
-    def close(self) -> None:
+    def end_all(self) -> None:
+        """End all of it by pid, and what runs in it. A head can be started again then."""
         for _ in range(20):  # a raylet starts processes while it is being killed
             left = self.processes()
             for process in left:
@@ -117,6 +138,10 @@ class RayCluster:
             psutil.wait_procs(left, timeout=5)
             if not left:
                 break
+
+    def close(self) -> None:
+        """End all of it, for good."""
+        self.end_all()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _called(self, words: str) -> list[psutil.Process]:
@@ -127,11 +152,13 @@ class RayCluster:
                     found.append(process)
         return found
 
-    def _start(self, *words: str, cpus: int, more: str) -> None:
+    def _start(self, *words: str, ip: str, cpus: int, more: str, prefix: Sequence[str] = ()) -> None:
         done = self.command(
-            *("start", *words, "--node-ip-address", LOOPBACK, "--num-cpus", str(cpus), "--resources", more),
+            *("start", *words, "--node-ip-address", ip, "--num-cpus", str(cpus), "--resources", more),
             *("--min-worker-port", "0", "--max-worker-port", "0"),
             *("--object-store-memory", "80000000", "--disable-usage-stats", "--temp-dir", str(self.directory)),
+            ip=ip,
+            prefix=prefix,
         )
         assert done.returncode == 0, done.stderr
 
