@@ -25,6 +25,7 @@ from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, own_program
+from greenroom.workers.sandbox.ray_token import ray_directory
 from greenroom.workers.sandbox.starter import LaunchedStarter
 
 _KEPT: Final = ("HOME", "XDG_CONFIG_HOME")
@@ -67,7 +68,7 @@ class Git:
         `writable` are directories without links in their paths in which git, and what it starts, may write.
         """
         self._limits = setting.git
-        surroundings = Surroundings(directory, setting.home, setting.runtime_directory)
+        surroundings = Surroundings(directory, setting.home, setting.runtime_directory, ray_directory=ray_directory())
         confinement = replace(own_program(surroundings), writable=tuple(writable))
         self._starter = LaunchedStarter(self._launch, confinement.resolved())
         self._launcher: Launcher | None = None

@@ -17,6 +17,7 @@ from greenroom.workers.job_context import Setting
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine
+from greenroom.workers.sandbox.ray_token import ray_directory
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter
 
 
@@ -43,7 +44,13 @@ def client_confinement(settings: Settings, setting: Setting, tmpdir: str) -> Con
     `tmpdir` is the variable `TMPDIR` as the command sees it.
     """
     surroundings = Surroundings(
-        settings.cwd, setting.home, setting.runtime_directory, tmpdir, home_name(os.environ), settings.unix_sockets
+        cwd=settings.cwd,
+        codex_home=setting.home,
+        runtime_directory=setting.runtime_directory,
+        tmpdir=tmpdir,
+        home_name=home_name(os.environ),
+        sockets=settings.unix_sockets,
+        ray_directory=ray_directory(),
     )
     return confine(settings.sandbox_policy, surroundings)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
 from greenroom.protocol.secret_names import SECRET_NAMES
+from greenroom.workers.sandbox import ray_token
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
 
 __all__ = ["Confinement", "Surroundings", "confine", "own_program"]
@@ -40,6 +41,8 @@ class Surroundings:
     """The path of the Codex home for the next server, its links not followed; empty where it equals `codex_home`."""
     sockets: tuple[str, ...] = ()
     """Unix sockets of programs outside the sandbox that a command with network may use."""
+    ray_directory: str = ""
+    """Where Ray keeps the token of a cluster (`greenroom.workers.sandbox.ray_token`); empty where there is none."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
@@ -76,13 +79,14 @@ def own_program(surroundings: Surroundings) -> Confinement:
 
     Settings can contain tokens, and no such program needs them.
     """
-    credentials, sockets = _hidden(surroundings)
+    credentials, *others = _hidden(surroundings)
     unread = replace(credentials, names=(*SECRET_NAMES, *SETTING_NAMES))
-    return replace(read_only(surroundings), hidden=(unread, sockets))
+    return replace(read_only(surroundings), hidden=(unread, *others))
 
 
 def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:
-    return Hidden(surroundings.codex_home, SECRET_NAMES, is_home=True), Hidden(surroundings.runtime_directory)
+    own = Hidden(surroundings.codex_home, SECRET_NAMES, is_home=True), Hidden(surroundings.runtime_directory)
+    return own if not surroundings.ray_directory else (*own, Hidden(surroundings.ray_directory, ray_token.NAMES))
 
 
 def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...]:

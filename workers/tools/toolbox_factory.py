@@ -13,6 +13,7 @@ from greenroom.workers.exec.environment import command_environment, withheld_var
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text
 from greenroom.workers.sandbox.policy import Surroundings
+from greenroom.workers.sandbox.ray_token import ray_directory
 from greenroom.workers.tools.context import Shell
 from greenroom.workers.tools.toolbox import Toolbox, TurnRules
 from greenroom.workers.tools.types import ToolHost
@@ -45,6 +46,7 @@ def workplace(settings: Settings, conversation_id: ConversationId, runtime_direc
             tmpdir=environment.get("TMPDIR", ""),
             home_name=home_name(os.environ),
             sockets=settings.unix_sockets,
+            ray_directory=ray_directory(),
         ),
         environment=environment,
         shell=_shell(settings, conversation_id, environment),

@@ -104,9 +104,16 @@ class Place:
         self.write(f"{self.home}/.auth.store.lock", self.secret)
         self.write(f"{self.home}/config.toml", "model = 'o3'\n")
         self.write(f"{self.home}/sessions/2025/one.jsonl", "{}\n")
+        self.write(f"{self.ray}/auth_token", self.secret)
+        self.write(f"{self.ray}/settings", "of Ray\n")
         self.write(f"{self.outside}/file", "outside\n")
         self.write(f"{self.cwd}/file", "inside\n")
         self.give(self.base, self.user)
+
+    @property
+    def ray(self) -> str:
+        """Where Ray keeps its token."""
+        return f"{self.base}/home/.ray"
 
     @property
     def auth(self) -> str:
@@ -114,7 +121,7 @@ class Place:
 
     @property
     def surroundings(self) -> Surroundings:
-        return Surroundings(self.cwd, self.home, self.runtime)
+        return Surroundings(self.cwd, self.home, self.runtime, ray_directory=self.ray)
 
     @staticmethod
     def give(top: str, user: int) -> None:

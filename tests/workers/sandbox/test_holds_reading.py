@@ -43,6 +43,16 @@ def test_credentials_cannot_be_read(inside: Cell, mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", CONFINED)
+def test_the_token_of_a_ray_cluster_cannot_be_read(inside: Cell, mode: Mode) -> None:
+    place = inside.place
+    script = f"cat {place.ray}/auth_token; cat {place.ray}/settings; cp -r {place.ray} {place.cwd}/copied"
+    result = inside.shell(script, mode)
+    assert place.secret not in result.output
+    assert "of Ray" in result.output, "nothing else is hidden there"
+    assert not os.path.exists(f"{place.cwd}/copied/auth_token")
+
+
+@pytest.mark.parametrize("mode", CONFINED)
 def test_credentials_cannot_be_opened_in_any_manner(inside: Cell, mode: Mode) -> None:
     auth = inside.place.auth
     tries = (
