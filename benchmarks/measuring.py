@@ -12,7 +12,7 @@ from typing import Final
 
 from greenroom.demo.scripts import COMMANDS
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker import TurnEnded
+from greenroom.protocol.internal.worker.notices import TurnEnded
 from greenroom.protocol.message import pack, unpack
 from greenroom.protocol.timings import Timing, TokenUse
 from greenroom.supervisor.conversations.turn import Nobody, Turn

@@ -64,6 +64,7 @@ from greenroom.protocol.internal.broker.questions import (
     LoginCancel,
     LoginStart,
     Logout,
+    McpLoginStart,
     MeasureBroker,
     Reload,
     ReportClock,
@@ -79,6 +80,7 @@ from greenroom.runtime.zmq_stream import ZmqStream
 
 if TYPE_CHECKING:
     from greenroom.broker.mcp_login.keeper import McpKeeper
+    from greenroom.broker.mcp_login.logins import OpenMcpLogins
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +164,7 @@ class Broker:
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
         self._mcp_keeper: McpKeeper | None = None
+        self._mcp_logins: OpenMcpLogins | None = None
         self._register()
         self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address, spec.address_for_nodes), self._desk.take)
 
@@ -190,6 +193,8 @@ class Broker:
         self._publish(Stopping(grace_ms=int(SHUTDOWN_TIMEOUT * 1000)))
         await self._desk.close()
         await self._logins.close()
+        if self._mcp_logins is not None:
+            await self._mcp_logins.close()
         await self._commands.close()
         if self._mcp_keeper is not None:
             await self._mcp_keeper.close(SHUTDOWN_TIMEOUT)
@@ -225,6 +230,7 @@ class Broker:
         desk.on(LoginStart, lambda _, question: self._start_login(question))
         desk.on(LoginCancel, lambda _, question: self._cancel_login(question))
         desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
+        desk.on(McpLoginStart, lambda _, question: self._present_mcp_logins().start(question))
         desk.on(Logout, lambda _, question: self._log_out(question))
         desk.on(Reload, lambda _, __: self._reload())
         desk.on(LeaveNodes, lambda _, __: self._leave_nodes())
@@ -239,6 +245,14 @@ class Broker:
 
             self._mcp_keeper = McpKeeper(self._spec.codex_home, self._spec.config_overrides, self._clock)
         return self._mcp_keeper
+
+    def _present_mcp_logins(self) -> "OpenMcpLogins":
+        if self._mcp_logins is None:
+            from greenroom.broker.mcp_login.logins import OpenMcpLogins
+
+            spec = self._spec
+            self._mcp_logins = OpenMcpLogins(spec.codex_home, spec.config_overrides, self._desk.notify_supervisor)
+        return self._mcp_logins
 
     def _send(self, parts: Sequence[bytes]) -> None:
         self._port.send(parts)

@@ -10,14 +10,13 @@ from typing import Final
 
 import msgspec
 
-from greenroom.broker.clock import Clock
-from greenroom.broker.mcp_login.flow import McpLoginFlow
 from greenroom.broker.mcp_login.issuer import revoke
-from greenroom.broker.mcp_login.record import Login, credential_key
+from greenroom.broker.mcp_login.logins import McpLoginSession, server_to_log_in
+from greenroom.broker.mcp_login.record import credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
-from greenroom.config.mcp_logins import McpLogins, mcp_logins
+from greenroom.config.mcp_logins import mcp_logins
 from greenroom.config.servers import McpServer
-from greenroom.protocol.errors import ConfigError, GreenroomError
+from greenroom.protocol.errors import GreenroomError
 
 TIMEOUT: Final = 300.0
 """Seconds that the user has to finish in the browser."""
@@ -27,22 +26,15 @@ def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callabl
     """Log in to a server. `open_url` opens a browser; the address is shown in any case."""
 
     async def run() -> int:
-        configured = mcp_logins(home)
-        server, key = _server(configured, name), credential_key(name, str(configured.servers[name].url))
-        settings = configured.settings
-        flow = await McpLoginFlow.open(
-            server, scopes, settings.mcp_oauth_callback_port, settings.mcp_oauth_callback_url
-        )
+        session = await McpLoginSession.open(home, name, scopes)
         try:
-            _print(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+            _print(f"Open this address if no browser opens by itself:\n\n{session.url}\n")
             if open_url is not None:
-                await asyncio.to_thread(open_url, flow.url)
+                await asyncio.to_thread(open_url, session.url)
             async with asyncio.timeout(TIMEOUT):
-                client, grant = await flow.run()
+                await session.complete()
         finally:
-            await flow.close()
-        made = Login.new(name, str(server.url), client, grant, flow.scopes, Clock().wall())
-        await LoginsStore(home, settings.mcp_oauth_credentials_store).write(key, made)
+            await session.close()
         _print(f"Successfully logged in to MCP server '{name}'.")
         return 0
 
@@ -54,7 +46,7 @@ def mcp_logout(home: str, name: str) -> int:
 
     async def run() -> int:
         configured = mcp_logins(home)
-        server = _server(configured, name)
+        server = server_to_log_in(configured, name)
         store = LoginsStore(home, configured.settings.mcp_oauth_credentials_store)
         key = credential_key(name, str(server.url))
         held = store.read(key)
@@ -99,18 +91,6 @@ def _status(name: str, server: McpServer, store: LoginsStore) -> str:
         return "bearer_token"
     found = store.read(credential_key(name, server.url))
     return "not_logged_in" if found is None else "o_auth"
-
-
-def _server(configured: McpLogins, name: str) -> McpServer:
-    server = configured.servers.get(name)
-    if server is None:
-        known = ", ".join(f"`{known}`" for known in configured.servers) or "none"
-        raise ConfigError(f"No MCP server named '{name}' found; there are {known}")
-    if server.url is None:
-        raise ConfigError(f"'{name}' is a program; only servers with a `url` have a login")
-    if not server.can_log_in:
-        raise ConfigError(f"'{name}' is configured with a token; remove that from its table to log in")
-    return server
 
 
 def _run(work: Coroutine[None, None, int]) -> int:

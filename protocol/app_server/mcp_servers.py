@@ -67,3 +67,22 @@ class McpResourceReadResponse(Result, frozen=True):
     """Result of `mcpServer/resource/read`."""
 
     contents: list[Raw]
+
+
+class McpServerOauthLoginParams(Params, frozen=True):
+    """Params of `mcpServer/oauth/login`."""
+
+    name: str
+    scopes: list[str] | None = None
+    timeout_secs: int | None = None
+    """How long the user has, 1 to 3600; what is beyond counts as the nearest. `None`: 300."""
+    thread_id: str | None = None
+    client_registration: Literal["auto", "dcr"] | None = None
+    environment_id: None = None
+
+
+class McpServerOauthLoginResponse(Result, frozen=True):
+    """Result of `mcpServer/oauth/login`."""
+
+    authorization_url: str
+    login_id: str

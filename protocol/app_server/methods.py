@@ -195,6 +195,10 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
         "Reads a resource of an MCP server.",
         *("mcp_servers.McpResourceReadParams", "mcp_servers.McpResourceReadResponse"),
     ),
+    "mcpServer/oauth/login": AppServerMethod(
+        "Begins the login of an MCP server, in the user's browser.",
+        *("mcp_servers.McpServerOauthLoginParams", "mcp_servers.McpServerOauthLoginResponse"),
+    ),
     "config/mcpServer/reload": AppServerMethod(
         "Lets all threads take over the settings as they are now, each when it is idle.",
         *("connection.Nothing", "connection.Empty"),
@@ -231,9 +235,6 @@ UNSUPPORTED: Final[Mapping[str, UnsupportedMethods]] = {
     "approvals": UnsupportedMethods(
         "A decision of the reviewer is final; the user can say what is wanted in a message.",
         ("thread/approveGuardianDeniedAction",),
-    ),
-    "MCP servers": UnsupportedMethods(
-        "A login needs the terminal of the user: `greenroom mcp login NAME`.", ("mcpServer/oauth/login",)
     ),
     "models": UnsupportedMethods(
         "Providers are settings: `config/read` and `config/batchWrite` serve for them.",

@@ -343,6 +343,18 @@ class AccountLoginCompleted(Notification, frozen=True):
     error: str | None = None
 
 
+class McpServerOauthLoginCompleted(Notification, frozen=True):
+    """A login of an MCP server has ended; told to the client that has begun it."""
+
+    method: ClassVar[str] = "mcpServer/oauthLogin/completed"
+
+    name: str
+    success: bool
+    login_id: str
+    thread_id: str | None = None
+    error: str | None = None
+
+
 AnyNotification: TypeAlias = (
     ThreadStarted
     | ThreadStatusChanged
@@ -379,6 +391,7 @@ AnyNotification: TypeAlias = (
     | TurnCompleted
     | AccountLoginCompleted
     | AccountUpdated
+    | McpServerOauthLoginCompleted
 )
 
 NOTIFICATIONS: Final[dict[str, type[Notification]]] = {kind.method: kind for kind in get_args(AnyNotification)}

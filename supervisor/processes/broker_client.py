@@ -34,6 +34,7 @@ from greenroom.protocol.internal.broker.broadcasts import (
     Broadcast,
     CredentialStanding,
     LoginComplete,
+    McpLoginComplete,
     read_broadcast,
 )
 from greenroom.protocol.internal.broker.questions import (
@@ -45,6 +46,7 @@ from greenroom.protocol.internal.broker.questions import (
     LoginCancel,
     LoginStart,
     Logout,
+    McpLoginStart,
     MeasureBroker,
     Question,
     Reload,
@@ -65,8 +67,9 @@ REFRESH_TIMEOUT: Final = 30.0
 """Seconds after which a status is answered from what is known, without and with a refresh."""
 
 OnBroadcast: TypeAlias = Callable[[Broadcast], None]
+OnMcpLogin: TypeAlias = Callable[[McpLoginComplete], None]
 
-_NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, Logout)
+_NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, McpLoginStart, Logout)
 """Requests that a dead broker may have carried out."""
 
 
@@ -100,6 +103,7 @@ class BrokerClient:
         self._on_broadcast = on_broadcast
         self._requests = RpcClient(self._send, BrokerError, _NOT_TWICE)
         self._logins: set[str] = set()
+        self._mcp_logins: dict[str, OnMcpLogin] = {}
         self._state: CredentialStanding | None = None
         self._mode: AuthMode = "none"
         """The mode that is known to be in force: answers report it before the standing does."""
@@ -153,6 +157,15 @@ class BrokerClient:
         """Begin a login; one under way ends first, with its `LoginComplete`. Raises `BrokerError`."""
         return await self._requests.ask(LoginStart(method=method), LoginStarted, TIMEOUT)
 
+    async def mcp_login_start(self, question: McpLoginStart, on_complete: OnMcpLogin) -> LoginStarted:
+        """Begin the login of an MCP server; `on_complete` is called once when it has ended. Raises `BrokerError`."""
+        self._mcp_logins[question.login_id] = on_complete
+        try:
+            return await self._requests.ask(question, LoginStarted, TIMEOUT)
+        except BaseException:
+            self._mcp_logins.pop(question.login_id, None)
+            raise
+
     async def login_cancel(self, login_id: str) -> bool:
         """Cancel a login; return whether it was under way. Raises `BrokerError`."""
         try:
@@ -187,6 +200,8 @@ class BrokerClient:
         for login_id in list(self._logins):
             error = f"Login server error: {TERMINATED}"
             self._receive_broadcast(LoginComplete(login_id=login_id, success=False, error=error, mode=self._mode))
+        for login_id in list(self._mcp_logins):
+            self._receive_broadcast(McpLoginComplete(login_id=login_id, success=False, error=TERMINATED))
 
     def broker_started(self) -> None:
         """Handle the start of the next broker, whose `BrokerSpec` names all present workers."""
@@ -241,6 +256,10 @@ class BrokerClient:
         match broadcast:
             case CredentialStanding():
                 self._note(broadcast)
+                return
+            case McpLoginComplete():
+                if (on_complete := self._mcp_logins.pop(broadcast.login_id, None)) is not None:
+                    self._loop.call_soon(on_complete, broadcast)
                 return
             case LoginComplete(login_id=login_id) if login_id not in self._logins:
                 return

@@ -59,7 +59,7 @@ def collector() -> Iterator[Collector]:
     started.close()
 
 
-def counted(path: Path, name: str, label: str = "") -> dict[str, float]:
+def counted(path: Path, name: str, label: str = "") -> Counter[str]:
     """Return the sums of a metric of the server that serves its page there, by the values of a label."""
     sums: Counter[str] = Counter()
     for (sample, labels), value in read_page(page_at(str(path))).items():

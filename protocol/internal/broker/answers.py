@@ -115,7 +115,7 @@ class Status(Body):
 
 
 class LoginStarted(Body):
-    """Answers `LoginStart`. `LoginComplete` follows, once."""
+    """Answers `LoginStart` and `McpLoginStart`. `LoginComplete` or `McpLoginComplete` follows, once."""
 
     wire: ClassVar[bytes] = b"login-started"
     hidden: ClassVar[frozenset[str]] = frozenset({"url"})

@@ -52,6 +52,15 @@ class LoginComplete(Body):
     plan_type: str | None = None
 
 
+class McpLoginComplete(Body):
+    """Tells the supervisor that a login of an MCP server has ended, once for each."""
+
+    wire: ClassVar[bytes] = b"mcp-login-complete"
+    login_id: str
+    success: bool
+    error: str | None = None
+
+
 class AuthProblem(Body):
     """Tells the supervisor of something that a person has to see to."""
 
@@ -68,7 +77,9 @@ class Stopping(Body):
     grace_ms: int
 
 
-Broadcast: TypeAlias = AuthChanged | RateLimited | CredentialStanding | LoginComplete | AuthProblem | Stopping
+Broadcast: TypeAlias = (
+    AuthChanged | RateLimited | CredentialStanding | LoginComplete | McpLoginComplete | AuthProblem | Stopping
+)
 
 BROADCASTS: Final[Mapping[bytes, type[Broadcast]]] = {kind.wire: kind for kind in get_args(Broadcast)}
 

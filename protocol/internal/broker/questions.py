@@ -176,6 +176,19 @@ class LoginApiKey(Body):
     api_key: str
 
 
+class McpLoginStart(Body):
+    """Begin the login of an MCP server that the configuration names; any number may be under way."""
+
+    wire: ClassVar[bytes] = b"mcp-login-start"
+    server: str
+    login_id: str
+    """Names it in `McpLoginComplete`."""
+    scopes: tuple[str, ...] = ()
+    """Those that are asked for; empty: those of the configuration, or of the server."""
+    timeout_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    """Seconds that the user has to finish in the browser."""
+
+
 class Logout(Body):
     """Remove the store. `revoke`: tell the issuer as well, as far as it listens."""
 
@@ -219,6 +232,7 @@ Question: TypeAlias = (
     | LoginStart
     | LoginCancel
     | LoginApiKey
+    | McpLoginStart
     | Logout
     | Reload
     | LeaveNodes
@@ -245,7 +259,8 @@ WORKER_MAY: Final[frozenset[bytes]] = frozenset(
 SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
     kind.wire
     for kind in (
-        *(Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, Logout, Reload, LeaveNodes, MeasureBroker),
+        *(Attach, Detach, GetStatus, LoginStart, LoginCancel, LoginApiKey, McpLoginStart, Logout, Reload, LeaveNodes),
+        MeasureBroker,
     )
 )
 

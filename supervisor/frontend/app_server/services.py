@@ -18,6 +18,7 @@ from greenroom.supervisor.frontend.app_server.files.file_methods import FileMeth
 from greenroom.supervisor.frontend.app_server.files.watch_methods import WatchMethods
 from greenroom.supervisor.frontend.app_server.goals.goal_methods import GoalMethods
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
+from greenroom.supervisor.frontend.app_server.mcp_servers.login_methods import McpLoginMethods
 from greenroom.supervisor.frontend.app_server.mcp_servers.server_methods import McpServerMethods
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
@@ -67,6 +68,7 @@ class AppServerServices:
             **stored.methods,
             **TurnMethods(conversations, sessions, self._questions).methods,
             **commands.methods,
+            **McpLoginMethods(host.tree.broker, sessions, channel).methods,
         }
         jobs = {
             **SettingsMethods(home, overrides, host.jobs, channel).methods,

@@ -78,7 +78,7 @@ def joined(**facts: Any) -> Prepare:
             **{"name": "n1", "state": "ready", "capacity": 4, "workers": 1, "version": __version__, **facts}
         )
         report = type("Played", (), {"nodes": [entry]})()
-        hand.patch.setattr(nodes, "_ask", lambda _: nodes.Heard([report], has_silent=False))
+        hand.patch.setattr(nodes, "_ask", lambda _: nodes.ServerReports([report], has_silent=False))
 
     return prepare
 

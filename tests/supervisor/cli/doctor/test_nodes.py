@@ -90,7 +90,7 @@ def test_ports_are_not_taken_by_others_where_a_server_of_the_home_says_nothing(
 ) -> None:
     with ExitStack() as stack:
         HOST_SCENES["a port for nodes is taken"].prepare(scene, Stagehand(stack, monkeypatch))
-        monkeypatch.setattr(nodes, "_ask", lambda _: nodes.Heard([], has_silent=True))
+        monkeypatch.setattr(nodes, "_ask", lambda _: nodes.ServerReports([], has_silent=True))
         assert scene.report(OF_HOST).checks["nodes"].status == "ok"
 
 

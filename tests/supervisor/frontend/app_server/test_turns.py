@@ -9,7 +9,6 @@ from greenroom.demo.script import CommandStep, FailStep, PatchStep, Quote, Reaso
 from tests.supervisor.frontend.app_server.conftest import Serve
 from tests.support.app_server import AppClient, said
 from tests.support.home import records
-from tests.support.model import Gate
 from tests.support.model import said as said_to_model
 from tests.support.server import SCRIPT
 from tests.support.stage import Stage
@@ -22,6 +21,7 @@ LOOK = rule(
 PATCH = rule("patch", [PatchStep("*** Begin Patch\n*** Add File: a.txt\n+hello\n*** End Patch")], [Text("Done.")])
 STALL = rule("stall", [Text("hm"), Stall()])
 AGAIN = rule("again", [Text("Still here.")])
+COMMAND = "commandExecution"
 
 
 def test_a_turn_is_told_from_its_beginning_to_its_end(stage: Stage, app: Serve) -> None:
@@ -99,18 +99,18 @@ def test_a_turn_that_waits_is_interrupted_before_it_begins(stage: Stage, app: Se
 
 
 def test_input_for_the_running_turn_is_taken_by_it(stage: Stage, app: Serve) -> None:
-    gate = Gate()
-    stage.play(rule("wait", [gate.wait, CommandStep(("sleep", "1"))], [Text("Both.")]))
-    # The command gives the input a second to reach the worker, which nothing shows before the turn takes it.
+    end = stage.workspace / "end"
+    os.mkfifo(end)
+    stage.play(rule("wait", [CommandStep(("cat", str(end)))], [Text("Both.")]))
     client = app().app
     thread = client.start(cwd=stage.cwd)
     turn = client.say(thread, "wait")
-    stage.model.until(lambda statistics: statistics.requests == 1)
+    client.until(lambda told: told.get("method") == "item/started" and told["params"]["item"]["type"] == COMMAND)
     wrong = {"threadId": thread, "expectedTurnId": "x", "input": [{"type": "text", "text": "more"}]}
     assert client.refused("turn/steer", wrong) == (-32600, f"expected active turn id `x` but found `{turn}`")
     asked = client.request("turn/steer", {**wrong, "expectedTurnId": turn, "clientUserMessageId": "second"})
-    client.result(client.request("thread/loaded/list", {}))  # what was asked before that has been passed on
-    stage.model.open(gate)
+    client.result(client.request("thread/goal/get", {"threadId": thread}))  # its process has what came before that
+    end.write_text("")  # only now the command ends
     assert client.result(asked) == {"turnId": turn}
     assert client.completed(turn)["status"] == "completed"
     messages = [item for item in client.items(turn) if item["type"] == "userMessage"]

@@ -50,5 +50,5 @@ async def is_shown(home: Path) -> None:
     engine.views = (joined, NodeView(NodeName("ray-1"), "ready", 4, 0))
     placer._see(Seen(is_connected=True, outposts=(SeenOutpost(first, "running", "", "m"),)))
     states = {one.name: (one.state, one.engine, one.note) for one in placer.views(engine.views)}
-    assert states["ray-1"] == ("ready", "ray", "")
-    assert states["ray-2"] == ("absent", "ray", "asked of Ray 0 s ago")
+    assert states[NodeName("ray-1")] == ("ready", "ray", "")
+    assert states[NodeName("ray-2")] == ("absent", "ray", "asked of Ray 0 s ago")
