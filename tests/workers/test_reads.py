@@ -158,12 +158,9 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(os.path.join(directory, FACTS), 'rb')": "the runtime directory, which is its user's alone",
     },
     "supervisor/cli/status/session_export.py": {
-        "os.open(os.devnull, os.O_WRONLY)": "nothing",
         "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "a new file, which the user names",
         "open(descriptor, 'w', encoding='utf-8')": "the same",
     },
-    "supervisor/cli/status/sessions.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},
-    "supervisor/cli/status/status.py": {"os.open(os.devnull, os.O_WRONLY)": "nothing"},
 }
 """File → opening, as it is written → why it needs no reader."""
 
