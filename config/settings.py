@@ -66,6 +66,8 @@ class ConversationOverrides(OwnSection, frozen=True):
     include_plan_tool: bool | None = None
     writable_roots: tuple[str, ...] = ()
     """Directories that commands may write to beside those of the configuration, where they may write at all."""
+    skill_roots: tuple[str, ...] = ()
+    """Folders in which skills are looked for beside the usual ones; absolute."""
     source: Literal["mcp", "exec"] = "mcp"
     """Which program began it, as its session file says."""
     thread_source: str | None = None
@@ -144,6 +146,8 @@ class Settings:
     output_schema: Mapping[str, object] | None = None
     """JSON Schema that the agent's last message must fit; set for single turns."""
     disabled_skills: DisabledSkills = NONE_DISABLED
+    skill_roots: tuple[str, ...] = ()
+    """Folders in which skills are looked for beside the usual ones."""
     """The skills that the user has switched off."""
     rules: Rules = NO_RULES
     """What the user's `.rules` files say of commands."""
@@ -248,6 +252,7 @@ def _settle(
         warnings=(*read.warnings, *misfits, *unreadable, *found_rules.warnings),
         event_form=file.greenroom.event_form,
         disabled_skills=disabled_skills(read.table),
+        skill_roots=overrides.skill_roots,
         rules=found_rules.rules,
         own_models=rows,
         prices=prices,

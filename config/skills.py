@@ -7,6 +7,7 @@ Its front matter has a `description` and, unless that is the folder's, a `name`.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -106,14 +107,17 @@ def find_skills(
     user_home: str | None,
     directories: Sequence[str],
     disabled: DisabledSkills = NONE_DISABLED,
+    further: Sequence[str] = (),
 ) -> FoundSkills:
     """Return the skills of the reader's home, of the user and of a project.
 
     `user_home` is the user's home directory. `directories` lead from the project's root to the working directory. A
-    folder that several roots lead to counts once, for the first of them.
+    folder that several roots lead to counts once, for the first of them. What is below `further` roots counts as the
+    user's.
     """
     search = _Search(reader, disabled)
-    for root, scope in _roots(reader.home, user_home, directories):
+    others: Iterator[tuple[str, SkillScope]] = ((root, "user") for root in further)
+    for root, scope in chain(_roots(reader.home, user_home, directories), others):
         search.look_through(root, scope)
     order: Sequence[SkillScope] = ("system", "repo", "user", "admin")
     skills = sorted(search.skills, key=lambda skill: (order.index(skill.scope), skill.name))

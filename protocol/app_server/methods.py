@@ -206,6 +206,14 @@ METHODS: Final[Mapping[str, AppServerMethod]] = {
     "skills/list": AppServerMethod(
         "The skills that threads are offered.", "settings.SkillsListParams", "skills.SkillsListResponse"
     ),
+    "skills/config/write": AppServerMethod(
+        "Switches a skill off or on, in config.toml.",
+        *("skills.SkillsConfigWriteParams", "skills.SkillsConfigWriteResponse"),
+    ),
+    "skills/extraRoots/set": AppServerMethod(
+        "Has the skills of the client's threads looked for in further folders.",
+        *("skills.SkillsExtraRootsSetParams", "connection.Empty"),
+    ),
     "fuzzyFileSearch": AppServerMethod(
         "Fuzzy search for file names.", "account.FuzzyFileSearch", "account.FuzzyFileSearchResponse"
     ),
@@ -220,47 +228,66 @@ class UnsupportedMethods(NamedTuple):
 
 
 UNSUPPORTED: Final[Mapping[str, UnsupportedMethods]] = {
-    "account": UnsupportedMethods(
-        "No provider has a login of a gateway here.",
+    "logins of gateways": UnsupportedMethods(
+        "No provider has a login of its own here: a provider's key or program is in its table.",
         ("account/gatewayOAuth/read", "account/gatewayOAuth/login", "account/gatewayOAuth/cancel"),
     ),
-    "sections and attachments": UnsupportedMethods(
-        "They are kept in a database of the reference, and not in session files.",
+    "metadata": UnsupportedMethods(
+        "The state of the repository is what it was when the thread began, as its session file says.",
+        ("thread/metadata/update",),
+    ),
+    "sections": UnsupportedMethods(
+        "They order threads in a database of the reference; session files have no place for them.",
         (
-            *("thread/metadata/update", "thread/section/move", "thread/attachment/add", "thread/attachment/list"),
-            *("thread/attachment/remove", "thread/attachmentOwner/list", "threadSection/create"),
-            *("threadSection/delete", "threadSection/list", "threadSection/update"),
+            *("thread/section/move", "threadSection/create", "threadSection/delete", "threadSection/list"),
+            "threadSection/update",
+        ),
+    ),
+    "attachments": UnsupportedMethods(
+        "They are files of a database of the reference; input of a turn may hold images.",
+        (
+            *("thread/attachment/add", "thread/attachment/list", "thread/attachment/remove"),
+            "thread/attachmentOwner/list",
         ),
     ),
     "approvals": UnsupportedMethods(
         "A decision of the reviewer is final; the user can say what is wanted in a message.",
         ("thread/approveGuardianDeniedAction",),
     ),
-    "models": UnsupportedMethods(
-        "Providers are settings: `config/read` and `config/batchWrite` serve for them.",
-        ("modelProvider/capabilities/read", "modelProvider/config/write", "modelProvider/default/set"),
+    "capabilities of providers": UnsupportedMethods(
+        "What a model can do depends on the model and the settings of a thread, not on its provider.",
+        ("modelProvider/capabilities/read",),
     ),
-    "skills": UnsupportedMethods(
-        "Which skills there are follows from folders and `config.toml` alone.",
-        ("skills/config/write", "skills/extraRoots/set"),
+    "settings of providers": UnsupportedMethods(
+        "They are settings as others are: `config/read` and `config/batchWrite` serve for them.",
+        ("modelProvider/config/write", "modelProvider/default/set"),
     ),
-    "plugins and apps": UnsupportedMethods(
-        "There are none.",
+    "apps": UnsupportedMethods("They belong to plugins.", ("app/list", "app/read", "app/installed")),
+    "plugins": UnsupportedMethods(
+        "There are none: MCP servers and skills are set up one by one.",
         (
-            *("app/list", "app/read", "app/installed"),
             *("plugin/list", "plugin/installed", "plugin/read", "plugin/install", "plugin/uninstall"),
             *("plugin/reconcile", "plugin/skill/read", "plugin/share/checkout", "plugin/share/delete"),
             *("plugin/share/list", "plugin/share/save", "plugin/share/updateTargets"),
             *("marketplace/add", "marketplace/remove", "marketplace/upgrade"),
         ),
     ),
-    "others": UnsupportedMethods(
-        "They are about the reference itself, or about another system.",
+    "experimental features": UnsupportedMethods(
+        "They are switches of the reference's own parts.",
+        ("experimentalFeature/list", "experimentalFeature/enablement/set"),
+    ),
+    "feedback": UnsupportedMethods(
+        "It would go to the maker of the reference, about another program.", ("feedback/save", "feedback/upload")
+    ),
+    "other agents": UnsupportedMethods(
+        "Settings and histories of other agents are not taken over.",
         (
-            *("experimentalFeature/list", "experimentalFeature/enablement/set", "feedback/save", "feedback/upload"),
             *("externalAgentConfig/detect", "externalAgentConfig/import", "externalAgentConfig/import/readHistories"),
-            *("externalAgentConfig/import/recordHistory", "windowsSandbox/readiness", "windowsSandbox/setupStart"),
+            "externalAgentConfig/import/recordHistory",
         ),
+    ),
+    "Windows": UnsupportedMethods(
+        "This program runs on Linux and macOS.", ("windowsSandbox/readiness", "windowsSandbox/setupStart")
     ),
 }
 """Stable methods of the reference that are answered with an error that names them, by what they are about."""

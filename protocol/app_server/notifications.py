@@ -355,6 +355,12 @@ class McpServerOauthLoginCompleted(Notification, frozen=True):
     error: str | None = None
 
 
+class SkillsChanged(Notification, frozen=True):
+    """The client has set other folders of skills."""
+
+    method: ClassVar[str] = "skills/changed"
+
+
 AnyNotification: TypeAlias = (
     ThreadStarted
     | ThreadStatusChanged
@@ -392,6 +398,7 @@ AnyNotification: TypeAlias = (
     | AccountLoginCompleted
     | AccountUpdated
     | McpServerOauthLoginCompleted
+    | SkillsChanged
 )
 
 NOTIFICATIONS: Final[dict[str, type[Notification]]] = {kind.method: kind for kind in get_args(AnyNotification)}

@@ -37,7 +37,7 @@ def skills_of(settings: Settings, reader: Reader) -> FoundSkills:
     except ConfigError:
         own = None
     directories = project_directories(os.path.realpath(settings.cwd), settings.project_root_markers)
-    return find_skills(reader, own, directories, settings.disabled_skills)
+    return find_skills(reader, own, directories, settings.disabled_skills, settings.skill_roots)
 
 
 def skills_text(skills: Sequence[Skill]) -> str | None:

@@ -28,6 +28,8 @@ class AppServerChannel(ClientChannel):
         self.peer = AppServerPeer()
         self.unwanted: frozenset[str] = frozenset()
         """Methods of notifications that are not sent."""
+        self.skill_roots: tuple[str, ...] = ()
+        """Folders in which the skills of the client's threads are looked for beside the usual ones."""
 
     def placed(self, params: P) -> P:
         """Return params with the directory that the client means, where they name one."""

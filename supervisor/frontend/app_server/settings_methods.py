@@ -3,12 +3,18 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from greenroom.protocol.app_server import settings as wire
-from greenroom.protocol.app_server.skills import SkillsListResponse
+from greenroom.protocol.app_server.notifications import SkillsChanged
+from greenroom.protocol.app_server.skills import (
+    SkillsConfigWriteParams,
+    SkillsExtraRootsSetParams,
+    SkillsListResponse,
+)
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
+from greenroom.protocol.internal.jobs import JobParams
+from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
@@ -18,6 +24,7 @@ from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer, Method
 
 T = TypeVar("T")
+MOST_SKILL_ROOTS: Final = 50
 
 
 class SettingsMethods:
@@ -36,6 +43,8 @@ class SettingsMethods:
             "permissionProfile/list": self._profiles,
             "modelProvider/list": self._providers,
             "skills/list": self._skills,
+            "skills/config/write": self._switch_skill,
+            "skills/extraRoots/set": self._set_skill_roots,
             "hooks/list": self._hooks,
         }
 
@@ -60,6 +69,9 @@ class SettingsMethods:
         return await self._change(decode(request, wire.ConfigBatchWriteParams))
 
     async def _change(self, params: wire.ConfigBatchWriteParams) -> Answer:
+        return await self._write_file(params)
+
+    async def _write_file(self, params: JobParams) -> Answer:
         try:
             return Answer(await self._jobs.run(params))
         except JobFailedError as error:
@@ -80,8 +92,22 @@ class SettingsMethods:
     async def _skills(self, request: Request) -> Answer:
         params = decode(request, wire.SkillsListParams, b"{}")
         cwds = params.cwds or [self._channel.directory(None) or os.getcwd()]
-        data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd) for cwd in cwds])
+        roots = self._channel.skill_roots
+        data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd, roots) for cwd in cwds])
         return Answer(encode(SkillsListResponse(data=data)))
+
+    async def _switch_skill(self, request: Request) -> Answer:
+        params = decode(request, SkillsConfigWriteParams)
+        if bool(params.name) == bool(params.path) or (params.path and not os.path.isabs(params.path)):
+            raise RefusedError(INVALID_PARAMS, f"{request.method} requires exactly one of name and an absolute path")
+        return await self._write_file(params)
+
+    async def _set_skill_roots(self, request: Request) -> Answer:
+        roots = decode(request, SkillsExtraRootsSetParams).extra_roots
+        if not all(os.path.isabs(root) and "\0" not in root for root in roots) or len(roots) > MOST_SKILL_ROOTS:
+            raise RefusedError(INVALID_PARAMS, f"`extraRoots` are at most {MOST_SKILL_ROOTS} absolute paths")
+        self._channel.skill_roots = tuple(roots)
+        return Answer(then=lambda: self._channel.tell(SkillsChanged()))
 
     async def _hooks(self, request: Request) -> Answer:
         params = decode(request, wire.HooksListParams, b"{}")

@@ -9,9 +9,13 @@ from greenroom.protocol.app_server.skills import SkillErrorInfo, SkillMetadata, 
 from greenroom.workers.conversation.skills import skills_of
 
 
-def list_skills(home: str, cli_overrides: Sequence[str], cwd: str) -> SkillsListEntry:
-    """Return the skills of threads in a directory, those switched off too. Raises `ConfigError`."""
-    settings = resolve(home, cli_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ)
+def list_skills(home: str, cli_overrides: Sequence[str], cwd: str, roots: tuple[str, ...]) -> SkillsListEntry:
+    """Return the skills of threads in a directory, those switched off too. Raises `ConfigError`.
+
+    `roots`: folders in which skills are looked for beside the usual ones.
+    """
+    overrides = ConversationOverrides(cwd=cwd, skill_roots=roots)
+    settings = resolve(home, cli_overrides, overrides, os.getcwd(), os.environ)
     found = skills_of(settings, Reader(home))
     skills = [
         SkillMetadata(

@@ -64,7 +64,9 @@ class ThreadMethods:
     async def _start(self, request: Request) -> Answer:
         params = decode(request, wire.ThreadStartParams, b"{}")
         params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
-        conversation = self._conversations.open(conversation_overrides(params), ephemeral=bool(params.ephemeral))
+        conversation = self._conversations.open(
+            conversation_overrides(params, self._channel.skill_roots), ephemeral=bool(params.ephemeral)
+        )
         session = await self._sessions.open(conversation)
         assert session.settings is not None
         return self._begun(session, live_thread(conversation, session.settings, session.status))
@@ -167,7 +169,7 @@ class ThreadMethods:
         ephemeral: bool = False,
     ) -> ThreadSession:
         conversation = self._conversations.take_up(
-            conversation_id, None, conversation_overrides(params), ephemeral=ephemeral
+            conversation_id, None, conversation_overrides(params, self._channel.skill_roots), ephemeral=ephemeral
         )
         try:
             session = await self._sessions.open(conversation)

@@ -3,7 +3,7 @@
 A setting that is not supported is refused by name: a client must not believe that it is in force.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -114,10 +114,10 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def conversation_overrides(params: Overrides) -> bytes:
+def conversation_overrides(params: Overrides, skill_roots: Sequence[str] = ()) -> bytes:
     """Return the settings of a client as JSON of `greenroom.config.settings.ConversationOverrides`.
 
-    Raises `RefusedError`.
+    `skill_roots`: folders in which skills are looked for beside the usual ones. Raises `RefusedError`.
     """
     provider = {} if params.model_provider is None else {"model_provider": params.model_provider}
     reviewer = {} if params.approvals_reviewer is None else {"approvals_reviewer": params.approvals_reviewer}
@@ -129,6 +129,7 @@ def conversation_overrides(params: Overrides) -> bytes:
         "config": {**(params.config or {}), **provider, **reviewer, **_FORM},
         "base_instructions": params.base_instructions,
         "developer_instructions": params.developer_instructions,
+        "skill_roots": list(skill_roots) or None,
     }
     return encode({name: value for name, value in values.items() if value is not None})
 

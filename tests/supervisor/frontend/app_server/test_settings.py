@@ -77,6 +77,65 @@ def test_what_cannot_be_written_leaves_the_file_alone(
     assert stage.home.config.read_bytes() == before
 
 
+def put_skill(root: Path, name: str) -> Path:
+    file = root / name / "SKILL.md"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"---\nname: {name}\ndescription: About {name}.\n---\nDo it.\n")
+    return file
+
+
+def test_a_client_names_folders_of_skills_and_switches_skills_off(stage: Stage, app: Serve) -> None:
+    stage.play(HELLO)
+    further, own = stage.workspace / "further", stage.home.path / "skills"
+    path, other = put_skill(further, "further-skill"), put_skill(own, "own-skill")
+    client = app().app
+
+    def skills() -> dict[str, tuple[str, bool]]:
+        (entry,) = result(client, "skills/list", cwds=[stage.cwd])["data"]
+        assert entry["errors"] == []
+        return {
+            one["name"]: (one["scope"], one["enabled"]) for one in entry["skills"] if one["name"].endswith("-skill")
+        }
+
+    usual = {"own-skill": ("user", True)}
+    assert skills() == usual
+    assert result(client, "skills/extraRoots/set", extraRoots=[str(further), "/nonexistent"]) == {}
+    client.told("skills/changed")
+    assert skills() == {**usual, "further-skill": ("user", True)}
+    # a thread is offered them as well
+    client.completed(client.say(client.start(cwd=stage.cwd), "hello"))
+    assert b"further-skill: About further-skill." in stage.model.requests()[-1].body
+    # and another client is not
+    (entry,) = result(app().app, "skills/list", cwds=[stage.cwd])["data"]
+    assert "further-skill" not in json.dumps(entry)
+    written = result(client, "skills/config/write", enabled=False, name="own-skill")
+    assert written == {"effectiveEnabled": False}
+    result(client, "skills/config/write", enabled=False, path=str(path))
+    assert skills() == {"own-skill": ("user", False), "further-skill": ("user", False)}
+    for skill in ({"name": "own-skill"}, {"path": str(path)}):
+        assert result(client, "skills/config/write", enabled=True, **skill) == {"effectiveEnabled": True}
+    assert skills() == {**usual, "further-skill": ("user", True)}
+    result(client, "skills/extraRoots/set", extraRoots=[])
+    assert skills() == usual
+    wrong: list[tuple[str, dict[str, object]]] = [
+        ("skills/extraRoots/set", {}),
+        ("skills/extraRoots/set", {"extraRoots": ["relative"]}),
+        ("skills/extraRoots/set", {"extraRoots": ["/a\0b"]}),
+        ("skills/extraRoots/set", {"extraRoots": ["/a"] * 51}),
+        ("skills/config/write", {"enabled": False}),
+        ("skills/config/write", {"enabled": False, "name": "a", "path": str(other)}),
+        ("skills/config/write", {"enabled": False, "path": "relative"}),
+        ("skills/config/write", {"name": "a"}),
+    ]
+    client.judge = None  # some of these do not fit the schema
+    for method, params in wrong:
+        assert client.refused(method, params)[0] == -32602, (method, params)
+    stage.home.config.write_text(
+        stage.home.config.read_text().replace("[model_providers", "skills = 1\n[model_providers", 1)
+    )
+    assert client.refused("skills/config/write", {"enabled": False, "name": "a"})[0] == -32600
+
+
 def test_models_providers_profiles_and_skills_are_listed(stage: Stage, app: Serve) -> None:
     stage.play(HELLO)
     client = app().app
