@@ -64,7 +64,8 @@ bench: setup ## Measure the budgets, with the reference if it is available. ARGS
 
 chaos-nodes: setup ## Lose workers, nodes and links of two nodes at random for ten minutes. ARGS goes to pytest.
 	@GREENROOM_CHAOS_SECONDS=600 GREENROOM_CHAOS_CONVERSATIONS=20 \
-	  $(BIN)/python -m pytest tests/chaos/test_nodes_under_fire.py tests/chaos/test_ray_nodes_under_fire.py $(ARGS)
+	  $(BIN)/python -m pytest tests/chaos/test_nodes_under_fire.py tests/chaos/test_ray_nodes_under_fire.py \
+	  tests/chaos/test_ray_autoscaler.py $(ARGS)
 
 soak: setup ## Run very many conversations, kill their processes, and check for leaks. Takes some ten minutes.
 	@$(BIN)/python -m benchmarks.soak --output docs/soak.md $(ARGS)

@@ -5,13 +5,14 @@ All are on loopback, or in namespaces of networks (`tests/support/namespaces.py`
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,18 @@ IS_THERE: Final = importlib.util.find_spec("ray") is not None
 REASON: Final = "needs Ray (`pip install 'greenroom[ray]'`)"
 TIMEOUT: Final = 120.0
 LOOPBACK: Final = "127.0.0.1"
+FALSE_MACHINES: Final = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
+HEAD: Final = "f" * 55 + "0"
+"""The id of a head whose autoscaler starts false machines, as Ray's provider of them expects it."""
+SCALED: Final = {
+    "RAY_FAKE_CLUSTER": "1",
+    "RAY_enable_autoscaler_v2": "1",
+    "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+    "RAY_CLOUD_INSTANCE_ID": HEAD,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD,
+}
+ATTEMPTS: Final = 3
+"""Of starting a part of the cluster."""
 
 
 START: Final = (
@@ -40,9 +53,20 @@ class RayCluster:
     """Starts the head; `close` ends all of it, by pid."""
 
     def __init__(
-        self, stage: Stage, cpus: int = 4, resources: str = "{}", *, ip: str = LOOPBACK, **variables: str
+        self,
+        stage: Stage,
+        cpus: int = 4,
+        resources: str = "{}",
+        *,
+        ip: str = LOOPBACK,
+        scaled: Mapping[str, object] | None = None,
+        **variables: str,
     ) -> None:
-        """`ip`: of the head. `variables`: of all its processes, beside the usual ones."""
+        """`ip`: of the head. `variables`: of all its processes, beside the usual ones.
+
+        `scaled`: a machine that Ray's autoscaler may start, up to two of them, with Ray's provider of false machines,
+        which are raylets of this one.
+        """
         # short, because the addresses of sockets are limited
         self.directory = Path(tempfile.mkdtemp(prefix="gray-", dir="/tmp"))
         self.mark = uuid.uuid4().hex
@@ -58,8 +82,13 @@ class RayCluster:
             **stage.environment(**self.variables),
             "XDG_STATE_HOME": str(self.directory / "state"),
             **variables,
+            **({} if scaled is None else SCALED),
             MARKER: self.mark,
         }
+        self._scaling: Path | None = None
+        if scaled is not None:
+            self._scaling = self.directory / "scaling.json"
+            self._scaling.write_text(json.dumps(_scaling(scaled)))
         self._head = (cpus, resources)
         try:
             self.start_head()
@@ -74,7 +103,8 @@ class RayCluster:
     def start_head(self) -> None:
         """Start a head, which knows nothing of one before it."""
         cpus, resources = self._head
-        words = ("--head", "--port", str(self.port), "--include-dashboard", "false")
+        words = ["--head", "--port", str(self.port), "--include-dashboard", "false"]
+        words += [] if self._scaling is None else ["--autoscaling-config", str(self._scaling)]
         self._start(*words, ip=self.ip, cpus=cpus, more=resources)
 
     def add_machine(
@@ -132,10 +162,7 @@ class RayCluster:
         """End all of it by pid, and what runs in it. A head can be started again then."""
         for _ in range(20):  # a raylet starts processes while it is being killed
             left = self.processes()
-            for process in left:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(left, timeout=5)
+            _kill(left)
             if not left:
                 break
 
@@ -153,14 +180,43 @@ class RayCluster:
         return found
 
     def _start(self, *words: str, ip: str, cpus: int, more: str, prefix: Sequence[str] = ()) -> None:
-        done = self.command(
-            *("start", *words, "--node-ip-address", ip, "--num-cpus", str(cpus), "--resources", more),
-            *("--min-worker-port", "0", "--max-worker-port", "0"),
-            *("--object-store-memory", "80000000", "--disable-usage-stats", "--temp-dir", str(self.directory)),
-            ip=ip,
-            prefix=prefix,
-        )
-        assert done.returncode == 0, done.stderr
+        """Start what `words` say. Ray gives its own processes 30 s, which a busy machine may not; so it is repeated."""
+        for attempt in range(1, ATTEMPTS + 1):
+            known = {process.pid for process in self.processes()}
+            done = self.command(
+                *("start", *words, "--node-ip-address", ip, "--num-cpus", str(cpus), "--resources", more),
+                *("--min-worker-port", "0", "--max-worker-port", "0"),
+                *("--object-store-memory", "80000000", "--disable-usage-stats", "--temp-dir", str(self.directory)),
+                ip=ip,
+                prefix=prefix,
+            )
+            if done.returncode == 0:
+                return
+            assert attempt < ATTEMPTS, done.stderr
+            _kill([process for process in self._called("ray/") if process.pid not in known])
+
+
+def _scaling(machine: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of an autoscaler that may start two machines of these resources."""
+    head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
+    worker = {"resources": machine, "node_config": {}, "min_workers": 0, "max_workers": 2}
+    return {
+        "cluster_name": "false",
+        "max_workers": 2,
+        "upscaling_speed": 10.0,
+        "idle_timeout_minutes": 0.1,
+        "provider": {"type": "external", "module": FALSE_MACHINES, "head_node_id": HEAD, "launch_multiple": True},
+        "auth": {},
+        "available_node_types": {"head": head, "worker": worker},
+        "head_node_type": "head",
+    }
+
+
+def _kill(found: Sequence[psutil.Process]) -> None:
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found, timeout=5)
 
 
 def is_installed() -> bool:
