@@ -66,6 +66,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_worker_messages_sent": counter("Messages to workers."),
     "greenroom_worker_messages_refused": counter("Messages to workers that found a queue full or nobody there."),
     "greenroom_timings_dropped": counter("Timings that workers dropped because there were too many."),
+    "greenroom_telemetry_records": counter(
+        "Spans and events for collectors of OpenTelemetry: `sent`, `failed` (no attempt has succeeded), or `dropped` "
+        "because too many waited.",
+        "signal",
+        "outcome",
+    ),
     # The login
     "greenroom_credential": gauge("1 for the state of the credential.", "state"),
     "greenroom_credential_expiry_seconds": gauge("Seconds until the access token expires.", unit="seconds"),

@@ -58,6 +58,8 @@ class ConversationHost:
         runs: each returns a connection at which a line is answered, of a client in this directory."""
         self.departed: Counter[str] = Counter()
         """Bytes `read` from clients that have left, and `written` to them."""
+        self.telemetry_records: Counter[tuple[str, str]] = Counter()
+        """Records for collectors of OpenTelemetry, by signal (`spans`, `events`) and by what became of them."""
         self._shared: dict[type[Shared], Shared] = {}
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout, config_overrides=options.config_overrides)
         self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE, options.config_overrides)

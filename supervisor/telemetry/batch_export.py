@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol
@@ -23,8 +24,11 @@ _LIMITS: Final = BufferLimits()
 class Sender(Protocol):
     """Sends messages of one kind to one collector."""
 
-    def send(self, request: bytes) -> None:
-        """Send an encoded message, or log why it cannot be sent. Takes as long as that takes."""
+    def send(self, request: bytes) -> bool:
+        """Send an encoded message, or log why it cannot be sent. Return whether the collector has taken it.
+
+        Takes as long as that takes.
+        """
 
     def shutdown(self) -> None:
         """Send nothing more; what waits for another attempt is given up."""
@@ -58,8 +62,14 @@ def _positive(name: str, default: int) -> int:
 class BatchExport:
     """Belongs to one buffer. `start` it on the running loop, and `close` it."""
 
-    def __init__(self, what: str, buffer: RecordBuffer, sender: Sender, delay: float) -> None:
-        """`what` names the records in the log; `delay` is how many seconds they may wait."""
+    def __init__(
+        self, what: str, buffer: RecordBuffer, sender: Sender, delay: float, counts: Counter[tuple[str, str]]
+    ) -> None:
+        """`what` names the records in the log; `delay` is how many seconds they may wait.
+
+        What becomes of them is added to `counts`, by `what` and by one word.
+        """
+        self._counts = counts
         self._what, self._buffer, self._sender, self._delay = what, buffer, sender, delay
         self._due = asyncio.Event()
         """There is a message's worth of records, or no further ones will come."""
@@ -96,9 +106,12 @@ class BatchExport:
 
     async def _send(self) -> None:
         if dropped := self._buffer.dropped:
+            self._counts[self._what, "dropped"] += dropped
             log.warning("%d %s were dropped: the collector takes them too slowly", dropped, self._what)
-        for request in self._buffer.take():
+        for batch in self._buffer.take():
+            is_taken = False
             try:
-                await in_thread(partial(self._sender.send, request))
+                is_taken = await in_thread(partial(self._sender.send, batch.message))
             except Exception:
                 log.exception("%s could not be sent", self._what)
+            self._counts[self._what, "sent" if is_taken else "failed"] += batch.records

@@ -58,11 +58,11 @@ class Telemetry:
         if spans is not None:
             pace = pace_of(SPANS)
             span_records = RecordBuffer(identity.around_spans, pace.limits, limits.max_span_attribute_length)
-            self._exports.append(BatchExport("spans", span_records, spans, pace.delay))
+            self._exports.append(BatchExport("spans", span_records, spans, pace.delay, host.telemetry_records))
         if logs is not None:
             pace = pace_of(LOGS)
             log_records = RecordBuffer(identity.around_logs, pace.limits, limits.max_attribute_length)
-            self._exports.append(BatchExport("events", log_records, logs, pace.delay))
+            self._exports.append(BatchExport("events", log_records, logs, pace.delay, host.telemetry_records))
             self._events = LoggedEvents(log_records)
         if self._exports:
             tracing = TurnTracing(

@@ -53,6 +53,14 @@ class Frame(NamedTuple):
     scope: bytes
 
 
+class Batch(NamedTuple):
+    """A message of records."""
+
+    message: bytes
+    """Encoded."""
+    records: int
+
+
 class RecordBuffer:
     """The records of one kind. Used on one thread; what was taken may go to another."""
 
@@ -79,12 +87,13 @@ class RecordBuffer:
         if self.on_batch is not None and not len(self._records) % self._limits.batch:
             self.on_batch()
 
-    def take(self) -> list[bytes]:
-        """Return the messages that wait, encoded, which are then no longer here."""
+    def take(self) -> list[Batch]:
+        """Return the messages that wait, which are then no longer here."""
         taken, self._records = self._records, []
         self.dropped = 0
         size = self._limits.batch
-        return [otlp_binary.request(*self._frame, taken[at : at + size]) for at in range(0, len(taken), size)]
+        parts = [taken[at : at + size] for at in range(0, len(taken), size)]
+        return [Batch(otlp_binary.request(*self._frame, part), len(part)) for part in parts]
 
     def pairs(self, attributes: otlp_binary.Attributes) -> list[bytes]:
         """Return attributes as the messages have them."""

@@ -3,6 +3,7 @@
 Addresses, headers, certificates, compression, time limits and further attempts are the exporters' part.
 """
 
+from enum import Enum
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -13,8 +14,8 @@ from greenroom.supervisor.telemetry.collector_session import CollectorSession
 class Exporter(Protocol):
     """An exporter of the SDK."""
 
-    def export(self, batch: Any, /) -> object:
-        """Send a batch."""
+    def export(self, batch: Any, /) -> Enum:
+        """Send a batch, and return `SUCCESS` or `FAILURE`."""
         ...
 
     def shutdown(self) -> None:
@@ -29,13 +30,17 @@ class HttpSender:
         """`session` is that of `exporter`."""
         self._exporter, self._session = exporter, session
 
-    def send(self, request: bytes) -> None:
-        """Send an encoded message, or log why it cannot be sent. Used by one thread at a time."""
+    def send(self, request: bytes) -> bool:
+        """Send an encoded message, or log why it cannot be sent. Used by one thread at a time.
+
+        Return whether the collector has taken it.
+        """
         before = self._session.posts
         self._session.prepared = request
-        self._exporter.export(())
+        result = self._exporter.export(())
         if self._session.posts == before:
             raise RuntimeError("this version of the exporter does not send what it is given")
+        return _is_success(result)
 
     def shutdown(self) -> None:
         """Send nothing more."""
@@ -49,10 +54,15 @@ class GrpcSender:
         """`exporter` takes batches of one `message` (`greenroom.supervisor.telemetry.grpc_exporters`)."""
         self._exporter, self._message = exporter, message
 
-    def send(self, request: bytes) -> None:
-        """Send an encoded message, or log why it cannot be sent."""
-        self._exporter.export((self._message.FromString(request),))
+    def send(self, request: bytes) -> bool:
+        """Send an encoded message, or log why it cannot be sent. Return whether the collector has taken it."""
+        return _is_success(self._exporter.export((self._message.FromString(request),)))
 
     def shutdown(self) -> None:
         """Send nothing more."""
         self._exporter.shutdown()
+
+
+def _is_success(result: Enum) -> bool:
+    """Tell what a result says; each signal has a type of its own for it."""
+    return result.name == "SUCCESS"

@@ -7,6 +7,8 @@ import pytest
 
 from greenroom.demo.script import Call, CommandStep, FailStep, First, ScriptedUsage, Text, rule
 from tests.support.collector import Collector, attributes
+from tests.support.deadline import until
+from tests.support.openmetrics import page_at, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
 
@@ -118,9 +120,16 @@ def test_a_collector_that_is_not_there_costs_no_turn_and_no_end(stage: Stage) ->
     gone = Collector()
     settings = gone.settings()
     gone.close()
-    stage.play(rule("hello", [Text("hi")]), more=settings)
-    server = stage.serve("fork")
+    path = stage.runtime / "metrics"
+    stage.play(rule("hello", [Text("hi")]), more=settings + f'\n[greenroom]\nmetrics_listen = "unix:{path}"\n')
+    times = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0.5"}
+    server = stage.serve("fork", **times)
     assert server.client.result(server.client.codex("hello"))["structuredContent"]["content"] == "hi"
+    failed = ("greenroom_telemetry_records_total", frozenset({("signal", "spans"), ("outcome", "failed")}))
+    until(lambda: read_page(page_at(str(path))).get(failed) == 4)
+    told = stage.told()
+    assert "Failed to export spans batch" in told
+    assert KEY not in told
 
 
 @pytest.mark.parametrize(

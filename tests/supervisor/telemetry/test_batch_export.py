@@ -1,6 +1,7 @@
 """Records are sent after a while, sooner where there are many, and at the end."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -22,16 +23,19 @@ class Sent:
 
     def __init__(self) -> None:
         self.counts: list[int] = []
-        self.fails = self.is_shut = False
+        self.fails = self.refuses = self.is_shut = False
         self.arrived = asyncio.Event()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """As they are counted."""
         self._loop = asyncio.get_running_loop()
 
-    def send(self, request: bytes) -> None:
+    def send(self, request: bytes) -> bool:
         message = ExportTraceServiceRequest.FromString(request)
         self.counts.append(len(message.resource_spans[0].scope_spans[0].spans))
         self._loop.call_soon_threadsafe(self.arrived.set)
         if self.fails:
             raise OSError("no")
+        return not self.refuses
 
     def shutdown(self) -> None:
         self.is_shut = True
@@ -44,7 +48,7 @@ def record(name: str) -> bytes:
 def scene(delay: float) -> tuple[Sent, BatchExport, RecordBuffer]:
     sent = Sent()
     buffer = RecordBuffer(Identity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
-    export = BatchExport("spans", buffer, sent, delay)
+    export = BatchExport("spans", buffer, sent, delay, sent.outcomes)
     export.start()
     return sent, export, buffer
 
@@ -62,6 +66,7 @@ async def test_records_are_sent_after_a_while_also_when_an_earlier_attempt_has_f
     await export.close()
     assert (sent.counts, sent.is_shut) == ([1, 1], True)
     assert "spans could not be sent" in caplog.text
+    assert sent.outcomes == {("spans", "failed"): 2}
 
 
 @on_loop
@@ -82,6 +87,16 @@ async def test_the_rest_is_sent_at_the_end_and_what_had_no_room_is_told(caplog: 
     await export.close()
     assert (sent.counts, sent.is_shut) == ([2, 2], True)
     assert "2 spans were dropped" in caplog.text
+    assert sent.outcomes == {("spans", "sent"): 4, ("spans", "dropped"): 2}
+
+
+@on_loop
+async def test_records_that_a_collector_refuses_are_counted_as_failed() -> None:
+    sent, export, buffer = scene(NEVER)
+    sent.refuses = True
+    buffer.add(record("a"))
+    await export.close()
+    assert sent.outcomes == {("spans", "failed"): 1}
 
 
 def test_the_pace_is_that_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,15 +45,15 @@ def traces() -> bytes:
     told = [trace.event("codex.api_request", 1.5, {"attempt": 0, "success": "true"})]
     attributes: dict[str, Any] = {"text": "\u00e9", "number": 2**62, "part": 0.5, "flag": True}
     trace.write(PLACE, "chat m", (1.0, 2.0), attributes, parent=b"parent_1", events=told, error="model_error")
-    (message,) = buffer.take()
-    return message
+    (batch,) = buffer.take()
+    return batch.message
 
 
 def logs() -> bytes:
     buffer = RecordBuffer(IDENTITY.around_logs, BufferLimits())
     LoggedEvents(buffer).emit("codex.api_request", ConversationId("c"), {"attempt": 0}, PLACE, 1.5)
-    (message,) = buffer.take()
-    return message
+    (batch,) = buffer.take()
+    return batch.message
 
 
 def metrics() -> list[Family]:
@@ -82,7 +82,7 @@ def send_all(at: Mapping[str, OtelExporter]) -> list[Message]:
     exporters, sent = Exporters(ENVIRONMENT), (traces(), logs())
     for sender, message in zip((exporters.for_spans(at["traces"]), exporters.for_logs(at["logs"])), sent, strict=True):
         assert sender is not None
-        sender.send(message)
+        assert sender.send(message)
         sender.shutdown()
     exporter = exporters.for_metrics(at["metrics"])
     assert exporter is not None
@@ -222,7 +222,7 @@ def test_nothing_is_sent_to_who_is_not_trusted_or_does_not_trust(
             for where in (over_http(http.base, "traces", **tls), over_grpc(over.port, "https", **tls)):
                 sender = exporters.for_spans(where)
                 assert sender is not None
-                sender.send(traces())
+                assert not sender.send(traces())
                 sender.shutdown()
         assert not over.received
         assert not http.received
@@ -242,7 +242,7 @@ def test_a_collector_that_refuses_is_logged_without_what_it_was_sent(
         for where in (over_http(collector.base, "traces"), over_grpc(over.port)):
             sender = exporters.for_spans(where)
             assert sender is not None
-            sender.send(traces())
+            assert not sender.send(traces())
             sender.shutdown()
     assert "401" in caplog.text
     assert KEY not in caplog.text

@@ -31,7 +31,7 @@ def test_what_is_taken_is_what_was_added_but_for_what_was_counted(added: list[in
             buffer.add(Span(name=name).SerializeToString())
         assert buffer.waiting == min(count, most)
         assert buffer.dropped == count - buffer.waiting
-        messages = [ExportTraceServiceRequest.FromString(request) for request in buffer.take()]
+        messages = [ExportTraceServiceRequest.FromString(batch.message) for batch in buffer.take()]
         assert [span.name for message in messages for span in spans_of(message)] == expected[:most]
         assert all(1 <= len(spans_of(message)) <= batch for message in messages)
         assert all(message.resource_spans[0].scope_spans[0].scope.name == "scope" for message in messages)

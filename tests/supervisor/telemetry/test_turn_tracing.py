@@ -100,8 +100,8 @@ class Scene:
 
     @property
     def raw_spans(self) -> Sequence[Span]:
-        for request in self._buffer.take():
-            message = ExportTraceServiceRequest.FromString(request)
+        for batch in self._buffer.take():
+            message = ExportTraceServiceRequest.FromString(batch.message)
             self._spans += message.resource_spans[0].scope_spans[0].spans
         return self._spans
 
