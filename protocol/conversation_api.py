@@ -278,6 +278,14 @@ class SavedConfig(Struct, frozen=True):
     """Whether the result is that of `getUserSavedConfig`, or that of the older `getConfigToml`."""
 
 
+class ReadSession(Struct, frozen=True):
+    """A session file to read for `resumeConversation`."""
+
+    job: ClassVar[str] = "read-session"
+
+    path: str
+
+
 class StoredSession(Struct, frozen=True):
     """What `resumeConversation` reads of a session file."""
 

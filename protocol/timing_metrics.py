@@ -5,7 +5,9 @@ The instance counts them (`greenroom.supervisor.conversations.turn_counters`), a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import msgspec
 
 from greenroom.protocol.approval import VERDICTS
 from greenroom.protocol.metric import LONG, Metric, counter, histogram
@@ -19,14 +21,11 @@ T = TypeVar("T", bound=Timing)
 Labels: TypeAlias = tuple[str, ...]
 
 
-class Point(NamedTuple):
-    """What one timing adds to a metric: to a counter, or a value of a histogram."""
-
-    value: float
-    labels: Labels = ()
+Point: TypeAlias = tuple[float, Labels]
+"""What one timing adds to a metric: to a counter, or a value of a histogram."""
 
 
-class TimingMetric(NamedTuple, Generic[T]):
+class TimingMetric(msgspec.Struct, Generic[T], frozen=True):
     """A metric that is read from timings of one kind."""
 
     metric: Metric
@@ -44,33 +43,33 @@ def attempt_label(outcome: str) -> str:
 
 def _first_token(timing: RequestTiming) -> Iterator[Point]:
     if timing.first_token is not None:
-        yield Point(timing.first_token)
+        yield timing.first_token, ()
 
 
 def _request_duration(timing: RequestTiming) -> Iterator[Point]:
     outcome = "ok" if timing.error is None else "cancelled" if timing.error == "cancelled" else "failed"
-    yield Point(timing.seconds, (outcome,))
+    yield timing.seconds, (outcome,)
 
 
 def _attempts(timing: RequestTiming) -> Iterator[Point]:
     for outcome, count in timing.outcomes.items():
-        yield Point(count, (attempt_label(outcome),))
+        yield count, (attempt_label(outcome),)
 
 
 def _retries(timing: RequestTiming) -> Iterator[Point]:
-    yield Point(max(0, sum(timing.outcomes.values()) - 1))
+    yield max(0, sum(timing.outcomes.values()) - 1), ()
 
 
 def _rate_limited(timing: RequestTiming) -> Iterator[Point]:
-    yield Point(timing.outcomes.get("429", 0))
+    yield timing.outcomes.get("429", 0), ()
 
 
 def _tokens(timing: RequestTiming) -> Iterator[Point]:
     if (usage := timing.usage) is not None:
-        yield Point(usage.input, ("input",))
-        yield Point(usage.cached_input, ("cached_input",))
-        yield Point(usage.output, ("output",))
-        yield Point(usage.reasoning_output, ("reasoning_output",))
+        yield usage.input, ("input",)
+        yield usage.cached_input, ("cached_input",)
+        yield usage.output, ("output",)
+        yield usage.reasoning_output, ("reasoning_output",)
 
 
 def _tool(timing: ToolTiming) -> str:
@@ -80,20 +79,20 @@ def _tool(timing: ToolTiming) -> str:
 
 
 def _tool_duration(timing: ToolTiming) -> Iterator[Point]:
-    yield Point(timing.seconds, (_tool(timing),))
+    yield timing.seconds, (_tool(timing),)
 
 
 def _tool_failures(timing: ToolTiming) -> Iterator[Point]:
-    yield Point(timing.end == "failed", (_tool(timing),))
+    yield timing.end == "failed", (_tool(timing),)
 
 
 def _tool_output(timing: ToolTiming) -> Iterator[Point]:
-    yield Point(timing.output_size, (_tool(timing),))
+    yield timing.output_size, (_tool(timing),)
 
 
 def _approval_duration(timing: DecisionTiming) -> Iterator[Point]:
     verdict = timing.verdict if timing.verdict in (*VERDICTS, "cancelled") else OTHER
-    yield Point(timing.seconds, (timing.by, verdict))
+    yield timing.seconds, (timing.by, verdict)
 
 
 REQUEST_METRICS: Final[Mapping[str, TimingMetric[RequestTiming]]] = {

@@ -20,14 +20,6 @@ class JobParams(Protocol):
     """The name of the job: that of its module, with hyphens."""
 
 
-class ReadSession(Struct, frozen=True):
-    """A session file to read."""
-
-    job: ClassVar[str] = "read-session"
-
-    path: str
-
-
 class ReleaseWorktree(Struct, frozen=True):
     """A conversation whose worktree is to go."""
 

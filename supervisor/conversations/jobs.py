@@ -5,12 +5,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.jobs import JobParams
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.notices import JobDone
 from greenroom.protocol.internal.worker.operations import Close, HoldEvents, RunJob, StopJob, TellJob
@@ -19,6 +18,9 @@ from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
+
+if TYPE_CHECKING:
+    from greenroom.protocol.internal.jobs import JobParams
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +85,13 @@ class Jobs:
         self._running: dict[WorkerId, Job] = {}
         self._loop = asyncio.get_running_loop()
 
-    async def run(self, params: JobParams) -> bytes:
+    async def run(self, params: "JobParams") -> bytes:
         """Run a job and return its result. Raises `JobFailedError`; cancelling this stops the job."""
         return await self.wait(self.begin(params))
 
     def begin(
         self,
-        params: JobParams,
+        params: "JobParams",
         client: Client | None = None,
         on_report: Callable[[bytes], None] | None = None,
     ) -> Job:

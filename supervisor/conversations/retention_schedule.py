@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from greenroom.protocol.internal.jobs import JobParams
 from greenroom.sessions.retention import Retention, RetentionResult
 from greenroom.supervisor.conversations.jobs import JobFailedError
+
+if TYPE_CHECKING:
+    from greenroom.protocol.internal.jobs import JobParams
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ EVERY: Final = 86_400.0
 class JobRunner(Protocol):
     """What runs the job (`greenroom.supervisor.conversations.jobs.Jobs`)."""
 
-    async def run(self, params: JobParams) -> bytes:
+    async def run(self, params: "JobParams") -> bytes:
         """Run a job and return its result. Raises `JobFailedError`."""
 
 

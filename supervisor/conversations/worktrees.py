@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.internal.jobs import ReleaseWorktree
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 
 log = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ class WorktreeRelease:
         """
         if not await asyncio.to_thread(os.path.isdir, self._folder):
             return None
+        from greenroom.protocol.internal.jobs import ReleaseWorktree  # few homes have worktrees
+
         try:
             result = await self._jobs.run(ReleaseWorktree(conversation_id))
         except JobFailedError as error:

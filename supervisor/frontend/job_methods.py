@@ -3,9 +3,8 @@
 import importlib
 from collections.abc import Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from greenroom.protocol.internal.jobs import JobParams
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
 from greenroom.protocol.methods import METHODS, Method
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
@@ -13,7 +12,10 @@ from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Answer
 from greenroom.supervisor.frontend.request_queue import Method as Answers
 
-Params: TypeAlias = type[JobParams]
+if TYPE_CHECKING:
+    from greenroom.protocol.internal.jobs import JobParams
+
+Params: TypeAlias = "type[JobParams]"
 
 
 def job_methods(jobs: Jobs) -> Mapping[str, Answers]:

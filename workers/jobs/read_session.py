@@ -3,7 +3,7 @@
 import msgspec
 
 from greenroom.config.reader import Reader
-from greenroom.protocol.internal.jobs import ReadSession
+from greenroom.protocol.conversation_api import ReadSession
 from greenroom.sessions.file import read
 from greenroom.sessions.replay import initial_messages
 from greenroom.workers.job_context import Setting

@@ -8,7 +8,6 @@ import msgspec
 
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.internal.jobs import ReadSession
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.conversations.registry import Conversations
@@ -49,7 +48,7 @@ class SavedMethods:
         path = os.path.abspath(params.path)
         failed = "error resuming conversation"
         try:
-            read = await self._jobs.run(ReadSession(path))
+            read = await self._jobs.run(api.ReadSession(path))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"{failed}: {error}") from None
         stored = msgspec.json.decode(read, type=api.StoredSession)
