@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from greenroom.protocol.footprint import Footprint
 from greenroom.runtime.footprint import measure
 from tests.support.server import give_up_tracing
 
@@ -45,6 +46,9 @@ print(msgspec.json.encode(footprint.measure()).decode())
         timeout=30,
         check=True,
     )
-    held = msgspec.json.decode(told.stdout, type=dict[str, int])
-    assert held["pss"] >= held["uss"] > MEGABYTE
-    assert held["descriptors"] >= 3
+    held = msgspec.json.decode(told.stdout, type=Footprint)
+    assert held.pss is not None
+    assert held.uss is not None
+    assert held.descriptors is not None
+    assert held.pss >= held.uss > MEGABYTE
+    assert held.descriptors >= 3
