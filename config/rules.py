@@ -68,7 +68,7 @@ class Rules(msgspec.Struct, frozen=True):
     def allowing(self, prefixes: Iterable[Sequence[str]]) -> "Rules":
         """Return them with a rule for each of these beginnings, which allows it."""
         added = tuple(PrefixRule(tuple((word,) for word in words)) for words in prefixes)
-        return msgspec.structs.replace(self, prefixes=self.prefixes + added) if added else self
+        return msgspec.structs.replace(self, prefixes=self.prefixes + added)
 
     def judge(self, words: Sequence[str]) -> RuleMatch | None:
         """Return the rule that decides about one command, read as its words; `None` if none speaks of it."""
@@ -88,7 +88,7 @@ class Rules(msgspec.Struct, frozen=True):
         if not words:
             return
         name = os.path.basename(words[0])
-        certain = os.path.isabs(words[0]) and self._is_certain(words[0], name)
+        certain = self._is_certain(words[0], name)
         for rule in self.prefixes:
             prefix = rule.matched(words)
             if prefix is None and name != words[0] and (certain or rule.decision != "allow"):

@@ -100,6 +100,13 @@ def test_one_more_rule_never_makes_a_decision_milder(rules: Rules, command: list
     assert fewer is None or (more is not None and more.strictness >= fewer.strictness)
 
 
+@given(rule_sets, commands)
+def test_what_restricts_a_command_is_never_what_allows_it(rules: Rules, command: list[str]) -> None:
+    restricting = rules.restrict(command)
+    judged = rules.judge(command)
+    assert restricting == (None if judged is None or judged.rule.decision == "allow" else judged)
+
+
 def test_as_long_as_a_file_cannot_be_read_nothing_is_allowed_and_all_restrictions_hold() -> None:
     rules = Rules((rule("git"), rule("git push", "forbidden")), complete=False)
     assert rules.judge(["git", "status"]) is None

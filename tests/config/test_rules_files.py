@@ -77,6 +77,21 @@ def test_what_is_no_file_is_told_as_well(tmp_path: Path) -> None:
     assert result.rules.judge(["ls"]) is None
 
 
+def test_a_folder_that_cannot_be_listed_is_told_and_allows_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    save(root / ".codex" / "rules", a=ALLOW)
+    (tmp_path / "rules").symlink_to("rules")
+    result = found(tmp_path, root)
+    assert len(result.warnings) == 1
+    assert (result.rules.complete, result.rules.judge(["ls"])) == (False, None)
+
+
+def test_so_many_files_are_read(tmp_path: Path) -> None:
+    save(tmp_path / "rules", **{f"r{number}": ALLOW for number in range(MAX_FILES)})
+    result = found(tmp_path)
+    assert (result.warnings, len(result.rules.prefixes)) == ((), MAX_FILES)
+
+
 def test_too_many_files_are_told_and_allow_nothing(tmp_path: Path) -> None:
     save(tmp_path / "rules", **{f"r{number}": ALLOW for number in range(MAX_FILES + 1)})
     result = found(tmp_path)

@@ -33,7 +33,12 @@ from greenroom.config.rules_language import MAX_WORDS, RulesError, parse_rules
             'prefix_rule(pattern=["git"], match=["git \'a b\'", ["git"], "/opt/git x"], not_match=["hg", ["git x"]])',
             (PrefixRule((("git",),)),),
         ),
-        ('network_rule(host="a.example", protocol="https", decision="deny")', ()),
+        ("prefix_rule(pattern=[\n    'a',\n    # then\n    r'\\q',\n])", (PrefixRule((("a",), ("\\q",))),)),
+        *(
+            (f'network_rule(host="a", protocol="{protocol}", decision="{decision}", justification="why")', ())
+            for protocol in ("http", "https", "https_connect", "socks5_tcp", "socks5_udp")
+            for decision in ("allow", "prompt", "deny", "forbidden")
+        ),
     ],
 )
 def test_rules_are_read(text: str, expected: tuple[PrefixRule, ...]) -> None:
@@ -77,7 +82,17 @@ def test_rules_are_read(text: str, expected: tuple[PrefixRule, ...]) -> None:
         ('A = __import__("os")', 1, "no literal value"),
         ('A = "x" * 9', 1, "no literal value"),
         ('A = ["x"] + "y"', 1, "two strings or two lists"),
+        ('A = "x" + ["y"]', 1, "two strings or two lists"),
         ("x: str = 'a'", 1, "only rules"),
+        ('prefix_rule(pattern=["a"], decision=["allow"])', 1, "`decision` has to be one of"),
+        ('prefix_rule(pattern=["a"], justification=["x"])', 1, "not blank"),
+        ('prefix_rule(pattern=["a"], match=[["b", "c"]])', 1, "`b c` in `match`"),
+        ('host_executable(name=["git"], paths=[])', 1, "without a directory"),
+        ('host_executable(name="", paths=[])', 1, "without a directory"),
+        ('network_rule(host=["a"], protocol="https", decision="deny")', 1, "one host"),
+        ('network_rule(host=" ", protocol="https", decision="deny")', 1, "one host"),
+        ('network_rule(host="a.example", protocol="https", decision="ask")', 1, "`decision`"),
+        ('network_rule(host="a.example", protocol="https", decision="deny", justification="")', 1, "not blank"),
         ("A = B = 'a'", 1, "only rules"),
         ('host_executable(name="a/b", paths=[])', 1, "without a directory"),
         ('host_executable(name="git", paths=["git"])', 1, "not an absolute path"),
@@ -100,6 +115,8 @@ def test_names_cannot_make_a_file_grow_beyond_its_size() -> None:
     doubled = "\n".join(["A = ['x', 'y']", *["A = A + A"] * 40])
     with pytest.raises(RulesError, match=f"more than {MAX_WORDS} words"):
         parse_rules(doubled)
+    with pytest.raises(RulesError, match=f"more than {MAX_WORDS} words"):
+        parse_rules("A = [" + "''," * (MAX_WORDS + 1) + "]")
     longer = "\n".join(["A = 'xxxxxxxxxxxxxxxx'", *["A = A + A"] * 40])
     with pytest.raises(RulesError, match="too long"):
         parse_rules(longer)

@@ -215,10 +215,12 @@ def test_a_client_that_does_not_read_is_let_go_and_holds_nobody_up(stage: Stage)
     with hosting(stage, "-c", "greenroom.slow_client_s=1") as host:
         deaf, other = host.client(), host.client()
         deaf.codex("flood")
-        until(
-            lambda: len(found := clients(stage)) == 1 or any((client["waiting"] or 0) > 1024 * 1024 for client in found)
-        )
-        assert text(other.result(other.codex("hello"))) == "Good day.", "also where the deaf one is gone by now"
-        until(lambda: len(clients(stage)) == 1)
-        assert "greenroom.slow_client_s" in stage.told()
+        until(lambda: _is_let_go(stage) or any((client["waiting"] or 0) > 1024 * 1024 for client in clients(stage)))
         assert text(other.result(other.codex("hello"))) == "Good day."
+        until(lambda: _is_let_go(stage) and len(clients(stage)) == 1, 30.0)
+        assert text(other.result(other.codex("hello"))) == "Good day."
+
+
+def _is_let_go(stage: Stage) -> bool:
+    """Tell whether a client that did not read has been let go, which happens between two looks on a busy machine."""
+    return "greenroom.slow_client_s" in stage.told()

@@ -127,6 +127,7 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
         if mark.name in environment:
             mark.set(environment[mark.name])
         _be_another_process()
+        _see_its_own_directory_alone()
         _let_the_fork_server_be_forked()
         from greenroom.supervisor.main import main
 
@@ -162,6 +163,14 @@ def _be_another_process() -> None:
     vars(open_question)["_serials"] = itertools.count(time.time_ns())
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"}.isdisjoint(os.environ):
         http.tls_context.cache_clear()
+
+
+def _see_its_own_directory_alone() -> None:
+    """Find instances only where this program would be: those that the user runs elsewhere are none of a test."""
+    from greenroom.runtime import directory
+    from greenroom.supervisor.control import instances
+
+    vars(instances)["parents"] = lambda environment: (directory.place(environment),)
 
 
 def _let_the_fork_server_be_forked() -> None:

@@ -91,9 +91,8 @@ def proposed_rule(rules: Rules, argv: Sequence[str]) -> tuple[str, ...] | None:
     if len(unknown) != 1 or any(map(_has_pattern, _plain_commands(argv))):
         return None
     words = tuple(unknown[0].argv)
-    directory, _, name = words[0].rpartition("/")
-    is_plain = not directory and "/" not in words[0]
-    if not name or not (is_plain or directory in SYSTEM_DIRECTORIES) or len(" ".join(words)) > LONGEST_PROPOSAL:
+    directory, slash, name = words[0].rpartition("/")
+    if not name or (slash and directory not in SYSTEM_DIRECTORIES) or len(" ".join(words)) > LONGEST_PROPOSAL:
         return None
     return words
 

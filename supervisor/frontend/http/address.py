@@ -67,8 +67,8 @@ class Names:
     def is_origin(self, origin: str) -> bool:
         """Tell whether an `Origin` header is that of a page of this server, or allowed by the user."""
         origin = origin.lower()
-        scheme, separator, host = origin.partition("://")
-        own = scheme == "http" and bool(separator) and host not in self._hosts and self.is_host(host)
+        scheme, _, host = origin.partition("://")
+        own = scheme == "http" and host not in self._hosts and self.is_host(host)
         return own or origin in self._origins
 
 

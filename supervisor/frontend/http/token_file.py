@@ -57,7 +57,7 @@ def _make(path: str) -> str:
             file.write(f"{token}\n")
         os.link(fresh, path)
     except FileExistsError:
-        return _read(path) or token
+        return http_token(os.path.dirname(path))
     finally:
         os.unlink(fresh)
     return token

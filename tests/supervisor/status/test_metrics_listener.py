@@ -140,6 +140,18 @@ def test_a_unix_socket_serves_its_user_and_refuses_another(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [], "nothing is left"
 
 
+@pytest.mark.parametrize(("users", "mode"), [((), 0o600), ((str(OTHER),), 0o666), (("*",), 0o666)])
+def test_others_can_open_the_socket_where_the_settings_let_them_read(
+    tmp_path: Path, users: tuple[str, ...], mode: int
+) -> None:
+    path = tmp_path / "metrics"
+
+    async def scene(_: MetricsListener, where: str) -> None:
+        assert path.stat().st_mode & 0o777 == mode
+
+    play(scene, f"unix:{path}", users)
+
+
 def test_a_socket_of_a_dead_instance_is_replaced_and_one_of_a_living_is_not(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     with socket.socket(socket.AF_UNIX) as left:
@@ -168,7 +180,8 @@ def test_connections_at_a_unix_socket_are_bounded(tmp_path: Path) -> None:
         path = where.removeprefix("unix:")
         opened = [await asyncio.open_unix_connection(path) for _ in range(metrics_listener.LIMITS.connections)]
         reader, extra = await asyncio.open_unix_connection(path)
-        assert await reader.read() == b"", "closed without a word"
+        async with asyncio.timeout(metrics_listener.LIMITS.header_timeout_s / 2):  # before those that say nothing are
+            assert await reader.read() == b"", "closed without a word"
         for writer in (extra, *(writer for _, writer in opened)):
             writer.close()
 

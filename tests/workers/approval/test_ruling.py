@@ -237,6 +237,13 @@ def test_a_rule_is_proposed_for_one_plain_command_that_no_rule_speaks_of(
     assert proposed_rule(msgspec.structs.replace(RULES, complete=False), argv) is None
 
 
+@pytest.mark.parametrize(
+    "argv", [("/bin/",), ("",), ("/x",), ("bin/x",), ("bash", "-c", "cat x; frobnicate"), ("env", "git", "push")]
+)
+def test_no_rule_is_proposed_for_what_names_no_program_or_is_restricted_in_part(argv: tuple[str, ...]) -> None:
+    assert proposed_rule(RULES, argv) is None
+
+
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_a_proposed_rule_allows_its_command(argv: list[str]) -> None:
     proposed = proposed_rule(RULES, argv)

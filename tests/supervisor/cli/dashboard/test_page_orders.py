@@ -23,6 +23,10 @@ SAID = {
 }
 
 
+def test_each_order_of_the_page_is_tried_here() -> None:
+    assert set(SAID) == set(ORDERS)
+
+
 def play(house: House, scene: Callable[[Dashboard], Awaitable[None]]) -> None:
     async def run() -> None:
         where = [f"{house.runtime}/greenroom"]
@@ -33,7 +37,7 @@ def play(house: House, scene: Callable[[Dashboard], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", SAID)
 def test_an_order_reaches_its_instance_alone(house: House, order: str) -> None:
     meant, other = house.engage(), house.engage()
 

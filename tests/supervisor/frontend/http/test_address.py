@@ -1,7 +1,7 @@
 """Addresses to listen on, and the names that stand for them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import ConfigError
@@ -28,13 +28,52 @@ def test_an_address_is_read(text: str, address: tuple[str, int], is_loopback: bo
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", ":1", "h:", "1:2:3", "::1:1", "[::1]", "[x]:1", "65536", "-1", "1.5", "\u0661", "h:1x"]
+    "text",
+    [
+        "",
+        "x",
+        ":1",
+        "h:",
+        "1:2:3",
+        "::1:1",
+        "[::1]",
+        "[x]:1",
+        "65536",
+        "-1",
+        "1.5",
+        "\u0661",
+        "h:1x",
+        "::1]:1",
+        "a::1]:1",
+        "[::1a:1",
+    ],
 )
 def test_any_other_text_is_an_error_that_repeats_it(text: str) -> None:
     with pytest.raises(ConfigError, match="is no address to listen on"):
         parse_address(text)
 
 
+@pytest.mark.parametrize(
+    ("host", "text"), [("127.0.0.1", "127.0.0.1:1"), ("::1", "[::1]:1"), ("a.example", "a.example:1")]
+)
+def test_an_address_is_written_as_in_a_url_and_read_back(host: str, text: str) -> None:
+    assert ListenAddress(host, 1).text == text
+    assert parse_address(text) == (host, 1)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "name.example"])
+def test_every_listener_is_known_by_the_names_of_loopback_and_its_own(host: str) -> None:
+    address = ListenAddress(host, 12345)
+    for known in (address.text, "localhost:12345", "127.0.0.1:12345", "[::1]:12345"):
+        assert Names(address).is_host(known), known
+
+
+@example("localhost:\u0668\u0667\u0666\u0665")
+@example("localhost:")
+@example("localhost:" + "0" * 5000)
+@example("[::1x:8765")
+@example("x::1]:8765")
+@example("[localhost:8765")
 @given(st.text())
 def test_a_name_is_taken_only_if_it_is_known(host: str) -> None:
     names = Names(ListenAddress("127.0.0.1", 8765))

@@ -127,7 +127,9 @@ async def test_a_web_page_is_turned_away_even_with_the_token(origin: str) -> Non
 async def test_an_origin_is_taken_where_the_user_allows_it() -> None:
     async with host(HttpTable(origins=("https://ide.example.org",))) as scene:
         client = await scene.client()
-        assert await client.status("POST", request(1, "ping"), Origin="https://ide.example.org") == 200
+        for site in (None, "cross-site"):  # what browsers tell of a page that is allowed
+            allowed = {"Origin": "https://ide.example.org", "Sec_Fetch_Site": site}
+            assert await client.status("POST", request(1, "ping"), **allowed) == 200
         assert await client.status("POST", request(1, "ping"), Origin=f"http://{scene.address.text}") == 200
         assert await client.status("POST", request(1, "ping"), Origin="https://ide.example.org.evil") == 403
 

@@ -22,6 +22,27 @@ def test_of_many_that_start_at_once_all_have_the_same_token(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
 
 
+def test_a_token_that_another_run_makes_meanwhile_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def late(fresh: str, path: str) -> None:
+        (tmp_path / "other").write_text("b" * 43)
+        (tmp_path / "other").chmod(0o600)
+        link(tmp_path / "other", path)
+        link(fresh, path)
+
+    monkeypatch.setattr(os, "link", late)
+    assert http_token(str(tmp_path)) == "b" * 43
+
+
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    http_token(str(tmp_path))
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(ConfigError, match="owned by you"):
+        http_token(str(tmp_path))
+
+
 def test_the_token_of_the_user_is_taken(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_text("0123456789abcdefghijklmnopqrstuvwxyz==\n")
