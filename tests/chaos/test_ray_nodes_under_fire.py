@@ -119,20 +119,14 @@ class Site:
 
     def mend(self) -> None:
         """Heal what is due, start again what was lost, and wait until a node is there to lose."""
-        for number in [one for one, due in self._heal_at.items() if time.monotonic() >= due]:
-            assert self._net is not None
-            self._net.heal(number)
-            del self._heal_at[number]
+        self._heal()
         self.disk.empty()
         if not self._has_head:
             self.cluster.end_all()
             self.cluster.start_head()
             self._has_head = True
-        for number, raylet in self._machines.items():
-            if not processes.alive(raylet.pid) and number not in self._heal_at:
-                self._machines[number] = self._machine(number)
-        if len(self._heal_at) < 2:
-            self.await_nodes(1)
+        self._start_lost_machines()
+        self.await_nodes(1)
 
     def mend_all(self) -> None:
         self._heal_at = dict.fromkeys(self._heal_at, 0.0)
@@ -145,15 +139,21 @@ class Site:
         while len(self._ready()) < count:
             assert time.monotonic() - began < BACK, self._told()
             time.sleep(0.05)
-            if not self._heal_at and self._has_head:
-                self._start_lost_machines()
+            self._heal()  # a group of nodes may need all machines
+            self._start_lost_machines()
         if time.monotonic() - began > 1:
             print(f"{count} there after {time.monotonic() - began:.1f} s", flush=True)
 
+    def _heal(self) -> None:
+        for number in [one for one, due in self._heal_at.items() if time.monotonic() >= due]:
+            assert self._net is not None
+            self._net.heal(number)
+            del self._heal_at[number]
+
     def _start_lost_machines(self) -> None:
-        """Start machines that Ray has ended meanwhile, as one that it took for dead while its link was cut."""
+        """Start machines that were lost, and those that Ray has ended since it took them for dead during a cut."""
         for number, raylet in self._machines.items():
-            if not processes.alive(raylet.pid):
+            if not processes.alive(raylet.pid) and number not in self._heal_at:
                 self._machines[number] = self._machine(number)
 
     def _machine(self, number: int) -> psutil.Process:

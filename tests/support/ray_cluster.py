@@ -19,15 +19,17 @@ from typing import Final
 import psutil
 
 from tests.support import processes
+from tests.support.ledger import PATIENCE
 from tests.support.nodes import free_ports
 from tests.support.stage import Stage
 from tests.support.template import MARKER
 
 IS_THERE: Final = importlib.util.find_spec("ray") is not None
 REASON: Final = "needs Ray (`pip install 'greenroom[ray]'`)"
-TIMEOUT: Final = 120.0
+TIMEOUT: Final = 120.0 * PATIENCE
 LOOPBACK: Final = "127.0.0.1"
 FALSE_MACHINES: Final = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
+HEAD_TYPE: Final = "ray.head.default"
 HEAD: Final = "f" * 55 + "0"
 """The id of a head whose autoscaler starts false machines, as Ray's provider of them expects it."""
 SCALED: Final = {
@@ -207,8 +209,15 @@ def _scaling(machine: Mapping[str, object]) -> dict[str, object]:
         "idle_timeout_minutes": 0.1,
         "provider": {"type": "external", "module": FALSE_MACHINES, "head_node_id": HEAD, "launch_multiple": True},
         "auth": {},
-        "available_node_types": {"head": head, "worker": worker},
-        "head_node_type": "head",
+        **{kind: [] for kind in ("initialization_commands", "setup_commands")},
+        **{f"{kind}_setup_commands": [] for kind in ("head", "worker")},
+        **{f"{kind}_start_ray_commands": [] for kind in ("head", "worker")},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        "rsync_exclude": [],
+        "rsync_filter": [],
+        "available_node_types": {HEAD_TYPE: head, "worker": worker},
+        "head_node_type": HEAD_TYPE,
     }
 
 
