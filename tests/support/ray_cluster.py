@@ -90,7 +90,7 @@ class RayCluster:
         self._scaling: Path | None = None
         if scaled is not None:
             self._scaling = self.directory / "scaling.json"
-            self._scaling.write_text(json.dumps(_scaling(scaled)))
+            self._scaling.write_text(json.dumps(_scaling(scaled, self.address)))
         self._head = (cpus, resources)
         try:
             self.start_head()
@@ -198,7 +198,7 @@ class RayCluster:
             _kill([process for process in self._called("ray/") if process.pid not in known])
 
 
-def _scaling(machine: Mapping[str, object]) -> dict[str, object]:
+def _scaling(machine: Mapping[str, object], head_address: str) -> dict[str, object]:
     """Return the settings of an autoscaler that may start two machines of these resources."""
     head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
     worker = {"resources": machine, "node_config": {}, "min_workers": 0, "max_workers": 2}
@@ -207,7 +207,14 @@ def _scaling(machine: Mapping[str, object]) -> dict[str, object]:
         "max_workers": 2,
         "upscaling_speed": 10.0,
         "idle_timeout_minutes": 0.1,
-        "provider": {"type": "external", "module": FALSE_MACHINES, "head_node_id": HEAD, "launch_multiple": True},
+        "provider": {
+            "type": "external",
+            "module": FALSE_MACHINES,
+            "head_node_id": HEAD,
+            "gcs_address": head_address,
+            **dict.fromkeys(("launch_multiple", "use_node_id_as_ip"), True),
+            **dict.fromkeys(("disable_node_updaters", "disable_launch_config_check"), True),
+        },
         "auth": {},
         **{kind: [] for kind in ("initialization_commands", "setup_commands")},
         **{f"{kind}_setup_commands": [] for kind in ("head", "worker")},

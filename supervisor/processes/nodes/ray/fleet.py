@@ -203,7 +203,10 @@ class Fleet:
             and not any(self._covers(member, needs) for needs in waiting)
         ]
         absent = [one for one in self._active if _has_left(nodes.get(one.outpost.name))]
-        unplaced = [one for one in idle if one in absent][: max(len(self._active) - self.table.min_nodes, 0)]
+        coming = self._coming_for_room(absent, nodes)
+        unplaced = [one for one in idle if one in absent and one is not coming][
+            : max(len(self._active) - self.table.min_nodes, 0)
+        ]
         retired = [one.outpost.name for one in unplaced if self._retire(one.outpost.name)]
         for one in (one for one in idle if one not in absent):
             rest = [nodes[other.outpost.name] for other in self._active if other not in (*absent, one)]
@@ -211,6 +214,14 @@ class Fleet:
             if len(rest) >= self.table.min_nodes and not is_full and self._retire(one.outpost.name):
                 retired.append(one.outpost.name)
         return retired
+
+    def _coming_for_room(self, absent: Sequence[_Member], nodes: Mapping[str, NodeSight]) -> _Member | None:
+        """Return the one that is asked for since all others are full: without it, it would be asked for again."""
+        joined = [nodes[one.outpost.name] for one in self._active if one not in absent]
+        if not joined or any(_may_have_room(sight) for sight in joined):
+            return None
+        usual = _claims_of(_claiming(self.table, "", {}))
+        return next((one for one in absent if _claims_of(one.outpost) == usual), None)
 
     def _ask_for_minimum(self) -> None:
         missing = self.table.min_nodes - len(self._active)
@@ -234,9 +245,7 @@ class Fleet:
         sights = [(one.outpost, nodes.get(one.outpost.name)) for one in active]
         is_coming = any(_has_left(sight) and _claims_of(one) == usual for one, sight in sights)
         joined = [sight for _, sight in sights if sight is not None and not _has_left(sight)]
-        may_have_room = any(
-            sight.state == "away" or (sight.state == "ready" and sight.busy < sight.capacity) for sight in joined
-        )
+        may_have_room = any(map(_may_have_room, joined))
         if (joined or overflow) and not is_coming and not may_have_room and len(active) < self.table.max_nodes:
             self._ask([{}])
 
@@ -295,6 +304,11 @@ def _claiming(table: RayTable, name: str, more: Mapping[str, float]) -> Outpost:
 def _has_left(node: NodeSight | None) -> bool:
     """Tell whether a node has not joined, or has left."""
     return node is None or node.state in ("absent", "lost")
+
+
+def _may_have_room(node: NodeSight) -> bool:
+    """Tell whether one that has joined takes another conversation, now or once its link is back."""
+    return node.state == "away" or (node.state == "ready" and node.busy < node.capacity)
 
 
 def _claims_of(outpost: Outpost) -> tuple[float, int, Mapping[str, float]]:

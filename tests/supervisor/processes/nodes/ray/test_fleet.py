@@ -114,6 +114,19 @@ def test_what_nobody_waits_for_any_more_goes_again() -> None:
     assert cluster.forgotten == ["ray-2"]
 
 
+def test_what_is_on_its_way_because_all_are_full_is_not_taken_back() -> None:
+    cluster = Cluster(min_nodes=1, max_nodes=2, idle_s=5.0)
+    cluster.decide()
+    cluster.join("ray-1", busy=2)
+    assert cluster.decide(overflow=True) == ["ray-1", "ray-2"]
+    group = cluster.fleet.wanted[1].group
+    for cluster.now in (1.0, 6.0, 12.0, 100.0):  # a machine may take long to come
+        assert cluster.decide() == ["ray-1", "ray-2"]
+        assert cluster.fleet.wanted[1].group == group, "the same claim all the time"
+    cluster.join("ray-1", busy=1)
+    assert cluster.decide() == ["ray-1"], "there is room again"
+
+
 def test_an_idle_node_above_the_minimum_is_drained_and_then_removed() -> None:
     cluster = Cluster(min_nodes=1, max_nodes=2, idle_s=10.0)
     cluster.decide()
