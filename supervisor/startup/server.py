@@ -242,6 +242,7 @@ class Server:
         if listen is None:
             return
         await import_in_thread("greenroom.supervisor.control.metrics_listener")
+        gc.freeze()  # it is as much as all that was imported before
         from greenroom.supervisor.control.metrics_listener import MetricsListener
         from greenroom.supervisor.telemetry.collect import FOOTPRINT_AGE, MetricsReader
 

@@ -21,7 +21,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.just("long " * 40
 INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, 127, 128, 16383, 16384, -1])
 VALUES = TEXTS | INTEGERS | st.floats(allow_nan=False) | st.booleans()
 ATTRIBUTES = st.dictionaries(TEXTS, VALUES, max_size=6)
-IDS, MOMENTS, FLAGS = st.binary(min_size=8, max_size=16), st.floats(0.0, 2e9), st.integers(0, 2**32 - 1)
+TRACE_IDS, SPAN_IDS = st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8)
+MOMENTS, FLAGS = st.floats(0.0, 2e9), st.integers(0, 2**32 - 1)
 TIMES = st.tuples(MOMENTS, MOMENTS)
 
 
@@ -30,7 +31,15 @@ def as_objects(attributes: dict[str, Any]) -> list[KeyValue]:
 
 
 @given(
-    ATTRIBUTES, ATTRIBUTES, ATTRIBUTES, IDS, IDS | st.just(b""), TEXTS, st.tuples(MOMENTS, MOMENTS), FLAGS, st.data()
+    ATTRIBUTES,
+    ATTRIBUTES,
+    ATTRIBUTES,
+    TRACE_IDS,
+    SPAN_IDS | st.just(b""),
+    TEXTS,
+    st.tuples(MOMENTS, MOMENTS),
+    FLAGS,
+    st.data(),
 )
 def test_a_span_is_that_of_protobuf(
     own: dict[str, Any],
@@ -76,7 +85,7 @@ def test_a_span_is_that_of_protobuf(
     )
 
 
-@given(ATTRIBUTES, ATTRIBUTES, TEXTS, IDS | st.just(b""), MOMENTS, st.integers(0, 2**64 - 1), st.integers(0, 1))
+@given(ATTRIBUTES, ATTRIBUTES, TEXTS, TRACE_IDS | st.just(b""), MOMENTS, st.integers(0, 2**64 - 1), st.integers(0, 1))
 def test_a_log_record_is_that_of_protobuf(
     own: dict[str, Any], shared: dict[str, Any], name: str, trace_id: bytes, at: float, observed: int, flags: int
 ) -> None:
