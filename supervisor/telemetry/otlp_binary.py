@@ -1,8 +1,8 @@
 """The binary encoding of records of OTLP, written without objects of protobuf. Free of I/O.
 
 An object of protobuf for each attribute takes several times as long as its bytes. The numbers of fields are those of
-https://github.com/open-telemetry/opentelemetry-proto; texts that cannot be encoded raise `ValueError`. Ids of traces have
-16 bytes, those of spans 8.
+https://github.com/open-telemetry/opentelemetry-proto; texts that cannot be encoded raise `ValueError`. Ids of traces
+have 16 bytes, those of spans 8.
 """
 
 import struct
