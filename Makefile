@@ -3,8 +3,8 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
-# One process more than there are cores, since tests wait for processes as well; four at most.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+# Two processes a core, since tests that start processes wait for them half of their time; four at most.
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 2 ? 2 : 4)))
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 # The byte code of the tests is kept also where the environment says otherwise: without it, each process compiles all
@@ -43,7 +43,7 @@ demo: setup ## Watch a conversation from start to end, with a scripted model: no
 test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: setup ## Run the tests that start no server and try no sandbox, in some two minutes. ARGS goes to pytest.
+test-fast: setup ## Run the tests that start no server and no browser and try no sandbox, in about a minute. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server and not processes' $(ARGS)
 
 test-interpreters: setup ## Run the demo and a part of the tests on every other CPython that is found. ARGS goes to pytest.
