@@ -18,8 +18,6 @@ from tests.support.model import Gate, inputs, said
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 FILES = ("one.txt", "two.txt")
 PATCH = "*** Begin Patch\n" + "".join(f"*** Add File: {name}\n+hello\n" for name in FILES) + "*** End Patch"
 ALONE = ("-c", "greenroom.idle_workers=0")
@@ -148,7 +146,18 @@ def is_consistent(request: RecordedRequest) -> bool:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-def test_a_death_at_any_step_costs_one_turn_at_most(stage: Stage, engine: str, step: Step) -> None:
+def test_a_death_at_any_step_costs_one_turn_at_most(stage: Stage, step: Step) -> None:
+    die(stage, "fork", step)
+
+
+@pytest.mark.parametrize("step", [before_it_is_ready, in_a_command], ids=lambda step: step.__name__)
+def test_a_death_of_a_worker_that_was_spawned_costs_one_turn_at_most(stage: Stage, step: Step) -> None:
+    """The engine has a part in how a worker starts and in what ends with it; the rest is the conversation's."""
+    die(stage, "spawn", step)
+
+
+def die(stage: Stage, engine: str, step: Step) -> None:
+    """Let a worker die at a step, and check all that is promised of it."""
     scene = Scene(stage, engine, is_faulty=step in FAULTS)
     call = step(scene)
     result = scene.client.result(call)

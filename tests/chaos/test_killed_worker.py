@@ -77,16 +77,16 @@ def test_any_death_is_named(stage: Stage, number: signal.Signals) -> None:
     stage.trouble_expected = True
 
 
-def test_deaths_are_answered_within_a_moment(stage: Stage, engine: str) -> None:
+def test_deaths_are_answered_within_a_moment(stage: Stage) -> None:
     stage.play(STALL)
-    client = stage.serve(engine).client
+    client = stage.serve("fork").client
     times = []
-    for _ in range(10 if engine == "fork" else 3):  # each spawned worker imports everything anew
+    for _ in range(10):
         call, worker = stalled(client)
         result, took = killed(client, call, worker)
         assert kind(result) == "worker_crashed"
         times.append(took)
-    print(f"killed → answered ({engine}): p50 {statistics.median(times) * 1e3:.1f} ms, max {max(times) * 1e3:.1f} ms")
+    print(f"killed → answered: p50 {statistics.median(times) * 1e3:.1f} ms, max {max(times) * 1e3:.1f} ms")
     assert max(times) < ANSWERED_WITHIN
 
 
@@ -114,9 +114,9 @@ def _has_begun(call: RequestId, message: Message) -> bool:
     return bool(params) and (params["_meta"]["requestId"], params["msg"]["type"]) == (call, "agent_message")
 
 
-def test_the_conversation_goes_on_after_the_death_with_what_it_was_told(stage: Stage, engine: str) -> None:
+def test_the_conversation_goes_on_after_the_death_with_what_it_was_told(stage: Stage) -> None:
     stage.play(HELLO, STALL, rule("and now", [Text("Still here.")]))
-    client = stage.serve(engine).client
+    client = stage.serve("fork").client
     thread = thread_id(client.result(client.codex("hello", cwd=stage.cwd)))
     call = client.reply(thread, "stall")
     client.event(call, "agent_message_delta")
@@ -132,9 +132,9 @@ def test_the_conversation_goes_on_after_the_death_with_what_it_was_told(stage: S
     assert stored_events(stage.home.session(thread)).count("task_complete") == 2
 
 
-def test_a_call_whose_outcome_is_unknown_is_said_to_be_so(stage: Stage, engine: str) -> None:
+def test_a_call_whose_outcome_is_unknown_is_said_to_be_so(stage: Stage) -> None:
     stage.play(rule("sleep", [WHO], [CommandStep(("sleep", "600"))]), HELLO)
-    server = stage.serve(engine)
+    server = stage.serve("fork")
     call = server.client.codex("sleep")
     worker = worker_of(server.client, call)
     until(lambda: any(processes.name_of(process) == "sleep" for process in processes.marked(stage.run)))
@@ -172,9 +172,9 @@ def _ancestors(pid: int) -> list[int]:
     return [parent.pid for parent in processes.process(pid).parents()]
 
 
-def test_replies_that_wait_are_run_by_the_next_process(stage: Stage, engine: str) -> None:
+def test_replies_that_wait_are_run_by_the_next_process(stage: Stage) -> None:
     stage.play(STALL, HELLO)
-    client = stage.serve(engine).client
+    client = stage.serve("fork").client
     call, worker = stalled(client)
     thread = client.event(call, "session_configured")["thread_id"]
     waiting = [client.reply(thread, "hello") for _ in range(2)]
@@ -227,9 +227,9 @@ def test_a_reply_whose_idle_worker_is_dying_is_answered(stage: Stage, engine: st
     assert [answer["id"] for answer in client.answers()].count(call) == 1
 
 
-def test_a_cancelled_call_whose_worker_dies_before_it_began_is_not_begun_again(stage: Stage, engine: str) -> None:
+def test_a_cancelled_call_whose_worker_dies_before_it_began_is_not_begun_again(stage: Stage) -> None:
     stage.play(STALL, HELLO)
-    server = stage.serve(engine)
+    server = stage.serve("fork")
     server.settle(workers=2)
     waiting = server.workers()
     for worker in waiting:

@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from greenroom.demo.script import CommandStep, FailStep, First, Quote, ScriptedUsage, Stall, Text, rule
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
@@ -140,10 +138,9 @@ def check_summary(account: Account) -> None:
     assert 0 < work["first_token"]["p50"] <= work["first_token"]["p99"]
 
 
-@pytest.mark.both_engines
-def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage, engine: str) -> None:
+def test_metrics_agree_with_what_was_counted_over_a_chaos_run(stage: Stage) -> None:
     model = stage.play(*RULES)
-    server = stage.serve(engine)
+    server = stage.serve("fork")
     account = Account(stage, server, seed=7)
     account.play()
     found = samples(stage, server)

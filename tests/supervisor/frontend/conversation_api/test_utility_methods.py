@@ -178,10 +178,19 @@ def test_a_working_tree_is_compared_with_its_remote(stage: Stage) -> None:
     assert (code, text) == (-32600, f'failed to compute git diff to remote for cwd: "{remote}"')
 
 
-@pytest.mark.both_engines
-@pytest.mark.parametrize("plant", ["filter.x.clean", "lazy fetch", "submodule"])
-def test_programs_of_a_repository_stay_in_a_sandbox_in_every_mode(stage: Stage, engine: str, plant: str) -> None:
+@pytest.mark.parametrize("plant", ["lazy fetch", "submodule"])
+def test_programs_of_a_repository_stay_in_a_sandbox_in_every_mode(stage: Stage, plant: str) -> None:
     """The configuration has no sandbox for commands; what Greenroom runs for itself has one all the same."""
+    look_where_a_program_is_planted(stage, "fork", plant)
+
+
+@pytest.mark.both_engines
+def test_a_filter_of_a_repository_stays_in_the_sandbox_of_each_engine(stage: Stage, engine: str) -> None:
+    look_where_a_program_is_planted(stage, engine, "filter.x.clean")
+
+
+def look_where_a_program_is_planted(stage: Stage, engine: str, plant: str) -> None:
+    """Search and compare in a repository, and check that its program has done nothing."""
     ground = prepare(stage.workspace.parent)
     PLANTS[plant](ground)
     stage.play(HELLO, top='sandbox_mode = "danger-full-access"')
