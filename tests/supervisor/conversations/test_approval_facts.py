@@ -21,7 +21,6 @@ from greenroom.protocol.events.file_change import AddedFile, DeletedFile, Update
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.approval_tools import APPROVAL
 from greenroom.supervisor.conversations.approval_facts import LONG, SHORT, Measure, choices, facts, in_words
-from greenroom.supervisor.conversations.approvals import can_be_approved, can_last
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.turn import Nobody, Turn
 
@@ -169,4 +168,4 @@ def test_a_patch_of_many_lines_is_told_whole_when_asked_for() -> None:
 def test_a_yes_is_an_answer_and_lasts_only_where_that_means_something(
     question: AnyQuestion, approved: bool, lasting: bool
 ) -> None:
-    assert (can_be_approved(question), can_last(question)) == (approved, lasting)
+    assert (question.can_be_approved, question.can_last) == (approved, lasting)
