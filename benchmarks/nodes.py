@@ -29,6 +29,8 @@ PIECES: Final = 100_000
 """Pieces of a text, whose cost in the host is measured."""
 CALLS: Final = 100
 """Calls at once."""
+IDLE: Final = 2
+"""Workers that wait: on each node, and on the host, whose default it is."""
 LOST: Final = 20
 """Calls that run on a node which is lost."""
 ROUND_TRIPS: Final = (0.0, 0.001, 0.02)
@@ -87,7 +89,7 @@ def site(nodes: int, round_trip: float = 0.0, *, credential: bool = False) -> It
         stack.callback(stage.strike)
         port = free_ports()
         provider = '\nenv_key = "MOCK_API_KEY"\n' if credential else "\n"
-        table = settings(port, idle_workers=4 if nodes else 2, host_capacity=0 if nodes else 200)
+        table = settings(port, idle_workers=IDLE, host_capacity=0 if nodes else 200)
         stage.play(*RULES, more=f"{provider}[greenroom]\ndelta_window_ms = 0\n{table}")
         environment = {"MOCK_API_KEY": "the-key"} if credential else {}
         host = stack.enter_context(hosting(stage, **environment))
@@ -101,7 +103,7 @@ def site(nodes: int, round_trip: float = 0.0, *, credential: bool = False) -> It
             built.nodes.append(node)
             built.relays.append(relay)
         for node in built.nodes:
-            node.await_workers(4)
+            node.await_workers(IDLE)
         built.greet()
         built.settle()
         yield built

@@ -18,7 +18,7 @@ from tests.support.host import hosting
 from tests.support.nodes import GREENROOM, NodeProcess, command, free_ports, of_release, reports, settings, ticket
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "scale.md"
 JOIN: Final = "node --join tcp://10.0.0.1:7700"

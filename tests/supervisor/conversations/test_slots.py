@@ -92,6 +92,16 @@ async def test_conversations_of_the_host_wait_for_live_workers_in_order() -> Non
     site.slots.close()
 
 
+@on_loop
+async def test_what_a_conversation_of_the_host_has_left_is_no_room_of_a_node() -> None:
+    site = Site(host_capacity=0, capacity=1)
+    leaves = site.arrive(only_here=True)
+    site.arrive(only_here=False)
+    site.slots.release_slot(leaves)
+    assert site.slots.waits(site.arrive(only_here=False)), "the node has room for one"
+    site.slots.close()
+
+
 @given(st.lists(st.booleans(), max_size=2 * LIVE), st.integers(0, 3), st.integers(0, 3))
 def test_each_kind_gets_what_is_there_for_it(kinds: list[bool], host_capacity: int, capacity: int) -> None:
     @on_loop

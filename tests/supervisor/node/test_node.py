@@ -258,6 +258,7 @@ async def test_workers_go_on_while_beats_are_answered_and_end_with_the_lease(mon
 async def test_a_node_that_was_given_up_ends_its_workers_and_joins_again(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     await asyncio.sleep(0)
+    scene.link.is_up = True
     scene.tell(Rejoin())
     assert not scene.said(Join), "it is not in yet, and says so by itself"
     await scene.join()
