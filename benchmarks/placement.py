@@ -52,7 +52,8 @@ class StandingEngine:
 
     def connection_lost(self, worker_id: WorkerId) -> None: ...
 
-    def drain(self, node: NodeName) -> bool: ...
+    def drain(self, node: NodeName) -> bool:
+        return node in self.names
 
     def close(self) -> None: ...
 
