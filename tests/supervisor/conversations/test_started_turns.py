@@ -63,6 +63,7 @@ def test_no_more_than_a_number_of_outcomes_is_kept_and_time_alone_drops_them() -
     for number in range(KEPT + 5):
         turns.begin()
         turns.end(finished(number))
+    assert len(turns._finished) == KEPT, "also where nobody looks"
     assert [number for number in range(KEPT + 5) if turns.find(TurnId(str(number)))] == list(range(5, KEPT + 5))
     now = KEPT_SECONDS + 1
-    assert turns.last_of(THREAD) is None
+    assert turns.find(TurnId(str(KEPT))) is turns.last_of(THREAD) is None
