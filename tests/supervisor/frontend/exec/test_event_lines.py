@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.events.tool import PlanStep
+from greenroom.protocol.events.turn import TokenInfo, TokenUsage
 from greenroom.protocol.thread_item import (
     AgentMessage,
     AnyItem,
@@ -83,6 +84,35 @@ def test_a_repeated_request_and_a_failure_are_told() -> None:
         {"type": "error", "message": "lost"},
         {"type": "turn.failed", "error": {"message": "lost"}},
     ]
+
+
+def test_a_turn_that_nothing_has_failed_was_interrupted() -> None:
+    (event,) = told(msgspec.structs.replace(ENDED, status="interrupted"))
+    assert event == {"type": "turn.failed", "error": {"message": "turn interrupted"}}
+
+
+def test_a_plan_is_one_item_which_changes_until_the_turn_ends() -> None:
+    steps = (update.PlanChanged(None, [PlanStep("one", status)]) for status in ("pending", "completed"))
+    events = told(*steps, ENDED)
+    assert [(event["type"], event["item"]["items"]) for event in events[:-1]] == [
+        ("item.started", [{"text": "one", "completed": False}]),
+        ("item.updated", [{"text": "one", "completed": True}]),
+        ("item.completed", [{"text": "one", "completed": True}]),
+    ]
+    assert {event["item"]["id"] for event in events[:-1]} == {"item_0"}
+
+
+def test_the_tokens_are_those_of_the_conversation_as_last_counted() -> None:
+    last = TokenUsage(1, 0, 0, 1, 0, 2)
+    counted = [update.TokensCounted(TokenInfo(TokenUsage(n, 2, 3, 4, 5, n), last, None), None) for n in (7, 9)]
+    event = told(*counted, update.TokensCounted(None, None), ENDED)[-1]
+    assert event["usage"] == {
+        "input_tokens": 9,
+        "cached_input_tokens": 2,
+        "cache_write_input_tokens": 3,
+        "output_tokens": 4,
+        "reasoning_output_tokens": 5,
+    }
 
 
 ITEMS: Final[st.SearchStrategy[AnyItem]] = st.sampled_from(
