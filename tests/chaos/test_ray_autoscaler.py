@@ -51,7 +51,7 @@ def test_a_node_without_a_place_gets_a_machine_which_goes_when_the_node_has(stag
     gate = Gate()
     play = rule("wait", [Text("waiting"), gate.wait, Text(" done")]), rule("hello", [Text("Good day.")])
     table = settings(free_ports(), host_capacity=0, idle_workers=0, wait_for_nodes=True, engine="ray", more=ray)
-    stage.play(*play, more=table)
+    stage.play(*play, top="[greenroom]\npark_after_s = 1.0\n", more=table)
     assert len(cluster.raylets()) == 1, "the head alone, which runs nothing"
     with hosting(stage, **cluster.variables) as host:
         until(lambda: ready(stage) == ["ray-1"], LONG)
