@@ -1,8 +1,9 @@
-"""Reports when a child process has ended, and how, by pidfd_open(2) where the system has it."""
+"""Tells whether a process has ended, and when a child has, and how, by pidfd_open(2) where the system has it."""
 
 import asyncio
 import os
 import resource  # noqa: F401 - os.wait4 imports it otherwise, once in each process
+import select
 import signal
 import sys
 import threading
@@ -33,6 +34,24 @@ def watch(pid: int, on_end: Callable[[ChildExit], None]) -> None:
         threading.Thread(
             target=lambda: loop.call_soon_threadsafe(on_end, reap(pid)), daemon=True, name=f"wait-{pid}"
         ).start()
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has ended, which it has also where nobody has reaped it; `False` where that is unknown."""
+    if not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        return bool(poller.poll(0))
+    finally:
+        os.close(descriptor)
 
 
 def reap(pid: int) -> ChildExit:

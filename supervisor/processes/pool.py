@@ -26,9 +26,13 @@ class PoolStatistics(msgspec.Struct, frozen=True):
 class Pool:
     """Keeps `size` workers ready in advance; `missing` says how many have to be started for that."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, has_ended: Callable[[WorkerId], bool] = lambda _: False) -> None:
+        """`has_ended` tells whether a worker has, also where that is still to be reported (`lost`)."""
         self._size = size
+        self._has_ended = has_ended
         self._waiting: deque[WorkerId] = deque()
+        self._ended: set[WorkerId] = set()
+        """Workers that ended while they waited, and whose end is still to be reported."""
         self._expected: set[WorkerId] = set()
         self._orders: deque[WorkerRequest] = deque()
 
@@ -57,10 +61,13 @@ class Pool:
 
     def take(self, order: WorkerRequest) -> None:
         """Assign a ready worker to `order` at once, else the next one that becomes ready."""
-        if self._waiting:
-            order(self._waiting.popleft())
-        else:
-            self._orders.append(order)
+        while self._waiting:
+            worker_id = self._waiting.popleft()
+            if not self._has_ended(worker_id):
+                order(worker_id)
+                return
+            self._ended.add(worker_id)
+        self._orders.append(order)
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order, unless it has been fulfilled."""
@@ -94,6 +101,9 @@ class Pool:
             return True
         if worker_id in self._waiting:
             self._waiting.remove(worker_id)
+            return True
+        if worker_id in self._ended:
+            self._ended.remove(worker_id)
             return True
         return False
 

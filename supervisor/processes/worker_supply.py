@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
+from greenroom.runtime import child
 from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
@@ -65,7 +66,7 @@ class WorkerSupply:
         self._exit_causes = exit_causes
         self._workers = workers
         self._size = options.idle_workers
-        self.pool = Pool(min(self._size, EARLY_WORKERS))
+        self.pool = Pool(min(self._size, EARLY_WORKERS), self._has_ended)
         self._policy = RestartPolicy(POOL)
         self._refusals = Backoff(START)
         self._retry: asyncio.TimerHandle | None = None
@@ -254,6 +255,11 @@ class WorkerSupply:
         remote = 0 if self.nodes is None else self.nodes.workers
         figures = self.pool.statistics()
         return len(self._workers) - remote - figures.waiting - figures.expected + figures.orders
+
+    def _has_ended(self, worker_id: WorkerId) -> bool:
+        """Tell whether a worker of this machine has ended, though the engine may not have reported it yet."""
+        pid = self._engine.pid_of(worker_id)
+        return pid is not None and child.has_ended(pid)
 
     def _end(self, worker_id: WorkerId) -> None:
         """Kill a worker, wherever it is."""

@@ -213,6 +213,22 @@ def test_a_conversation_begins_although_the_workers_that_waited_for_it_have_just
     assert text(server.client.result(call)) == "Good day."
 
 
+def test_a_reply_is_answered_although_its_worker_and_those_that_waited_have_just_died(stage: Stage) -> None:
+    stage.play(HELLO)
+    server = stage.serve("fork", "-c", "greenroom.idle_workers=4")
+    thread = thread_id(server.client.result(server.client.codex("hello")))
+    server.settle(workers=5)
+    fork_server, former = server.fork_server(), server.workers()
+    fork_server.suspend()  # so that the deaths are not reported before the call
+    for worker in former:
+        worker.kill()
+    assert not processes.remaining(former, ANSWERED_WITHIN)
+    call = server.client.reply(thread, "hello")
+    server.client.ask("ping")
+    fork_server.resume()
+    assert text(server.client.result(call)) == "Good day."
+
+
 def test_a_reply_whose_idle_worker_is_dying_is_answered(stage: Stage, engine: str) -> None:
     stage.play(HELLO)
     server = stage.serve(engine, "-c", "greenroom.idle_workers=0")

@@ -79,3 +79,13 @@ async def test_a_spawned_program_has_what_it_was_given_and_nothing_else() -> Non
     assert descriptors[3] in (3, 7), "ours are not inherited"
     os.close(secret_reader)
     os.close(secret_writer)
+
+
+def test_a_process_has_ended_though_nobody_has_reaped_it() -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    assert not child.has_ended(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert child.has_ended(process.pid), "it is a zombie"
+    process.wait()
+    assert child.has_ended(process.pid)

@@ -82,6 +82,29 @@ def test_a_worker_that_was_given_away_is_no_longer_the_pools() -> None:
     assert not pool.lost(worker)
 
 
+def test_a_worker_that_has_ended_is_given_to_nobody_though_its_end_is_still_to_be_reported() -> None:
+    ended: set[WorkerId] = set()
+    pool = Pool(3, ended.__contains__)
+    first, second, third, fresh = workers(4)
+    for one in (first, second, third):
+        pool.expect(one)
+        assert pool.ready(one)
+    ended |= {first, second}
+    given: list[WorkerId] = []
+    pool.take(given.append)
+    assert given == [third]
+    assert pool.missing == 3
+    assert pool.lost(first), "it had no conversation"
+    assert not pool.lost(third)
+    pool.expect(fresh)
+    assert pool.ready(fresh)
+    ended.add(fresh)
+    pool.take(given.append)
+    assert given == [third]
+    assert pool.has_orders
+    assert [pool.lost(one) for one in (second, fresh, fresh)] == [True, True, False]
+
+
 def test_a_worker_that_was_lost_is_given_to_nobody() -> None:
     pool = Pool(1)
     (worker,) = workers(1)
