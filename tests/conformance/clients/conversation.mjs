@@ -60,7 +60,6 @@ export async function converse(makeClient, makeTransport, onQuestion, callTool) 
   const first = await call(one, "codex", { prompt: prompts.start, cwd });
   const thread = first.structuredContent.threadId;
   report.conversation = { thread, texts: [text(first), text(await reply(one, thread, prompts.reply))] };
-  report.streaming = { pieces: progress };
 
   const confined = { cwd, "approval-policy": "on-request", sandbox: "workspace-write" };
   for (const prompt of [prompts.allowed, prompts.denied]) await call(one, "codex", { prompt, ...confined });
@@ -72,6 +71,7 @@ export async function converse(makeClient, makeTransport, onQuestion, callTool) 
     text,
     (error) => String(error.message ?? error),
   );
+  report.streaming = { pieces: progress }; // of a turn that goes on: what comes with a result may be dropped by the client
   told = () => {};
   report.interrupt = { ended, after: text(await reply(one, thread, prompts.reply)) };
 

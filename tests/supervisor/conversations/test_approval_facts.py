@@ -163,7 +163,7 @@ def test_a_patch_of_many_lines_is_told_whole_when_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("question", "approved", "lasting"),
-    zip(QUESTIONS, (True, True, True, False, False), (True, False, True, False, False), strict=True),
+    list(zip(QUESTIONS, (True, True, True, False, False), (True, False, True, False, False), strict=True)),
 )
 def test_a_yes_is_an_answer_and_lasts_only_where_that_means_something(
     question: AnyQuestion, approved: bool, lasting: bool
