@@ -40,8 +40,11 @@ demo: setup ## Watch a conversation from start to end, with a scripted model: no
 	@$(BIN)/greenroom demo
 
 # Files in their order, in which those that wait for long come first, and not by their number of tests.
+# What comes from package indexes is fetched meanwhile.
 test: setup ## Run all tests, in up to four processes. ARGS goes to pytest.
-	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@trap 'kill $$fetching 2>/dev/null' EXIT; \
+	$(if $(ARGS),,$(BIN)/python -m tests.fetch >/dev/null 2>&1 & fetching=$$!;) \
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## Run the tests that start no server and no browser and try no sandbox, in about a minute. ARGS goes to pytest.
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder -m 'not server and not processes' $(ARGS)
