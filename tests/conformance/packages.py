@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 CACHE: Final = Path(__file__).parents[2] / ".cache" / "clients"
-TIMEOUT: Final = 120.0
+TIMEOUT: Final = 40.0
 """Seconds that an installation may take."""
 
 
