@@ -3,8 +3,8 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
-# Two processes a core, since tests that start processes wait for them half of their time; four at most.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 2 ? 2 : 4)))
+# One process more than there are cores, since tests wait for processes as well; four at most.
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 # The byte code of the tests is kept also where the environment says otherwise: without it, each process compiles all

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.contestant import GREENROOM, Contestant
+from greenroom.runtime import filelock
 
 VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
 """Versions of CPython that the program supports."""
@@ -21,6 +22,7 @@ _READY: Final = ".ready"
 """A file with the lock file whose packages are installed."""
 _TELL: Final = "import sys; print(*sys.version_info[:2])"
 _INSTALL_SECONDS: Final = 600.0
+_PAUSE_SECONDS: Final = 0.2
 
 Version = tuple[int, int]
 
@@ -64,6 +66,16 @@ def installed(version: Version) -> Path | Uninstalled:
     if interpreter is None:
         return Uninstalled(version, "there is no such interpreter on this machine")
     place = PLACE / _text(version)
+    if is_ready(version):
+        return place / "bin"
+    PLACE.mkdir(exist_ok=True)
+    with filelock.opened(str(PLACE / f"{_text(version)}.lock")) as lock:
+        filelock.acquire(lock, _INSTALL_SECONDS, _PAUSE_SECONDS)
+        return _install(interpreter, version, place)
+
+
+def _install(interpreter: str, version: Version, place: Path) -> Path | Uninstalled:
+    """Make an environment, unless another process has done so meanwhile."""
     if not is_ready(version):
         shutil.rmtree(place, ignore_errors=True)
         if (reason := _run((interpreter, "-m", "venv", "--without-pip", str(place))) or _fill(place)) is not None:

@@ -1,7 +1,7 @@
 """An application of the official client that knows tasks gets its results by them, and hears of changes on a stream."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import pytest
@@ -48,13 +48,16 @@ class Tasks(ClientExtension):
 
     identifier = "io.modelcontextprotocol/tasks"
 
-    def __init__(self) -> None:
+    def __init__(self, on_task: Callable[[], None]) -> None:
+        """`on_task` is called with each call that has become a task."""
         self.seen: list[str] = []
+        self._on_task = on_task
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
         return [ResultClaim(result_type="task", model=TaskHandle, resolve=self._resolve)]
 
     async def _resolve(self, handle: TaskHandle, context: ClaimContext) -> CallToolResult:
+        self._on_task()
         async with asyncio.timeout(20):
             while True:
                 state = await self._ask(context, "tasks/get", handle.task_id, TaskState)
@@ -74,8 +77,9 @@ class Tasks(ClientExtension):
 
 @pytest.mark.parametrize("mode", ["auto", LATEST_MODERN_VERSION])
 def test_an_application_gets_its_result_by_a_task(stage: Stage, engine: str, mode: str) -> None:
-    stage.play(rule("touch", [CommandStep(("touch", "it"))], [Quote("Done: ")]), more=AT_ONCE)
-    tasks = Tasks()
+    gate = Gate()  # what is asked before a call has become a task is asked in the way of calls
+    stage.play(rule("touch", [gate.wait, CommandStep(("touch", "it"))], [Quote("Done: ")]), more=AT_ONCE)
+    tasks = Tasks(lambda: stage.model.open(gate))
 
     async def never(context: object, params: object) -> Any:
         raise AssertionError("a task asks in its own way")

@@ -121,20 +121,20 @@ class CheckContext:
         return absolute_path(self.environment.get("PATH"))
 
 
-async def settings_of(surroundings: CheckContext) -> Settings:
+async def settings_of(context: CheckContext) -> Settings:
     """Return what a conversation in the working directory would go by. Raises `ConfigError`."""
     return await in_thread(
         lambda: resolve(
-            surroundings.home,
-            surroundings.config_overrides,
+            context.home,
+            context.config_overrides,
             ConversationOverrides(),
-            surroundings.cwd,
-            surroundings.environment,
+            context.cwd,
+            context.environment,
         )
     )
 
 
-async def table_of(surroundings: CheckContext) -> Table:
+async def table_of(context: CheckContext) -> Table:
     """Return the table of `config.toml` with the overrides applied, not validated. Raises `ConfigError`."""
-    assignments = [parse_assignment(text) for text in surroundings.config_overrides]
-    return await in_thread(lambda: layered(surroundings.home, assignments))
+    assignments = [parse_assignment(text) for text in context.config_overrides]
+    return await in_thread(lambda: layered(context.home, assignments))

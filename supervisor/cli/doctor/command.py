@@ -37,8 +37,8 @@ T = TypeVar("T")
 def run(arguments: argparse.Namespace) -> int:
     """Run all checks and print the report; return 0, 1 for warnings, 2 for failures."""
     begun = time.monotonic()
-    surroundings = _look_around((*arguments.early_config, *arguments.config), online=arguments.online)
-    return _examine(CHECKS, surroundings, arguments, begun)
+    context = _look_around((*arguments.early_config, *arguments.config), online=arguments.online)
+    return _examine(CHECKS, context, arguments, begun)
 
 
 def run_on_node(arguments: argparse.Namespace) -> int:
@@ -61,23 +61,23 @@ def run_on_node(arguments: argparse.Namespace) -> int:
     return _examine(NODE_CHECKS, found, shown, time.monotonic())
 
 
-def _examine(checks: Sequence[Check], surroundings: CheckContext, arguments: argparse.Namespace, begun: float) -> int:
-    os.environ.update(surroundings.environment)  # what is reused reads proxies and certificates from there
+def _examine(checks: Sequence[Check], context: CheckContext, arguments: argparse.Namespace, begun: float) -> int:
+    os.environ.update(context.environment)  # what is reused reads proxies and certificates from there
     logging.getLogger().addHandler(logging.NullHandler())  # what is logged on the way is not for people
     hardening.adopt_orphans()
     hardening.make_undumpable()
     with suppress(OSError):  # no process can be made, which the checks of the sandbox and of the limits tell
         probe()  # forks, which has to happen before there are threads
         share_zygote()
-    secrets = _Background(lambda: find_secrets(surroundings))
-    results = examine(checks, surroundings)
+    secrets = _Background(lambda: find_secrets(context))
+    results = examine(checks, context)
     leave_zygote()
     _Background(orphans.end_all_children).join(END_SECONDS)
     # A home that cannot be read in all that time has told nothing to the checks either.
-    known = secrets.join(0.0) or SecretTexts(environment_secrets(surroundings))
+    known = secrets.join(0.0) or SecretTexts(environment_secrets(context))
     if secrets.has_failed:
         results = [result.withheld() for result in results]
-    home, seconds = as_text(surroundings.home), time.monotonic() - begun
+    home, seconds = as_text(context.home), time.monotonic() - begun
     report = make_report(results, known, home=home, at=time.time(), seconds=seconds)
     _print(report, arguments)
     return _leave(report.exit_code)

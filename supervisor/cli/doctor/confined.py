@@ -10,19 +10,19 @@ from greenroom.workers.sandbox.starter import LaunchedStarter
 
 
 async def run_confined(
-    surroundings: CheckContext,
+    context: CheckContext,
     argv: Sequence[str],
     cwd: str,
     confinement: Confinement,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run a program to its end; nothing of it is left. Raises `SandboxUnavailableError` and `OSError`."""
-    launcher = surroundings.machine.launcher()
+    launcher = context.machine.launcher()
     command = CommandSpec(
         tuple(argv),
         cwd,
-        {"PATH": surroundings.search_path, "LC_ALL": "C", **(environment or {})},
-        timeout=surroundings.patience.sandbox,
+        {"PATH": context.search_path, "LC_ALL": "C", **(environment or {})},
+        timeout=context.patience.sandbox,
     )
     try:
         return await run(command, lambda *_: None, LaunchedStarter(lambda: launcher, confinement))

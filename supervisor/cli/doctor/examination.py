@@ -23,7 +23,7 @@ SEE_CONFIG: Final = "See the check config.load."
 
 
 def examine(
-    checks: Sequence[Check], surroundings: CheckContext, seconds: float = SECONDS, grace: float = GRACE
+    checks: Sequence[Check], context: CheckContext, seconds: float = SECONDS, grace: float = GRACE
 ) -> list[CheckResult]:
     """Return a result for every check, in order, within `seconds` and `grace`.
 
@@ -32,7 +32,7 @@ def examine(
     results: dict[str, CheckResult] = {}
     begun = time.monotonic()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_all(checks, surroundings, seconds, results)), name="checks", daemon=True
+        target=lambda: asyncio.run(_all(checks, context, seconds, results)), name="checks", daemon=True
     )
     thread.start()
     thread.join(seconds + grace)
@@ -41,21 +41,19 @@ def examine(
     return [known.get(check.id) or _result(check, _hanging(check, taken), taken) for check in checks]
 
 
-async def _all(
-    checks: Sequence[Check], surroundings: CheckContext, seconds: float, results: dict[str, CheckResult]
-) -> None:
+async def _all(checks: Sequence[Check], context: CheckContext, seconds: float, results: dict[str, CheckResult]) -> None:
     async def one(check: Check) -> None:
         begun = time.monotonic()
-        finding = await _finding(check, surroundings, seconds)
+        finding = await _finding(check, context, seconds)
         results[check.id] = _result(check, finding, time.monotonic() - begun)
 
     await asyncio.gather(*map(one, checks))
 
 
-async def _finding(check: Check, surroundings: CheckContext, seconds: float) -> Finding:
+async def _finding(check: Check, context: CheckContext, seconds: float) -> Finding:
     try:
         async with asyncio.timeout(seconds) as limit:
-            return await check.examine(surroundings)
+            return await check.examine(context)
     except ConfigError as error:
         details = {"reason": str(error)}
         return Finding("warning", "not checked, because the configuration cannot be read", details, SEE_CONFIG)

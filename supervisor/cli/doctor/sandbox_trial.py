@@ -96,25 +96,25 @@ class _Stage:
         return os.path.join(self.root, "home")
 
 
-async def try_sandbox(surroundings: CheckContext) -> Trial:
+async def try_sandbox(context: CheckContext) -> Trial:
     """Try everything, in a workspace that is writable and in one that is not."""
     try:
-        with _staged(surroundings) as stage:
-            return await _tried(surroundings, stage)
+        with _staged(context) as stage:
+            return await _tried(context, stage)
     except (GreenroomError, OSError) as error:
         return Trial({}, fault=str(error))
 
 
-async def _tried(surroundings: CheckContext, stage: _Stage) -> Trial:
-    secrets = await in_thread(lambda: _secrets(surroundings.home, stage))
+async def _tried(context: CheckContext, stage: _Stage) -> Trial:
+    secrets = await in_thread(lambda: _secrets(context.home, stage))
     inside, outside, unwritable = f"{stage.work}/inside", f"{stage.outside}/outside", f"{stage.work}/read-only"
-    place = Surroundings(stage.work, surroundings.home, os.path.join(stage.root, "sockets"))
+    place = Surroundings(stage.work, context.home, os.path.join(stage.root, "sockets"))
     writing = confine(WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True), place)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked = {"port": listener.getsockname()[1], "read": secrets}
         outcomes = await asyncio.gather(
-            _run(surroundings, stage, writing, {**asked, "write": [inside, outside]}),
-            _run(surroundings, stage, confine(ReadOnly(), place), {**asked, "write": [unwritable]}),
+            _run(context, stage, writing, {**asked, "write": [inside, outside]}),
+            _run(context, stage, confine(ReadOnly(), place), {**asked, "write": [unwritable]}),
         )
     faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
     found = [outcome for outcome in outcomes if isinstance(outcome, _Outcome)]
@@ -135,14 +135,14 @@ async def _tried(surroundings: CheckContext, stage: _Stage) -> Trial:
 
 
 async def _run(
-    surroundings: CheckContext, stage: _Stage, confinement: Confinement | None, asked: Mapping[str, object]
+    context: CheckContext, stage: _Stage, confinement: Confinement | None, asked: Mapping[str, object]
 ) -> _Outcome | str:
     """Return the outcome, or why there is none."""
     assert confinement is not None, "neither policy allows everything"
     hidden = (*confinement.hidden, Hidden(stage.home, SECRET_NAMES, is_home=True))
     resolved = await in_thread(replace(confinement, hidden=hidden).resolved)
     argv = (sys.executable, "-I", "-S", "-c", PROGRAM, msgspec.json.encode(asked).decode())
-    return _read(await run_confined(surroundings, argv, stage.work, resolved))
+    return _read(await run_confined(context, argv, stage.work, resolved))
 
 
 def _read(finished: Finished) -> _Outcome | str:
@@ -174,9 +174,9 @@ def _secrets(home: str, stage: _Stage) -> list[str]:
 
 
 @contextmanager
-def _staged(surroundings: CheckContext) -> Iterator[_Stage]:
+def _staged(context: CheckContext) -> Iterator[_Stage]:
     """Yield an empty stage, which is removed afterwards. Raises `OSError` where none can be made."""
-    root = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=_base(surroundings)))
+    root = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=_base(context)))
     try:
         stage = _Stage(root)
         for directory in (stage.work, stage.outside, stage.home):
@@ -186,9 +186,9 @@ def _staged(surroundings: CheckContext) -> Iterator[_Stage]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _base(surroundings: CheckContext) -> str:
+def _base(context: CheckContext) -> str:
     """Return where stages are made: neither in the working directory nor in the home, which nothing is to change."""
-    untouched = {os.path.realpath(surroundings.cwd), os.path.realpath(surroundings.home)}
-    candidates = [surroundings.environment.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm"]
+    untouched = {os.path.realpath(context.cwd), os.path.realpath(context.home)}
+    candidates = [context.environment.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm"]
     usable = (path for path in candidates if path and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     return next((path for path in usable if os.path.realpath(path) not in untouched), "/tmp")

@@ -46,44 +46,44 @@ class SecretTexts:
         return clean(redacted(redact(text)))
 
 
-def find_secrets(surroundings: CheckContext) -> SecretTexts:
+def find_secrets(context: CheckContext) -> SecretTexts:
     """Return the secrets of the environment, the settings and the logins. What cannot be read is left out."""
-    return SecretTexts([*environment_secrets(surroundings), *_of_settings(surroundings), *_of_files(surroundings.home)])
+    return SecretTexts([*environment_secrets(context), *_of_settings(context), *_of_files(context.home)])
 
 
-def environment_secrets(surroundings: CheckContext) -> Iterator[str]:
+def environment_secrets(context: CheckContext) -> Iterator[str]:
     """Yield the secrets in the variables of the environment."""
-    for name, value in surroundings.environment.items():
+    for name, value in context.environment.items():
         if is_secret_name(name) or "PASSW" in name.upper():
             yield value.strip()
         elif name.upper().endswith(_WORDS):
             yield from _in_url(value)
 
 
-def _of_settings(surroundings: CheckContext) -> Iterator[str]:
+def _of_settings(context: CheckContext) -> Iterator[str]:
     table = {}
     with contextlib.suppress(ConfigError):
-        table = read_document(os.path.join(surroundings.home, "config.toml"))
-    for override in surroundings.config_overrides:
+        table = read_document(os.path.join(context.home, "config.toml"))
+    for override in context.config_overrides:
         with contextlib.suppress(ConfigError):
             assign(table, parse_assignment(override))
     for value in secret_values(table):
         yield value
         yield from _in_url(value)
         yield from _WORD.findall(value)  # a program may repeat a part of its arguments
-    yield from _named_variables(table, surroundings)
+    yield from _named_variables(table, context)
 
 
-def _named_variables(table: object, surroundings: CheckContext) -> Iterator[str]:
+def _named_variables(table: object, context: CheckContext) -> Iterator[str]:
     """Yield the values of variables that the settings name, such as in `env_key`."""
     if isinstance(table, dict):
         for key, value in table.items():
             if key in ("env_key", "bearer_token_env_var") and isinstance(value, str):
-                yield surroundings.environment.get(value, "").strip()
+                yield context.environment.get(value, "").strip()
             elif key == "env_http_headers" and isinstance(value, dict):
-                yield from (surroundings.environment.get(str(name), "").strip() for name in value.values())
+                yield from (context.environment.get(str(name), "").strip() for name in value.values())
             else:
-                yield from _named_variables(value, surroundings)
+                yield from _named_variables(value, context)
 
 
 def _of_files(home: str) -> Iterator[str]:

@@ -15,9 +15,9 @@ HARMFUL: Final = 3600.0
 REMEDY: Final = "Set the clock, and keep it right by NTP (`timedatectl set-ntp true`)."
 
 
-async def skew(surroundings: CheckContext) -> Finding:
+async def skew(context: CheckContext) -> Finding:
     """Compare the clock with those of the servers; the smallest difference counts, since a server may be wrong."""
-    asked = await surroundings.shared(ask_providers)
+    asked = await context.shared(ask_providers)
     differences = {one.id: ahead for one in asked if (ahead := seconds_ahead(one.answer)) is not None}
     if not differences:
         return Finding("ok", "no server has told the time")

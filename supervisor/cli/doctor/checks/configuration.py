@@ -30,29 +30,27 @@ VARIABLES: Final = (
 CORRECT: Final = "Correct it, or take it out; then run `greenroom doctor` again."
 
 
-async def load(surroundings: CheckContext) -> Finding:
+async def load(context: CheckContext) -> Finding:
     """Tell whether every layer of the configuration can be read, and which layer each value comes from."""
-    details: dict[str, Detail] = {"layers": await in_thread(lambda: list(_layers(surroundings)))}
-    if surroundings.home_fault:
-        return Finding(
-            "fail", surroundings.home_fault, details, "Set CODEX_HOME to an existing directory, or unset it."
-        )
-    if surroundings.dotenv_fault:
-        return Finding("fail", surroundings.dotenv_fault, details, "Make the file readable UTF-8, or remove it.")
+    details: dict[str, Detail] = {"layers": await in_thread(lambda: list(_layers(context)))}
+    if context.home_fault:
+        return Finding("fail", context.home_fault, details, "Set CODEX_HOME to an existing directory, or unset it.")
+    if context.dotenv_fault:
+        return Finding("fail", context.dotenv_fault, details, "Make the file readable UTF-8, or remove it.")
     try:
-        settings = await surroundings.shared(settings_of)
-        details |= await in_thread(lambda: _values(surroundings, settings))
-        await in_thread(lambda: _check_server(surroundings))
+        settings = await context.shared(settings_of)
+        details |= await in_thread(lambda: _values(context, settings))
+        await in_thread(lambda: _check_server(context))
     except ConfigError as error:
         return Finding("fail", str(error), details, f"{_culprit(str(error))} {CORRECT}")
     problems = [Problem("warning", warning, CORRECT) for warning in settings.warnings]
-    problems += await in_thread(lambda: list(_otel_problems(surroundings)))
+    problems += await in_thread(lambda: list(_otel_problems(context)))
     return conclude(problems, "every layer can be read", details)
 
 
-async def keys(surroundings: CheckContext) -> Finding:
+async def keys(context: CheckContext) -> Finding:
     """Find keys that have no effect, above all those that are nearly a known key."""
-    unknown = unknown_keys(await surroundings.shared(table_of))
+    unknown = unknown_keys(await context.shared(table_of))
     misspelt = [key for key in unknown if key.nearest is not None]
     others = [dotted(key.path) for key in unknown if key.nearest is None]
     details: dict[str, Detail] = {"unknown, without effect": others} if others else {}
@@ -74,36 +72,36 @@ def _culprit(fault: str) -> str:
     return "The message names the place." if "`" in fault or " at line " in fault else "See the message."
 
 
-def _check_server(surroundings: CheckContext) -> None:
+def _check_server(context: CheckContext) -> None:
     """Read what the server itself goes by. Raises `ConfigError`."""
-    server_settings(surroundings.home, surroundings.config_overrides)
-    credential_settings(surroundings.home)
+    server_settings(context.home, context.config_overrides)
+    credential_settings(context.home)
 
 
-def _otel_problems(surroundings: CheckContext) -> Iterator[Problem]:
+def _otel_problems(context: CheckContext) -> Iterator[Problem]:
     """Yield what is wrong with `[otel]`, which costs a server nothing but its telemetry."""
     try:
-        otel_settings(surroundings.home, surroundings.config_overrides)
+        otel_settings(context.home, context.config_overrides)
     except ConfigError as error:
         yield Problem("warning", f"{error}; no telemetry is sent", CORRECT)
 
 
-def _layers(surroundings: CheckContext) -> Iterator[str]:
+def _layers(context: CheckContext) -> Iterator[str]:
     """Name the layers, the weakest first."""
     yield "built-in defaults"
-    path = os.path.join(surroundings.home, CONFIG_FILE)
+    path = os.path.join(context.home, CONFIG_FILE)
     yield f"{path} ({os.path.getsize(path)} bytes)" if os.path.isfile(path) else f"{path} (there is none)"
-    dotenv = os.path.join(surroundings.home, ".env")
+    dotenv = os.path.join(context.home, ".env")
     if os.path.lexists(dotenv):
         yield f"{dotenv} (variables of the environment, but for {PROTECTED_PREFIX}…)"
-    rules = _rules(os.path.join(surroundings.home, FOLDER))
+    rules = _rules(os.path.join(context.home, FOLDER))
     if rules:
-        yield f"{os.path.join(surroundings.home, FOLDER)} ({len(rules)} files of rules)"
-    present = [name for name in VARIABLES if surroundings.environment.get(name, "").strip()]
+        yield f"{os.path.join(context.home, FOLDER)} ({len(rules)} files of rules)"
+    present = [name for name in VARIABLES if context.environment.get(name, "").strip()]
     if present:
         yield f"the environment: {', '.join(present)}"
-    if surroundings.config_overrides:
-        yield f"-c ({len(surroundings.config_overrides)} settings)"
+    if context.config_overrides:
+        yield f"-c ({len(context.config_overrides)} settings)"
 
 
 def _rules(folder: str) -> Sequence[str]:
@@ -113,9 +111,9 @@ def _rules(folder: str) -> Sequence[str]:
         return ()
 
 
-def _values(surroundings: CheckContext, settings: Settings) -> dict[str, Detail]:
-    file = read_document(os.path.join(surroundings.home, CONFIG_FILE))
-    assignments = [parse_assignment(text) for text in surroundings.config_overrides]
+def _values(context: CheckContext, settings: Settings) -> dict[str, Detail]:
+    file = read_document(os.path.join(context.home, CONFIG_FILE))
+    assignments = [parse_assignment(text) for text in context.config_overrides]
     given = next((str(one.value) for one in reversed(assignments) if one.path == ("profile",)), None)
     profile = chosen_profile(file, given)
     found = origins(file, assignments, profile)

@@ -14,17 +14,17 @@ from greenroom.workers.sandbox.policy import Surroundings, own_program
 INSTALL: Final = "Install git (2.30 or newer), or put its directory into PATH as an absolute path."
 
 
-async def git(surroundings: CheckContext) -> Finding:
+async def git(context: CheckContext) -> Finding:
     """Look git up as jobs do, and ask it for its version."""
-    path = surroundings.machine.which("git", surroundings.search_path)
-    details: dict[str, Detail] = {"working directory": await in_thread(lambda: _repository(surroundings.cwd))}
+    path = context.machine.which("git", context.search_path)
+    details: dict[str, Detail] = {"working directory": await in_thread(lambda: _repository(context.cwd))}
     if path is None:
         text = "there is no git, so worktrees and the tools for differences do not work"
         return Finding("warning", text, details, INSTALL)
     details["program"] = path
-    confinement = own_program(Surroundings("/", surroundings.home, "/nonexistent"))
+    confinement = own_program(Surroundings("/", context.home, "/nonexistent"))
     try:
-        finished = await run_confined(surroundings, (path, "--version"), "/", confinement)
+        finished = await run_confined(context, (path, "--version"), "/", confinement)
     except (GreenroomError, OSError) as error:
         details["version"] = f"not asked, because the sandbox does not work: {error}"
         return Finding("ok", f"git is at {path}", details)

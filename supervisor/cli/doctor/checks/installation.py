@@ -28,12 +28,12 @@ _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OFFERED: Final = re.compile(rf"^{NAME} \(([^)\s]+)\)", re.MULTILINE)
 
 
-async def installation(surroundings: CheckContext) -> Finding:
+async def installation(context: CheckContext) -> Finding:
     """Tell whether the program is complete, and the one that is started by its name."""
-    return await in_thread(lambda: _installation(surroundings))
+    return await in_thread(lambda: _installation(context))
 
 
-async def provenance(surroundings: CheckContext) -> Finding:
+async def provenance(context: CheckContext) -> Finding:
     """Tell which version this is, and which interpreter runs it on which system."""
     details: dict[str, Detail] = {
         "version": __version__,
@@ -42,16 +42,16 @@ async def provenance(surroundings: CheckContext) -> Finding:
         "interpreter": sys.executable,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "engine": await in_thread(lambda: _engine(surroundings)),
+        "engine": await in_thread(lambda: _engine(context)),
     }
     return Finding("ok", f"greenroom {__version__} on Python {platform.python_version()}", details)
 
 
-async def updates(surroundings: CheckContext) -> Finding:
+async def updates(context: CheckContext) -> Finding:
     """Ask the package index that pip is configured for, if that is wanted (`--online`)."""
-    if not surroundings.online:
+    if not context.online:
         return Finding("ok", "not asked for; `--online` asks the package index", {"version": __version__})
-    said, fault = await in_thread(lambda: _ask_index(surroundings))
+    said, fault = await in_thread(lambda: _ask_index(context))
     details: dict[str, Detail] = {"version": __version__}
     if fault:
         remedy = f"Run `pip index versions {NAME}` by hand, and see what it says."
@@ -66,10 +66,10 @@ async def updates(surroundings: CheckContext) -> Finding:
     return Finding("warning", f"the package index offers {match[1]}, and this is {__version__}", details, remedy)
 
 
-def _installation(surroundings: CheckContext) -> Finding:
+def _installation(context: CheckContext) -> Finding:
     details: dict[str, Detail] = {}
-    problems = list(_of_dependencies(surroundings, details))
-    first = surroundings.machine.which(NAME, surroundings.search_path)
+    problems = list(_of_dependencies(context, details))
+    first = context.machine.which(NAME, context.search_path)
     own = os.path.join(sys.prefix, "bin", NAME)
     if first is not None:
         details["on PATH"] = first
@@ -80,7 +80,7 @@ def _installation(surroundings: CheckContext) -> Finding:
     return conclude(problems, "complete", details)
 
 
-def _of_dependencies(surroundings: CheckContext, details: dict[str, Detail]) -> Iterator[Problem]:
+def _of_dependencies(context: CheckContext, details: dict[str, Detail]) -> Iterator[Problem]:
     try:
         requirements = importlib.metadata.requires(NAME) or []
     except importlib.metadata.PackageNotFoundError:
@@ -92,10 +92,10 @@ def _of_dependencies(surroundings: CheckContext, details: dict[str, Detail]) -> 
     if missing:
         remedy = f"Install {NAME} again with all that it depends on."
         yield Problem("fail", f"packages are missing: {', '.join(missing)}", remedy)
-    if _store(surroundings) in KEYRING and not _is_installed("keyring"):
+    if _store(context) in KEYRING and not _is_installed("keyring"):
         text = "credentials are to be kept in the keyring, and the extra `keyring` is not installed"
         yield Problem("warning", text, f"Install it: `pip install '{NAME}[keyring]'`.")
-    if _sends_telemetry(surroundings) and not _is_installed("opentelemetry-sdk"):
+    if _sends_telemetry(context) and not _is_installed("opentelemetry-sdk"):
         text = "`[otel]` asks for telemetry, and the extra `otel` is not installed"
         yield Problem("warning", text, f"Install it: `pip install '{NAME}[otel]'`.")
 
@@ -108,47 +108,47 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _sends_telemetry(surroundings: CheckContext) -> bool:
+def _sends_telemetry(context: CheckContext) -> bool:
     try:
-        return otel_settings(surroundings.home, surroundings.config_overrides).is_on
+        return otel_settings(context.home, context.config_overrides).is_on
     except ConfigError:  # `config.load` tells
         return False
 
 
-def _store(surroundings: CheckContext) -> str:
+def _store(context: CheckContext) -> str:
     try:
-        settings = server_settings(surroundings.home, surroundings.config_overrides)
+        settings = server_settings(context.home, context.config_overrides)
     except ConfigError:  # `config.load` tells
         return ""
     return settings.credentials.cli_auth_credentials_store
 
 
-def _engine(surroundings: CheckContext) -> str:
+def _engine(context: CheckContext) -> str:
     try:
-        chosen = server_settings(surroundings.home, surroundings.config_overrides).table.engine
+        chosen = server_settings(context.home, context.config_overrides).table.engine
     except ConfigError:  # `config.load` tells
         chosen = None
     return chosen or ("fork" if FORK_IS_SAFE else "spawn")
 
 
-def _pip(surroundings: CheckContext) -> tuple[str, ...] | None:
+def _pip(context: CheckContext) -> tuple[str, ...] | None:
     """Return the command of pip: that of this installation, or else the first on `PATH`; `None` where there is none."""
     if importlib.util.find_spec("pip") is not None:
         return sys.executable, "-I", "-m", "pip"
-    found = (surroundings.machine.which(name, surroundings.search_path) for name in ("pip", "pip3"))
+    found = (context.machine.which(name, context.search_path) for name in ("pip", "pip3"))
     return next(((path,) for path in found if path is not None), None)
 
 
-def _ask_index(surroundings: CheckContext) -> tuple[str, str]:
+def _ask_index(context: CheckContext) -> tuple[str, str]:
     """Return what pip says of the versions that its index has, and why it says nothing."""
-    pip, seconds = _pip(surroundings), surroundings.patience.index
+    pip, seconds = _pip(context), context.patience.index
     if pip is None:
         return "", "there is no pip, neither in this installation nor on PATH"
     command = (*pip, "--no-input", "--disable-pip-version-check", "index", "versions", NAME)
     process = subprocess.Popen(
         command,
         cwd="/",
-        env={**without_secrets(surroundings.environment), "NO_COLOR": "1"},
+        env={**without_secrets(context.environment), "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

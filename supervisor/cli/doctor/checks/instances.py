@@ -22,23 +22,23 @@ from greenroom.supervisor.startup.host_lock import NAME, Holder
 _MOST: Final = 4096
 
 
-async def host(surroundings: CheckContext) -> Finding:
+async def host(context: CheckContext) -> Finding:
     """Tell whether a host serves the home, and whether it is of this version."""
-    return await in_thread(lambda: _host(surroundings))
+    return await in_thread(lambda: _host(context))
 
 
-async def others(surroundings: CheckContext) -> Finding:
+async def others(context: CheckContext) -> Finding:
     """List the servers that run on the home, and what is wrong with them."""
-    found = await in_thread(lambda: _on_home(surroundings))
+    found = await in_thread(lambda: _on_home(context))
     if not found:
         return Finding("ok", "no server runs on this home")
     seen = await in_thread(lambda: overview(found, ProcessSampler()))
     return _judged(seen)
 
 
-def _on_home(surroundings: CheckContext) -> list[RunningInstance]:
-    running = instances.running(instances.parents(surroundings.environment))
-    wanted = os.path.realpath(surroundings.home)
+def _on_home(context: CheckContext) -> list[RunningInstance]:
+    running = instances.running(instances.parents(context.environment))
+    wanted = os.path.realpath(context.home)
     return [one for one in running if os.path.realpath(one.instance.codex_home) == wanted]
 
 
@@ -66,13 +66,13 @@ def _of_version(facts: Instance) -> list[Problem]:
     ]
 
 
-def _host(surroundings: CheckContext) -> Finding:
-    path = os.path.join(surroundings.home, NAME)
+def _host(context: CheckContext) -> Finding:
+    path = os.path.join(context.home, NAME)
     holders = filelock.holders()
     details: dict[str, Detail] = {
         f"lock {name}": f"held by process {pid}"
         for name in (STORE, REFRESH)
-        if (pid := _holder(os.path.join(surroundings.home, name), holders)) is not None
+        if (pid := _holder(os.path.join(context.home, name), holders)) is not None
     }
     pid = _holder(path, holders)
     if pid is None:

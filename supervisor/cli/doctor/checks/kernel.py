@@ -13,10 +13,10 @@ NEWER: str = (
 )
 
 
-async def features(surroundings: CheckContext) -> Finding:
+async def features(context: CheckContext) -> Finding:
     """Tell which features of the kernel are there, and what their absence means for the sandbox."""
-    settings = await surroundings.shared(settings_of)
-    found = await in_thread(surroundings.machine.features)
+    settings = await context.shared(settings_of)
+    found = await in_thread(context.machine.features)
     details: dict[str, Detail] = {
         "kernel": f"{os.uname().sysname} {os.uname().release}",
         "Landlock": f"version {found.landlock_abi}" if found.landlock_abi else "none",

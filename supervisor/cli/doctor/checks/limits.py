@@ -32,10 +32,10 @@ INOTIFY: Final = {"max_user_instances": 16, "max_user_watches": 8192}
 _UNLIMITED: Final = resource.RLIM_INFINITY
 
 
-async def descriptors(surroundings: CheckContext) -> Finding:
+async def descriptors(context: CheckContext) -> Finding:
     """Compare the limit of open files with what the configured number of workers needs."""
-    workers = await in_thread(lambda: _live_workers(surroundings))
-    soft, hard = surroundings.machine.limit(resource.RLIMIT_NOFILE)
+    workers = await in_thread(lambda: _live_workers(context))
+    soft, hard = context.machine.limit(resource.RLIMIT_NOFILE)
     needed = DESCRIPTORS_AT_ALL + DESCRIPTORS_OF_WORKER * workers
     details: dict[str, Detail] = {
         "limit": f"{_count(soft)} (hard {_count(hard)})",
@@ -51,12 +51,12 @@ async def descriptors(surroundings: CheckContext) -> Finding:
     return Finding("ok", f"{_count(soft)} files may be open", details)
 
 
-async def processes(surroundings: CheckContext) -> Finding:
+async def processes(context: CheckContext) -> Finding:
     """Compare the limits of processes, of the user and of the control group, with what workers need."""
-    workers = await in_thread(lambda: _live_workers(surroundings))
-    machine = surroundings.machine
+    workers = await in_thread(lambda: _live_workers(context))
+    machine = context.machine
     soft, _ = machine.limit(resource.RLIMIT_NPROC)
-    group = await in_thread(lambda: _group_limit(surroundings, "pids.max"))
+    group = await in_thread(lambda: _group_limit(context, "pids.max"))
     details: dict[str, Detail] = {"of the user": _count(soft), "of the control group": _count(group)}
     effective = [limit for limit in (soft, group) if limit != _UNLIMITED]
     least = min(effective, default=_UNLIMITED)
@@ -69,10 +69,10 @@ async def processes(surroundings: CheckContext) -> Finding:
     return Finding("ok", f"{_count(least)} processes may run", details)
 
 
-async def memory(surroundings: CheckContext) -> Finding:
+async def memory(context: CheckContext) -> Finding:
     """Look at the memory that is left, in the machine and in the control group, and at the limit of addresses."""
-    available, group = await in_thread(lambda: (_available(surroundings), _group_left(surroundings)))
-    addresses, _ = surroundings.machine.limit(resource.RLIMIT_AS)
+    available, group = await in_thread(lambda: (_available(context), _group_left(context)))
+    addresses, _ = context.machine.limit(resource.RLIMIT_AS)
     details: dict[str, Detail] = {}
     if available is not None:
         details["available"] = size(available)
@@ -92,9 +92,9 @@ async def memory(surroundings: CheckContext) -> Finding:
     return conclude(problems, well, details)
 
 
-async def inotify(surroundings: CheckContext) -> Finding:
+async def inotify(context: CheckContext) -> Finding:
     """Look at the limits of inotify, for the programs that conversations and MCP servers run."""
-    found = await in_thread(lambda: dict(_inotify(surroundings)))
+    found = await in_thread(lambda: dict(_inotify(context)))
     if not found:
         return Finding("ok", "this system has no inotify")
     problems = [
@@ -110,53 +110,53 @@ async def inotify(surroundings: CheckContext) -> Finding:
     return conclude(problems, "enough for programs that watch files; Greenroom itself needs none", details)
 
 
-def _live_workers(surroundings: CheckContext) -> int:
+def _live_workers(context: CheckContext) -> int:
     """Return the configured number of workers. Raises `ConfigError`."""
-    return server_settings(surroundings.home, surroundings.config_overrides).table.live_workers
+    return server_settings(context.home, context.config_overrides).table.live_workers
 
 
-def _inotify(surroundings: CheckContext) -> Iterator[tuple[str, int]]:
+def _inotify(context: CheckContext) -> Iterator[tuple[str, int]]:
     for name in INOTIFY:
-        value = _number(os.path.join(surroundings.machine.proc, "sys", "fs", "inotify", name))
+        value = _number(os.path.join(context.machine.proc, "sys", "fs", "inotify", name))
         if value is not None:
             yield name, value
 
 
-def _available(surroundings: CheckContext) -> int | None:
+def _available(context: CheckContext) -> int | None:
     """Return the memory that can be had without swapping (proc(5), MemAvailable), in bytes."""
     try:
-        with open(os.path.join(surroundings.machine.proc, "meminfo"), encoding="ascii") as file:
+        with open(os.path.join(context.machine.proc, "meminfo"), encoding="ascii") as file:
             found = [line.split()[1] for line in file if line.startswith("MemAvailable:")]
         return int(found[0]) * 1024
     except (OSError, ValueError, IndexError):
         return None
 
 
-def _group_left(surroundings: CheckContext) -> int | None:
+def _group_left(context: CheckContext) -> int | None:
     """Return the memory that the tightest control group above this process has left, in bytes."""
     left = []
-    for group in _groups(surroundings):
+    for group in _groups(context):
         most, used = (_number(os.path.join(group, name)) for name in ("memory.max", "memory.current"))
         if most is not None and used is not None:
             left.append(max(0, most - used))
     return min(left, default=None)
 
 
-def _group_limit(surroundings: CheckContext, name: str) -> int:
-    limits = (_number(os.path.join(group, name)) for group in _groups(surroundings))
+def _group_limit(context: CheckContext, name: str) -> int:
+    limits = (_number(os.path.join(group, name)) for group in _groups(context))
     return min((limit for limit in limits if limit is not None), default=_UNLIMITED)
 
 
-def _groups(surroundings: CheckContext) -> Iterator[str]:
+def _groups(context: CheckContext) -> Iterator[str]:
     """Yield the directories of the control groups of this process (cgroups(7), version 2), the innermost first."""
     try:
-        with open(os.path.join(surroundings.machine.proc, "self", "cgroup"), encoding="utf-8") as file:
+        with open(os.path.join(context.machine.proc, "self", "cgroup"), encoding="utf-8") as file:
             entries = [line.rstrip("\n").split(":", 2) for line in file]
     except OSError:
         return
     path = next((entry[2] for entry in entries if len(entry) == 3 and entry[0] == "0"), None)
     while path is not None:
-        yield os.path.join(surroundings.machine.cgroups, path.lstrip("/"))
+        yield os.path.join(context.machine.cgroups, path.lstrip("/"))
         path = os.path.dirname(path) if path.strip("/") else None
 
 

@@ -22,35 +22,35 @@ SOON: Final = 600.0
 """Seconds before its end from which on a token that cannot be renewed is a warning."""
 
 
-async def login(surroundings: CheckContext) -> Finding:
+async def login(context: CheckContext) -> Finding:
     """Find the credential that model requests would carry. Nothing is renewed, and no secret is shown."""
-    settings = await surroundings.shared(settings_of)
-    configured = await in_thread(lambda: credential_settings(surroundings.home))
+    settings = await context.shared(settings_of)
+    configured = await in_thread(lambda: credential_settings(context.home))
     if configured.cli_auth_credentials_store == "ephemeral":
         return Finding("ok", "each server keeps its own login, in memory", {"store": "ephemeral"})
     try:
-        credential = await surroundings.shared(credential_of)
+        credential = await context.shared(credential_of)
     except (StoreError, VaultError) as error:
         details = _details(configured)
         return Finding("fail", str(error), details, _remedy_of_store(configured, str(error)))
-    return _judged(credential, configured, settings, surroundings)
+    return _judged(credential, configured, settings, context)
 
 
-async def credential_of(surroundings: CheckContext) -> Credential:
+async def credential_of(context: CheckContext) -> Credential:
     """Return the credential in force. Raises `StoreError`, `VaultError` or `ConfigError`."""
 
     def read() -> Credential:
-        configured = credential_settings(surroundings.home)
+        configured = credential_settings(context.home)
         rules = LoginRules(configured.forced_login_method, configured.forced_chatgpt_workspace_id)
         kind = configured.cli_auth_credentials_store
-        record = None if kind == "ephemeral" else open_store(surroundings.home, kind).read_once()
-        return rules.applied(resolve(record, surroundings.environment, configured.preferred_auth_method))
+        record = None if kind == "ephemeral" else open_store(context.home, kind).read_once()
+        return rules.applied(resolve(record, context.environment, configured.preferred_auth_method))
 
     return await in_thread(read)
 
 
 def _judged(
-    credential: Credential, configured: CredentialSettings, settings: Settings, surroundings: CheckContext
+    credential: Credential, configured: CredentialSettings, settings: Settings, context: CheckContext
 ) -> Finding:
     details = _details(configured)
     if credential.unusable is not None:
@@ -58,9 +58,9 @@ def _judged(
     if not credential.bearer:
         return _without_login(settings, details)
     if credential.mode == "apikey":
-        details["source"] = _source_of_key(credential, surroundings)
+        details["source"] = _source_of_key(credential, context)
         return Finding("ok", f"an API key from {details['source']}", details)
-    return _of_account(credential, details, surroundings)
+    return _of_account(credential, details, context)
 
 
 def _without_login(settings: Settings, details: dict[str, Detail]) -> Finding:
@@ -70,8 +70,8 @@ def _without_login(settings: Settings, details: dict[str, Detail]) -> Finding:
     return Finding("fail", f"not logged in, and the provider `{settings.provider_id}` needs a login", details, LOG_IN)
 
 
-def _of_account(credential: Credential, details: dict[str, Detail], surroundings: CheckContext) -> Finding:
-    now = surroundings.machine.now()
+def _of_account(credential: Credential, details: dict[str, Detail], context: CheckContext) -> Finding:
+    now = context.machine.now()
     details["account"] = clean(credential.plan_type or "of an unknown plan")
     details["refresh"] = "possible" if credential.refresh_token else "not possible, there is no refresh token"
     if credential.refreshed_at is not None:
@@ -98,10 +98,10 @@ def _details(configured: CredentialSettings) -> dict[str, Detail]:
     return details
 
 
-def _source_of_key(credential: Credential, surroundings: CheckContext) -> str:
+def _source_of_key(credential: Credential, context: CheckContext) -> str:
     if credential.source == "store":
         return "the store of the home"
-    return f"the variable {next(name for name in ENVIRONMENT_KEYS if surroundings.environment.get(name, '').strip())}"
+    return f"the variable {next(name for name in ENVIRONMENT_KEYS if context.environment.get(name, '').strip())}"
 
 
 def _remedy_of_store(configured: CredentialSettings, fault: str) -> str:

@@ -31,16 +31,16 @@ MOST: Final = 32
 """Servers that are started; more are only counted."""
 
 
-async def config(surroundings: CheckContext) -> Finding:
+async def config(context: CheckContext) -> Finding:
     """Look at the tables without starting anything: values, names, programs and variables."""
-    settings = await surroundings.shared(settings_of)
+    settings = await context.shared(settings_of)
     enabled = {name: server for name, server in settings.mcp_servers.items() if server.enabled}
     problems = [
         Problem("warning", f"the MCP server `{name}` is left out: {fault}", f"Correct `[mcp_servers.{name}]`.")
         for name, fault in settings.faulty_mcp_servers.items()
     ]
     for name, server in enabled.items():
-        problems += _of_table(name, server, surroundings)
+        problems += _of_table(name, server, context)
     off = [name for name, server in settings.mcp_servers.items() if not server.enabled]
     details: dict[str, Detail] = {"servers": list(enabled)} if enabled else {}
     if off:
@@ -49,19 +49,19 @@ async def config(surroundings: CheckContext) -> Finding:
     return conclude(problems, well, details)
 
 
-async def servers(surroundings: CheckContext) -> Finding:
+async def servers(context: CheckContext) -> Finding:
     """Start every server as a conversation would, list its tools, and stop it. No tool is called."""
-    settings = await surroundings.shared(settings_of)
+    settings = await context.shared(settings_of)
     enabled = [(name, server) for name, server in settings.mcp_servers.items() if server.enabled]
-    usable = [(name, server) for name, server in enabled if _is_complete(name, server, surroundings)]
+    usable = [(name, server) for name, server in enabled if _is_complete(name, server, context)]
     if not usable:
         return Finding("ok", "no MCP server to be started")
-    limit = surroundings.patience.mcp
+    limit = context.patience.mcp
     try:
         await load_client()  # takes a second, which is no server's fault
     except StartupError as error:
         return Finding("fail", str(error), {}, "Install greenroom again, with all that it depends on.")
-    outcomes = await asyncio.gather(*(_try(name, server, settings, surroundings) for name, server in usable[:MOST]))
+    outcomes = await asyncio.gather(*(_try(name, server, settings, context) for name, server in usable[:MOST]))
     problems = [problem for _, problem in outcomes if problem is not None]
     details: dict[str, Detail] = {name: text for (name, _), (text, _) in zip(usable, outcomes, strict=False)}
     if len(usable) > MOST:
@@ -70,16 +70,16 @@ async def servers(surroundings: CheckContext) -> Finding:
     return conclude(problems, f"{counted(len(outcomes), 'MCP server')} started, listed tools and stopped", details)
 
 
-def _of_table(name: str, server: McpServer, surroundings: CheckContext) -> list[Problem]:
+def _of_table(name: str, server: McpServer, context: CheckContext) -> list[Problem]:
     table = f"`[mcp_servers.{name}]`"
     if not is_server_name(name):
         text = f"the MCP server `{name}` has a name with other characters than letters, digits, - and _"
         return [Problem("warning", text, f"Rename {table}.")]
-    if server.command is not None and _program(server, surroundings) is None:
+    if server.command is not None and _program(server, context) is None:
         text = f"the program `{server.command}` of the MCP server `{name}` cannot be found"
         remedy = f"Install it, or give its absolute path in {table}; relative entries of PATH are not searched."
         return [Problem(_severity(server), text, remedy)]
-    if _missing_token(server, surroundings):
+    if _missing_token(server, context):
         text = f"the variable `{server.bearer_token_env_var}`, which should hold the token of `{name}`, is not set"
         return [Problem(_severity(server), text, "Set it in the environment of the server, or in `.env` of the home.")]
     return []
@@ -89,33 +89,31 @@ def _severity(server: McpServer) -> Literal["warning", "fail"]:
     return "fail" if server.required else "warning"
 
 
-def _is_complete(name: str, server: McpServer, surroundings: CheckContext) -> bool:
-    return not _of_table(name, server, surroundings)
+def _is_complete(name: str, server: McpServer, context: CheckContext) -> bool:
+    return not _of_table(name, server, context)
 
 
-def _program(server: McpServer, surroundings: CheckContext) -> str | None:
+def _program(server: McpServer, context: CheckContext) -> str | None:
     command = str(server.command)
-    path = absolute_path(server.env.get("PATH") or surroundings.environment.get("PATH"))
+    path = absolute_path(server.env.get("PATH") or context.environment.get("PATH"))
     if os.sep in command and not os.path.isabs(command):
-        return shutil.which(os.path.join(surroundings.cwd, server.cwd or "", command))
-    return surroundings.machine.which(command, path)
+        return shutil.which(os.path.join(context.cwd, server.cwd or "", command))
+    return context.machine.which(command, path)
 
 
-def _missing_token(server: McpServer, surroundings: CheckContext) -> bool:
+def _missing_token(server: McpServer, context: CheckContext) -> bool:
     variable = server.bearer_token_env_var
-    return variable is not None and not surroundings.environment.get(variable, "").strip()
+    return variable is not None and not context.environment.get(variable, "").strip()
 
 
-async def _try(
-    name: str, server: McpServer, settings: Settings, surroundings: CheckContext
-) -> tuple[str, Problem | None]:
+async def _try(name: str, server: McpServer, settings: Settings, context: CheckContext) -> tuple[str, Problem | None]:
     """Return what to tell of a server, and what is wrong with it."""
-    limit = surroundings.patience.mcp
+    limit = context.patience.mcp
     is_cut = server.startup_timeout > limit
     bounded = replace(
         server, required=False, startup_timeout_ms=None, startup_timeout_sec=min(limit, server.startup_timeout)
     )
-    hosted = McpServers({name: bounded}, _context(settings, surroundings))
+    hosted = McpServers({name: bounded}, _context(settings, context))
     begun = time.monotonic()
     try:
         await hosted.ready()
@@ -142,8 +140,8 @@ def _remedy(name: str, server: McpServer) -> str:
     return f"Run the command of `[mcp_servers.{name}]` by hand to see why, or set `enabled = false` there."
 
 
-def _context(settings: Settings, surroundings: CheckContext) -> ServerContext:
-    environment = surroundings.environment
+def _context(settings: Settings, context: CheckContext) -> ServerContext:
+    environment = context.environment
 
     async def variables(names: tuple[str, ...]) -> Mapping[str, str]:
         return {name: environment[name] for name in names if name in environment}
@@ -153,9 +151,9 @@ def _context(settings: Settings, surroundings: CheckContext) -> ServerContext:
         environment=environment,
         cwd=settings.cwd,
         emit=_drop,
-        bearer=partial(_bearer, surroundings),
+        bearer=partial(_bearer, context),
         wire=settings.provider.wire_api,
-        notice_after=surroundings.patience.mcp * 10,
+        notice_after=context.patience.mcp * 10,
     )
 
 
@@ -164,13 +162,13 @@ def _drop(_: Event) -> Awaitable[None] | None:
     return None
 
 
-async def _bearer(surroundings: CheckContext, name: str, url: str, rejected: str | None) -> McpBearer:
+async def _bearer(context: CheckContext, name: str, url: str, rejected: str | None) -> McpBearer:
     """Return the token of a login as it is stored. Nothing is renewed. Raises `CredentialError`."""
 
     def read() -> McpBearer | None:
-        kind = mcp_logins(surroundings.home).settings.mcp_oauth_credentials_store
-        login = LoginsStore(surroundings.home, kind).read(credential_key(name, url))
-        if login is None or not login.lasts(surroundings.machine.now()):
+        kind = mcp_logins(context.home).settings.mcp_oauth_credentials_store
+        login = LoginsStore(context.home, kind).read(credential_key(name, url))
+        if login is None or not login.lasts(context.machine.now()):
             return None
         return McpBearer(token=login.access_token.reveal(), serial=login.serial)
 

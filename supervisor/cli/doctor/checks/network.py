@@ -21,30 +21,30 @@ IGNORED: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Variables with certificates that other programs read and this one does not."""
 
 
-async def proxies(surroundings: CheckContext) -> Finding:
+async def proxies(context: CheckContext) -> Finding:
     """Find proxies that cannot be used or do not answer."""
-    configured = dict(_configured(surroundings))
+    configured = dict(_configured(context))
     details: dict[str, Detail] = {name: visible_url(url) for name, url in configured.items()}
-    bypassed = surroundings.environment.get("no_proxy") or surroundings.environment.get("NO_PROXY", "")
+    bypassed = context.environment.get("no_proxy") or context.environment.get("NO_PROXY", "")
     if bypassed:
         details["no_proxy"] = bypassed
-    trying = (_try_proxy(name, url, surroundings.patience.provider) for name, url in configured.items())
+    trying = (_try_proxy(name, url, context.patience.provider) for name, url in configured.items())
     problems = [problem for problem in await asyncio.gather(*trying) if problem is not None]
     well = f"through {', '.join(sorted(set(configured)))}" if configured else "no proxy is configured"
     return conclude(problems, well, details)
 
 
-async def certificates(surroundings: CheckContext) -> Finding:
+async def certificates(context: CheckContext) -> Finding:
     """Tell whether there are certificates by which servers can be verified."""
-    return await in_thread(lambda: _certificates(surroundings))
+    return await in_thread(lambda: _certificates(context))
 
 
-def _configured(surroundings: CheckContext) -> Iterator[tuple[str, str]]:
+def _configured(context: CheckContext) -> Iterator[tuple[str, str]]:
     for name in PROXIES:
         for form in (name, name.upper()):
-            if form == "HTTP_PROXY" and "REQUEST_METHOD" in surroundings.environment:
+            if form == "HTTP_PROXY" and "REQUEST_METHOD" in context.environment:
                 continue  # as the standard library does: in CGI, clients can set it
-            if url := surroundings.environment.get(form, "").strip():
+            if url := context.environment.get(form, "").strip():
                 yield form, url
                 break
 
@@ -75,8 +75,8 @@ async def _try_proxy(name: str, url: str, timeout_s: float) -> Problem | None:
     return Problem("fail", f"the proxy of {name}, {visible_url(url)}, cannot be reached: {reason}", remedy)
 
 
-def _certificates(surroundings: CheckContext) -> Finding:
-    environment, paths = surroundings.environment, ssl.get_default_verify_paths()
+def _certificates(context: CheckContext) -> Finding:
+    environment, paths = context.environment, ssl.get_default_verify_paths()
     file = environment.get(paths.openssl_cafile_env, "") or paths.openssl_cafile
     folder = environment.get(paths.openssl_capath_env, "") or paths.openssl_capath
     details: dict[str, Detail] = {"file": file, "directory": folder}
@@ -90,16 +90,16 @@ def _certificates(surroundings: CheckContext) -> Finding:
     ]
     if named:
         return conclude(named, "", details)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(
+        trusted.load_verify_locations(
             cafile=file if os.path.isfile(file) else None, capath=folder if os.path.isdir(folder) else None
         )
     except ssl.SSLError:
         return Finding("fail", f"{file} holds no certificates", details, "Name a file in PEM form in SSL_CERT_FILE.")
     except (OSError, TypeError):
         return _no_certificates(details)
-    count = context.cert_store_stats()["x509_ca"]
+    count = trusted.cert_store_stats()["x509_ca"]
     details["authorities"] = str(count)
     if not count and not _has_entries(folder):
         return _no_certificates(details)

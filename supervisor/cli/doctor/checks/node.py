@@ -21,17 +21,17 @@ USES: Final = ("nodes", "mailbox", "broker", "changes", "records")
 ANOTHER: Final = "Make another ticket on the host (`greenroom node ticket NAME`), and start the node with it."
 
 
-async def state(surroundings: CheckContext) -> Finding:
+async def state(context: CheckContext) -> Finding:
     """Tell whether the state directory can be used, and whether there is a key or a ticket."""
-    return await in_thread(lambda: _state(_aim(surroundings)))
+    return await in_thread(lambda: _state(_aim(context)))
 
 
-async def host(surroundings: CheckContext) -> Finding:
+async def host(context: CheckContext) -> Finding:
     """Tell which ports of the host can be connected to."""
-    aim = _aim(surroundings)
+    aim = _aim(context)
     address, first = split_address(aim.join)
     reasons = await asyncio.gather(
-        *(_try_port(address, first + number, surroundings.patience.node) for number in range(PORTS))
+        *(_try_port(address, first + number, context.patience.node) for number in range(PORTS))
     )
     ports = {f"{first + number} ({use})": reasons[number] or "open" for number, use in enumerate(USES)}
     shut: dict[str, list[str]] = {}
@@ -48,9 +48,9 @@ async def host(surroundings: CheckContext) -> Finding:
     return Finding("fail", f"the host at {aim.join} cannot be reached: {why}", ports, remedy)
 
 
-async def key(surroundings: CheckContext) -> Finding:
+async def key(context: CheckContext) -> Finding:
     """Ask the host whether it knows the key of this node, or its ticket, which is not used by that."""
-    aim = _aim(surroundings)
+    aim = _aim(context)
     try:
         identity, ticket = await in_thread(lambda: (load(aim.state), _ticket(aim)))
     except GreenroomError:
@@ -66,7 +66,7 @@ async def key(surroundings: CheckContext) -> Finding:
     details: dict[str, Detail] = {}
     for what, host_key, pair in asked:
         try:
-            known = await is_known(aim.join, host_key, pair, surroundings.patience.node)
+            known = await is_known(aim.join, host_key, pair, context.patience.node)
         except StartError as error:
             remedy = (
                 f"See the check node.host. If the host has got another home or key: {ANOTHER[0].lower()}{ANOTHER[1:]}"
@@ -79,18 +79,18 @@ async def key(surroundings: CheckContext) -> Finding:
     return Finding("fail", f"{text}: it was used, revoked, or is over", details, ANOTHER)
 
 
-async def directories(surroundings: CheckContext) -> Finding:
+async def directories(context: CheckContext) -> Finding:
     """Tell whether conversations can work in the directories that were named."""
-    aim = _aim(surroundings)
+    aim = _aim(context)
     if not aim.directories:
         return Finding("ok", "no directory was named (`--doctor DIR`)")
     problems = await in_thread(lambda: list(_of_directories(aim)))
     return conclude(problems, f"conversations can work in {', '.join(aim.directories)}")
 
 
-def _aim(surroundings: CheckContext) -> NodeAim:
-    assert surroundings.node is not None
-    return surroundings.node
+def _aim(context: CheckContext) -> NodeAim:
+    assert context.node is not None
+    return context.node
 
 
 def _state(aim: NodeAim) -> Finding:

@@ -30,20 +30,20 @@ LITTLE_DISK: Final = 50 * MIB
 AGAIN: Final = "greenroom node --join tcp://ADDRESS:PORT"
 
 
-async def nodes(surroundings: CheckContext) -> Finding:
+async def nodes(context: CheckContext) -> Finding:
     """Look at all that a host needs for nodes, and at those that it has. Raises `ConfigError`."""
-    table = await nodes_table(surroundings)
+    table = await nodes_table(context)
     if table is None or table.listen is None:
         return Finding("ok", "no nodes are set (`greenroom.nodes.listen`)")
-    answers = await in_thread(lambda: _ask(surroundings))
+    answers = await in_thread(lambda: _ask(context))
     entries = [node for report in answers.reports for node in report.nodes]
     problems = [
         *await in_thread(lambda: list(_of_address(table, is_served=bool(entries) or answers.has_silent))),
         *await in_thread(lambda: list(_of_directories(table))),
     ]
-    known, faults = await in_thread(lambda: _keys(surroundings))
+    known, faults = await in_thread(lambda: _keys(context))
     problems += faults
-    problems += [*_of_tickets(known, surroundings.machine.now()), *_of_nodes(entries, known)]
+    problems += [*_of_tickets(known, context.machine.now()), *_of_nodes(entries, known)]
     details: dict[str, Detail] = {"listen": f"{table.listen}, {PORTS} ports", "engine": table.engine}
     details |= {f"node {one.name}": _told(one) for one in entries}
     details |= {f"pool {name}": ", ".join(members) or "none has joined" for name, members in known.pools.items()}
@@ -54,9 +54,9 @@ async def nodes(surroundings: CheckContext) -> Finding:
     return conclude(problems, f"nodes can join at {table.listen}; {ready} of {len(known.nodes)} are ready", details)
 
 
-async def nodes_table(surroundings: CheckContext) -> NodesTable | None:
+async def nodes_table(context: CheckContext) -> NodesTable | None:
     """Return the table `[greenroom.nodes]`, `None` where there is none. Raises `ConfigError`."""
-    settings = await in_thread(lambda: server_settings(surroundings.home, surroundings.config_overrides))
+    settings = await in_thread(lambda: server_settings(context.home, context.config_overrides))
     table = settings.table.nodes
     return check(NodesTable, table, ("greenroom", "nodes")) if table else None
 
@@ -69,9 +69,9 @@ class ServerReports(NamedTuple):
     """Whether one did not answer in time (the check `instances.home` tells): the ports may be its."""
 
 
-def _ask(surroundings: CheckContext) -> ServerReports:
-    wanted = os.path.realpath(surroundings.home)
-    running = instances.running(instances.parents(surroundings.environment))
+def _ask(context: CheckContext) -> ServerReports:
+    wanted = os.path.realpath(context.home)
+    running = instances.running(instances.parents(context.environment))
     controls = [one.control for one in running if os.path.realpath(one.instance.codex_home) == wanted]
     replies = [response.reply for response in ask(controls, GiveReport()).values()] if controls else []
     reports = []
@@ -125,8 +125,8 @@ def _of_directories(table: NodesTable) -> Iterator[Problem]:
                 yield Problem("warning", text, f"Make it, or correct `greenroom.nodes.{name}.paths`.")
 
 
-def _keys(surroundings: CheckContext) -> tuple[KnownKeys, Sequence[Problem]]:
-    keys = NodeKeys(surroundings.home)
+def _keys(context: CheckContext) -> tuple[KnownKeys, Sequence[Problem]]:
+    keys = NodeKeys(context.home)
     faults: list[Problem] = []
     try:
         keys.look_at_host_keys()

@@ -68,26 +68,26 @@ class _Credential:
     remedy: str = ""
 
 
-async def reachability(surroundings: CheckContext) -> Finding:
+async def reachability(context: CheckContext) -> Finding:
     """Tell which providers answer at all."""
-    asked = await surroundings.shared(ask_providers)
+    asked = await context.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unreached(one)) is not None]
     details: dict[str, Detail] = {one.id: f"{one.url}: {_outcome(one.answer)}" for one in asked}
     return conclude(problems, f"{_all(asked)} answers" if len(asked) == 1 else f"{_all(asked)} answer", details)
 
 
-async def authentication(surroundings: CheckContext) -> Finding:
+async def authentication(context: CheckContext) -> Finding:
     """Tell which providers accept the credential that requests to them carry."""
-    asked = await surroundings.shared(ask_providers)
+    asked = await context.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unaccepted(one)) is not None]
     details: dict[str, Detail] = {one.id: _acceptance(one) for one in asked}
     return conclude(problems, "no provider rejects its credential", details)
 
 
-async def model(surroundings: CheckContext) -> Finding:
+async def model(context: CheckContext) -> Finding:
     """Tell whether the chosen provider lists the chosen model."""
-    settings = await surroundings.shared(settings_of)
-    asked = await surroundings.shared(ask_providers)
+    settings = await context.shared(settings_of)
+    asked = await context.shared(ask_providers)
     chosen = next(one for one in asked if one.is_chosen)
     details: dict[str, Detail] = {"model": settings.model, "provider": chosen.id}
     if not settings.model_family.known:
@@ -104,13 +104,13 @@ async def model(surroundings: CheckContext) -> Finding:
     return Finding("warning", f"`{chosen.id}` does not list the model `{settings.model}`", details, remedy)
 
 
-async def ask_providers(surroundings: CheckContext) -> list[AskedProvider]:
+async def ask_providers(context: CheckContext) -> list[AskedProvider]:
     """Ask every configured provider for its models, all at once. Raises `ConfigError`."""
-    settings = await surroundings.shared(settings_of)
-    table = await surroundings.shared(table_of)
-    others = _others(table, settings, surroundings.environment)
+    settings = await context.shared(settings_of)
+    table = await context.shared(table_of)
+    others = _others(table, settings, context.environment)
     providers = {settings.provider_id: settings.provider, **others}
-    asking = (_ask(name, provider, settings, surroundings) for name, provider in list(providers.items())[:MOST])
+    asking = (_ask(name, provider, settings, context) for name, provider in list(providers.items())[:MOST])
     return await asyncio.gather(*asking)
 
 
@@ -128,10 +128,10 @@ def _others(table: Table, settings: Settings, environment: Mapping[str, str]) ->
     return found
 
 
-async def _ask(name: str, provider: ModelProvider, settings: Settings, surroundings: CheckContext) -> AskedProvider:
-    credential = await _credential(provider, surroundings)
-    endpoint = _endpoint(provider, credential.bearer, surroundings.environment)
-    answer = await list_models(endpoint, credential.bearer, surroundings.patience.provider)
+async def _ask(name: str, provider: ModelProvider, settings: Settings, context: CheckContext) -> AskedProvider:
+    credential = await _credential(provider, context)
+    endpoint = _endpoint(provider, credential.bearer, context.environment)
+    answer = await list_models(endpoint, credential.bearer, context.patience.provider)
     return AskedProvider(
         name,
         name == settings.provider_id,
@@ -158,11 +158,11 @@ def _endpoint(provider: ModelProvider, bearer: Bearer, environment: Mapping[str,
     )
 
 
-async def _credential(provider: ModelProvider, surroundings: CheckContext) -> _Credential:
+async def _credential(provider: ModelProvider, context: CheckContext) -> _Credential:
     """Return what a request carries, by the same order as in `greenroom.workers.model.bearer`. Renews nothing."""
     variable = provider.env_key
     if variable is not None:
-        if key := surroundings.environment.get(variable, "").strip():
+        if key := context.environment.get(variable, "").strip():
             return _Credential(Bearer(key), f"the key in {variable}")
         if not provider.requires_openai_auth:
             remedy = provider.env_key_instructions or f"Set {variable} in the environment of the server, or in `.env`."
@@ -170,13 +170,13 @@ async def _credential(provider: ModelProvider, surroundings: CheckContext) -> _C
     if provider.experimental_bearer_token is not None:
         return _Credential(Bearer(provider.experimental_bearer_token), "`experimental_bearer_token`")
     if provider.auth is not None:
-        return await _printed(TokenCommand(**asdict(provider.auth)), surroundings)
-    return await _of_login(surroundings) if provider.requires_openai_auth else _Credential()
+        return await _printed(TokenCommand(**asdict(provider.auth)), context)
+    return await _of_login(context) if provider.requires_openai_auth else _Credential()
 
 
-async def _printed(command: TokenCommand, surroundings: CheckContext) -> _Credential:
-    commands = TokenCommands(surroundings.home, surroundings.environment, Clock())
-    limit = min(command.timeout_ms, round(surroundings.patience.provider * 1000))
+async def _printed(command: TokenCommand, context: CheckContext) -> _Credential:
+    commands = TokenCommands(context.home, context.environment, Clock())
+    limit = min(command.timeout_ms, round(context.patience.provider * 1000))
     bounded = TokenCommand(command=command.command, args=command.args, cwd=command.cwd, timeout_ms=limit)
     try:
         answer = await commands.get(GetProviderToken(command=bounded))
@@ -189,15 +189,15 @@ async def _printed(command: TokenCommand, surroundings: CheckContext) -> _Creden
     return _Credential(Bearer(answer.token), f"the token that `{name}` prints")
 
 
-async def _of_login(surroundings: CheckContext) -> _Credential:
+async def _of_login(context: CheckContext) -> _Credential:
     remedy = "See the check auth.credentials."
     try:
-        credential = await surroundings.shared(credential_of)
+        credential = await context.shared(credential_of)
     except (StoreError, VaultError) as error:
         return _Credential(missing=str(error), remedy=remedy)
     if not credential.bearer:
         return _Credential(missing=credential.unusable or "there is no login", remedy=remedy)
-    if credential.expires_at is not None and credential.expires_at <= surroundings.machine.now():
+    if credential.expires_at is not None and credential.expires_at <= context.machine.now():
         return _Credential(missing="the access token has expired, and nothing is renewed by a check", remedy=remedy)
     bearer = Bearer(credential.bearer.reveal(), account_id=credential.identity.account_id, mode=credential.mode)
     return _Credential(bearer, "the ChatGPT login" if credential.mode == "chatgpt" else "the API key")

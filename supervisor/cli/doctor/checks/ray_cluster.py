@@ -12,18 +12,16 @@ from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, co
 INSTALL: Final = "Install it with `pip install 'greenroom[ray]'`, here and on every machine of the cluster."
 
 
-async def ray_cluster(surroundings: CheckContext) -> Finding:
+async def ray_cluster(context: CheckContext) -> Finding:
     """Ask the cluster for its machines. Raises `ConfigError`."""
-    table = await nodes_table(surroundings)
+    table = await nodes_table(context)
     if table is None or table.listen is None or table.engine != "ray":
         return Finding("ok", "Ray places no nodes (`greenroom.nodes.engine`)")
     asked = {"address": table.ray.address}
-    if not surroundings.machine.has_package("ray"):
+    if not context.machine.has_package("ray"):
         return Finding("fail", "the package `ray` is not installed", asked, INSTALL)
     try:
-        machines = await surroundings.machine.cluster(
-            surroundings.environment, table.ray, surroundings.patience.cluster
-        )
+        machines = await context.machine.cluster(context.environment, table.ray, context.patience.cluster)
     except ClusterError as error:
         remedy = "Start Ray on this machine (`ray start --address=HEAD`), or correct `greenroom.nodes.ray.address`."
         text = f"the Ray cluster at {table.ray.address} cannot be used: {error}"

@@ -25,9 +25,9 @@ WORDS: Final[Mapping[Attempt, str]] = {
 }
 
 
-async def helpers(surroundings: CheckContext) -> Finding:
+async def helpers(context: CheckContext) -> Finding:
     """Tell whether a confined program can be started at all."""
-    trial, unconfined = await surroundings.shared(try_sandbox), await _is_unconfined(surroundings)
+    trial, unconfined = await context.shared(try_sandbox), await _is_unconfined(context)
     details: dict[str, Detail] = {"commands are": "not confined, as configured" if unconfined else "confined"}
     if not trial.fault:
         return Finding("ok", "confined commands can be started", details)
@@ -35,9 +35,9 @@ async def helpers(surroundings: CheckContext) -> Finding:
     return Finding("warning" if unconfined else "fail", f"no confined command can run: {trial.fault}", details, remedy)
 
 
-async def rights(surroundings: CheckContext) -> Finding:
+async def rights(context: CheckContext) -> Finding:
     """Compare what a confined program could do with what it must be able to do, and must not."""
-    trial, unconfined = await surroundings.shared(try_sandbox), await _is_unconfined(surroundings)
+    trial, unconfined = await context.shared(try_sandbox), await _is_unconfined(context)
     if trial.fault:
         return Finding(
             "warning", "not tried, because no confined command can run", {}, "See the check sandbox.helpers."
@@ -61,6 +61,6 @@ def _remedy(wrong: list[Attempt]) -> str:
     return "Do not let the agent run commands here until this is understood. It is a defect: please report it."
 
 
-async def _is_unconfined(surroundings: CheckContext) -> bool:
-    settings = await surroundings.shared(settings_of)
+async def _is_unconfined(context: CheckContext) -> bool:
+    settings = await context.shared(settings_of)
     return isinstance(settings.sandbox_policy, DangerFullAccess)

@@ -25,9 +25,9 @@ LARGE: Final = 20 * 1024**3
 """Bytes of all files together from which on a warning is due."""
 
 
-async def health(surroundings: CheckContext) -> Finding:
+async def health(context: CheckContext) -> Finding:
     """Count the saved conversations, and read the beginning and the end of the latest."""
-    return await in_thread(lambda: _health(surroundings.home))
+    return await in_thread(lambda: _health(context.home))
 
 
 def _health(home: str) -> Finding:

@@ -26,26 +26,24 @@ SHOWN: Final = 10
 """Files of one kind that are named."""
 
 
-async def paths(surroundings: CheckContext) -> Finding:
+async def paths(context: CheckContext) -> Finding:
     """Tell whether the home can be used, and whether only its user can."""
-    return await in_thread(lambda: _paths(surroundings))
+    return await in_thread(lambda: _paths(context))
 
 
-async def disk(surroundings: CheckContext) -> Finding:
+async def disk(context: CheckContext) -> Finding:
     """Tell how much room the file systems of the home, of temporary files and of the sockets have."""
-    return await in_thread(lambda: _disk(surroundings))
+    return await in_thread(lambda: _disk(context))
 
 
-def _paths(surroundings: CheckContext) -> Finding:
-    home = surroundings.home
+def _paths(context: CheckContext) -> Finding:
+    home = context.home
     details: dict[str, Detail] = {"home": home}
-    name = surroundings.home_name or home
+    name = context.home_name or home
     if os.path.realpath(name) != os.path.normpath(name):
         details["leads to"] = os.path.realpath(name)
-    if surroundings.home_fault:
-        return Finding(
-            "fail", surroundings.home_fault, details, "Set CODEX_HOME to an existing directory, or unset it."
-        )
+    if context.home_fault:
+        return Finding("fail", context.home_fault, details, "Set CODEX_HOME to an existing directory, or unset it.")
     if os.path.islink(name) and not os.path.exists(name):
         remedy = f"Make the directory {os.path.realpath(name)}, or remove the link."
         return Finding("fail", f"{name} is a link to {os.path.realpath(name)}, which does not exist", details, remedy)
@@ -53,9 +51,9 @@ def _paths(surroundings: CheckContext) -> Finding:
         return _absent(home, details)
     if not os.path.isdir(home):
         return Finding("fail", f"{home} is not a directory", details, "Move it away, or set CODEX_HOME.")
-    if (kind := _file_system(surroundings, home)) is not None:
+    if (kind := _file_system(context, home)) is not None:
         details["file system"] = kind
-    problems = [*_of_home(surroundings), *_of_files(home), *_of_runtime(surroundings)]
+    problems = [*_of_home(context), *_of_files(home), *_of_runtime(context)]
     if kind in UNRELIABLE:
         text = f"{home} is on a file system of the kind {kind}, where locks may not hold"
         problems.append(Problem("warning", text, "Put the home on a local disk, and use it from one machine only."))
@@ -72,8 +70,8 @@ def _absent(home: str, details: dict[str, Detail]) -> Finding:
     return Finding("fail", f"{home} does not exist, and {above} is not writable", details, remedy)
 
 
-def _of_home(surroundings: CheckContext) -> Iterator[Problem]:
-    home, facts = surroundings.home, os.stat(surroundings.home)
+def _of_home(context: CheckContext) -> Iterator[Problem]:
+    home, facts = context.home, os.stat(context.home)
     user = os.geteuid()
     if facts.st_uid != user:
         text = f"{home} belongs to user {facts.st_uid} and not to {user}"
@@ -81,7 +79,7 @@ def _of_home(surroundings: CheckContext) -> Iterator[Problem]:
     if facts.st_mode & 0o022:
         others = "everybody" if facts.st_mode & 0o002 else "the group"
         yield Problem("warning", f"{others} can write to {home}, and so replace its settings", f"`chmod go-w {home}`.")
-    if _is_read_only(surroundings, home) or not os.access(home, os.W_OK | os.X_OK):
+    if _is_read_only(context, home) or not os.access(home, os.W_OK | os.X_OK):
         text = f"{home} is not writable, so neither sessions nor logins can be saved"
         yield Problem("fail", text, "Give this user write access, mount it writable, or set CODEX_HOME.")
         return
@@ -91,9 +89,9 @@ def _of_home(surroundings: CheckContext) -> Iterator[Problem]:
             yield Problem("fail", f"{path} is not a writable directory", "Correct its owner and mode, or move it away.")
 
 
-def _is_read_only(surroundings: CheckContext, path: str) -> bool:
+def _is_read_only(context: CheckContext, path: str) -> bool:
     try:
-        return bool(surroundings.machine.statvfs(path).f_flag & os.ST_RDONLY)
+        return bool(context.machine.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
         return False
 
@@ -129,19 +127,19 @@ def _of_files(home: str) -> Iterator[Problem]:
         yield Problem("warning", text, "Remove the other name, or replace the file by a copy.")
 
 
-def _of_runtime(surroundings: CheckContext) -> Iterator[Problem]:
-    place = directory.place(surroundings.environment)
+def _of_runtime(context: CheckContext) -> Iterator[Problem]:
+    place = directory.place(context.environment)
     if os.path.lexists(place) and not directory.is_private(place):
         text = f"{place}, where the sockets are made, is not a directory of this user alone"
         yield Problem("fail", text, f"Remove {place}, or set XDG_RUNTIME_DIR to a directory of this user.")
 
 
-def _file_system(surroundings: CheckContext, path: str) -> str | None:
+def _file_system(context: CheckContext, path: str) -> str | None:
     """Return the kind of the file system of a path (proc(5), mountinfo); `None` where that cannot be told."""
     real = os.path.realpath(path)
     found: tuple[int, str] | None = None
     try:
-        with open(os.path.join(surroundings.machine.proc, "self", "mountinfo"), encoding="utf-8") as file:
+        with open(os.path.join(context.machine.proc, "self", "mountinfo"), encoding="utf-8") as file:
             for line in file:
                 before, _, after = line.partition(" - ")
                 point = before.split()[4].encode().decode("unicode_escape")
@@ -152,11 +150,11 @@ def _file_system(surroundings: CheckContext, path: str) -> str | None:
     return None if found is None else found[1]
 
 
-def _disk(surroundings: CheckContext) -> Finding:
+def _disk(context: CheckContext) -> Finding:
     places = {
-        "home": surroundings.home,
-        "temporary files": surroundings.environment.get("TMPDIR", "") or "/tmp",
-        "sockets": directory.place(surroundings.environment),
+        "home": context.home,
+        "temporary files": context.environment.get("TMPDIR", "") or "/tmp",
+        "sockets": directory.place(context.environment),
     }
     details: dict[str, Detail] = {}
     problems: list[Problem] = []
@@ -164,7 +162,7 @@ def _disk(surroundings: CheckContext) -> Finding:
     for what, path in places.items():
         existing = _existing(path)
         try:
-            device, facts = os.stat(existing).st_dev, surroundings.machine.statvfs(existing)
+            device, facts = os.stat(existing).st_dev, context.machine.statvfs(existing)
         except OSError as error:
             problems.append(Problem("fail", f"{existing} cannot be looked at: {error.strerror}", "Mount or make it."))
             continue

@@ -165,19 +165,19 @@ class Scene:
         table = f'[mcp_servers.{name}]\ncommand = "{sys.executable}"\nargs = {argv}\n{more}\n'
         self.configure(tables=f'{table}[mcp_servers.{name}.env]\nSCENE = "{SECRETS["server"]}"\n')
 
-    def surroundings(self) -> CheckContext:
+    def context(self) -> CheckContext:
         found = look_around(self.environment, self.overrides)
         return replace(found, cwd=str(self.cwd), machine=self.machine, patience=self.patience, node=self.node)
 
     def report(self, ids: frozenset[str] | None = None) -> DoctorReport:
         """Run all checks, or some, and return the report."""
-        surroundings = self.surroundings()
+        context = self.context()
         table = CHECKS if self.node is None else NODE_CHECKS
         checks = [check for check in table if ids is None or check.id in ids]
-        with _as_environment(surroundings.environment):
-            secrets = find_secrets(surroundings)
-            results = examine(checks, surroundings, self.seconds, 3.0)
-        return make_report(results, secrets, home=surroundings.home, at=0.0, seconds=0.0)
+        with _as_environment(context.environment):
+            secrets = find_secrets(context)
+            results = examine(checks, context, self.seconds, 3.0)
+        return make_report(results, secrets, home=context.home, at=0.0, seconds=0.0)
 
 
 @contextmanager

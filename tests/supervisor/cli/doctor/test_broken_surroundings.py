@@ -128,9 +128,9 @@ def test_the_index_of_pip_is_asked_where_that_is_wanted(scene: Scene) -> None:
     scene.patience = replace(scene.patience, index=50.0)
     with package_index("9.9.9") as (url, asked):
         scene.environment |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
-        surroundings = scene.surroundings()
-        assert (asyncio.run(installation.updates(surroundings)).status, asked) == ("ok", [])
-        found = asyncio.run(installation.updates(replace(surroundings, online=True)))
+        context = scene.context()
+        assert (asyncio.run(installation.updates(context)).status, asked) == ("ok", [])
+        found = asyncio.run(installation.updates(replace(context, online=True)))
     assert (found.status, found.details.get("offered")) == ("warning", "9.9.9"), found
     assert set(asked) == {"/simple/greenroom/"}
 
@@ -153,7 +153,7 @@ def test_what_the_package_index_says_is_judged(
     said: str, fault: str, status: str, says: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installation, "_ask_index", lambda _: (said, fault))
-    found = asyncio.run(installation.updates(replace(scene.surroundings(), online=True)))
+    found = asyncio.run(installation.updates(replace(scene.context(), online=True)))
     assert (found.status, says in found.summary) == (status, True), found
 
 
@@ -171,10 +171,10 @@ def test_what_a_confined_command_can_do_is_tried_for_real(scene: Scene) -> None:
     scene.log_in()
     scene.machine = replace(scene.machine, launcher=Launcher.fork)
     scene.patience = replace(scene.patience, sandbox=40.0)
-    surroundings = scene.surroundings()
+    context = scene.context()
 
     async def look() -> tuple[Finding, Finding]:
-        return await sandbox.helpers(surroundings), await sandbox.rights(surroundings)
+        return await sandbox.helpers(context), await sandbox.rights(context)
 
     helpers, rights = asyncio.run(look())
     assert (helpers.status, rights.status) == ("ok", "ok"), (helpers, rights)
@@ -193,7 +193,7 @@ def test_a_sandbox_that_confines_nothing_is_found_out(scene: Scene, monkeypatch:
     scene.machine = replace(scene.machine, launcher=Launcher.fork)
     scene.patience = replace(scene.patience, sandbox=40.0)
     monkeypatch.setattr(confined, "LaunchedStarter", lambda launcher, _: LaunchedStarter(launcher, None))
-    found = asyncio.run(sandbox.rights(scene.surroundings()))
+    found = asyncio.run(sandbox.rights(scene.context()))
     assert found.status == "fail"
     assert list(found.details.values())[:5] == ["yes"] * 5
     assert str(scene.home / "auth.json") in found.details["opened"]

@@ -120,9 +120,9 @@ def test_the_host_is_asked_for_a_key_and_a_ticket_which_stays_good(scene: Scene)
         aim(scene, join=address, ticket=path)
         scene.patience = replace(scene.patience, node=10.0)
         try:
-            known = await node.key(scene.surroundings())
+            known = await node.key(scene.context())
             keys.revoke("n1")
-            return known, await node.key(scene.surroundings())
+            return known, await node.key(scene.context())
         finally:
             engine.close()
             authenticator.close()

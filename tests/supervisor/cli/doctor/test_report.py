@@ -69,8 +69,8 @@ def test_no_secret_remains_wherever_it_stands(secret: str, around: list[str]) ->
 
 
 def run(check: Check, seconds: float = 1.0) -> Finding:
-    surroundings = CheckContext("/nonexistent", "/", {})
-    (result,) = examine([check], surroundings, seconds, 0.2)
+    context = CheckContext("/nonexistent", "/", {})
+    (result,) = examine([check], context, seconds, 0.2)
     return result.finding
 
 
@@ -85,8 +85,8 @@ def test_a_check_that_hangs_is_told_whatever_it_hangs_in() -> None:
 
     release = threading.Event()
 
-    async def blocks_the_loop(surroundings: CheckContext) -> Finding:
-        blocks(surroundings)
+    async def blocks_the_loop(context: CheckContext) -> Finding:
+        blocks(context)
         raise AssertionError
 
     for examine_it in (awaits, blocks_the_loop):
@@ -144,13 +144,13 @@ def test_a_check_that_hangs_is_cancelled_so_that_it_can_clean_up_and_holds_nothi
 def test_what_several_checks_need_is_asked_for_once_also_where_it_fails() -> None:
     asked: list[str] = []
 
-    async def settings(surroundings: CheckContext) -> str:
-        asked.append(surroundings.home)
+    async def settings(context: CheckContext) -> str:
+        asked.append(context.home)
         await asyncio.sleep(0)
         raise ConfigError("no settings")
 
-    async def needs(surroundings: CheckContext) -> Finding:
-        return Finding("ok", await surroundings.shared(settings))
+    async def needs(context: CheckContext) -> Finding:
+        return Finding("ok", await context.shared(settings))
 
     checks = [Check(name, "some", "Whether", needs) for name in "abc"]
     results = examine(checks, CheckContext("/home", "/", {}), 5.0, 1.0)
