@@ -89,11 +89,20 @@ class OpenMcpLogins:
         self._told = told
         self._open: dict[asyncio.Task[None], asyncio.Task[None]] = {}
         """What tells of the end of a login → what waits for the user."""
+        self._beginning = 0
+        """Logins that are being begun."""
 
     async def start(self, question: McpLoginStart) -> LoginStarted | AuthError:
         """Begin a login, and return the address that the user opens."""
-        if len(self._open) >= AT_ONCE:
+        if len(self._open) + self._beginning >= AT_ONCE:
             return AuthError(code="login_failed", user_text=f"{AT_ONCE} logins of MCP servers are under way")
+        self._beginning += 1
+        try:
+            return await self._begin(question)
+        finally:
+            self._beginning -= 1
+
+    async def _begin(self, question: McpLoginStart) -> LoginStarted | AuthError:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 session = await McpLoginSession.open(self._home, question.server, question.scopes, self._overrides)

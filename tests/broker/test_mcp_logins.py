@@ -102,6 +102,20 @@ async def test_several_at_once_end_each_for_itself_and_there_are_only_so_many(
     await scene(tmp_path, act)
 
 
+@on_loop
+async def test_those_that_are_being_begun_count_among_those_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "AT_ONCE", 2)
+
+    async def act(_guarded: Guarded, open_logins: OpenMcpLogins, _ended: Ended) -> None:
+        names = ("one", "two", "three", "four")
+        answers = await asyncio.gather(*(open_logins.start(question(name)) for name in names))
+        assert [type(answer) for answer in answers] == [LoginStarted, LoginStarted, AuthError, AuthError]
+
+    await scene(tmp_path, act)
+
+
 @pytest.mark.parametrize(
     ("server", "code"), [("gone", "not_found"), ("prog", "not_found"), ("token", "not_found"), ("lost", "login_failed")]
 )
