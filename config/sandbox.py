@@ -5,13 +5,13 @@ from typing import ClassVar, Literal, TypeAlias
 from greenroom.config.section import Section, Strings
 
 
-class ReadOnly(Section, frozen=True, tag_field="type", tag="read-only"):
+class ReadOnlyPolicy(Section, frozen=True, tag_field="type", tag="read-only"):
     """Everything may be read and nothing written; no network."""
 
     type: ClassVar[Literal["read-only"]] = "read-only"
 
 
-class WorkspaceWrite(Section, frozen=True, tag_field="type", tag="workspace-write"):
+class WorkspaceWritePolicy(Section, frozen=True, tag_field="type", tag="workspace-write"):
     """Like read-only, but the working directory and a few others are writable. Also `sandbox_workspace_write`."""
 
     type: ClassVar[Literal["workspace-write"]] = "workspace-write"
@@ -24,15 +24,17 @@ class WorkspaceWrite(Section, frozen=True, tag_field="type", tag="workspace-writ
     """Whether `/tmp` is not writable."""
 
 
-class DangerFullAccess(Section, frozen=True, tag_field="type", tag="danger-full-access"):
+class DangerFullAccessPolicy(Section, frozen=True, tag_field="type", tag="danger-full-access"):
     """No sandbox at all."""
 
     type: ClassVar[Literal["danger-full-access"]] = "danger-full-access"
 
 
-SandboxPolicy: TypeAlias = ReadOnly | WorkspaceWrite | DangerFullAccess
+SandboxPolicy: TypeAlias = ReadOnlyPolicy | WorkspaceWritePolicy | DangerFullAccessPolicy
 
 
 def allows_network(policy: SandboxPolicy) -> bool:
     """Tell whether commands may use the network."""
-    return isinstance(policy, DangerFullAccess) or (isinstance(policy, WorkspaceWrite) and policy.network_access)
+    return isinstance(policy, DangerFullAccessPolicy) or (
+        isinstance(policy, WorkspaceWritePolicy) and policy.network_access
+    )

@@ -14,7 +14,7 @@ from greenroom.config.environment import ShellEnvironmentPolicy
 from greenroom.config.greenroom import GreenroomTable
 from greenroom.config.models import Effort, Summary, Verbosity
 from greenroom.config.providers import ModelProvider
-from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.config.sandbox import WorkspaceWritePolicy
 from greenroom.config.section import Count, Name, Section, Size, Strings, plain_tables
 from greenroom.config.servers import McpServer
 from greenroom.protocol.errors import ConfigError
@@ -116,7 +116,7 @@ class ConfigFile(Profile, frozen=True):
 
     approvals_reviewer: Literal["user", "auto_review", "guardian_subagent"] = "user"
     """Who is asked for consent; the last two are the same."""
-    sandbox_workspace_write: WorkspaceWrite = WorkspaceWrite()
+    sandbox_workspace_write: WorkspaceWritePolicy = WorkspaceWritePolicy()
     shell_environment_policy: ShellEnvironmentPolicy = ShellEnvironmentPolicy()
     allow_login_shell: bool = True
     background_terminal_max_timeout: Size = 300_000

@@ -21,7 +21,7 @@ from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.rules import NO_RULES, Rules
 from greenroom.config.rules_files import FoundRules, find_rules
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, Section, check
 from greenroom.config.servers import McpServer
@@ -295,22 +295,22 @@ def _family(model: str, file: ConfigFile, own: Mapping[str, ModelRow]) -> ModelF
     return msgspec.structs.replace(family, supports_reasoning=file.model_supports_reasoning_summaries)
 
 
-def _workspace(file: ConfigFile, overrides: ConversationOverrides) -> WorkspaceWrite:
+def _workspace(file: ConfigFile, overrides: ConversationOverrides) -> WorkspaceWritePolicy:
     workspace = file.sandbox_workspace_write
     return msgspec.structs.replace(workspace, writable_roots=(*workspace.writable_roots, *overrides.writable_roots))
 
 
 def _sandbox_policy(
-    mode: SandboxMode | None, workspace: WorkspaceWrite, cwd: str, environment: Mapping[str, str]
+    mode: SandboxMode | None, workspace: WorkspaceWritePolicy, cwd: str, environment: Mapping[str, str]
 ) -> SandboxPolicy:
     match mode or DEFAULT_SANDBOX_MODE:
         case "read-only":
-            return ReadOnly()
+            return ReadOnlyPolicy()
         case "workspace-write":
             roots = tuple(absolute(cwd, root, environment) for root in workspace.writable_roots)
             return msgspec.structs.replace(workspace, writable_roots=roots)
         case "danger-full-access":
-            return DangerFullAccess()
+            return DangerFullAccessPolicy()
 
 
 def _instructions(reader: Reader, file: ConfigFile, cwd: str, environment: Mapping[str, str]) -> str | None:

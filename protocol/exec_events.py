@@ -17,19 +17,19 @@ class ExecItem(msgspec.Struct, frozen=True, tag_field="type"):
     """Unique in its run; counted from `item_0`."""
 
 
-class AgentMessageItem(ExecItem, frozen=True, tag="agent_message"):
+class ExecAgentMessageItem(ExecItem, frozen=True, tag="agent_message"):
     """A text of the agent."""
 
     text: str
 
 
-class ReasoningItem(ExecItem, frozen=True, tag="reasoning"):
+class ExecReasoningItem(ExecItem, frozen=True, tag="reasoning"):
     """A summary of the model's reasoning."""
 
     text: str
 
 
-class CommandExecutionItem(ExecItem, frozen=True, tag="command_execution"):
+class ExecCommandExecutionItem(ExecItem, frozen=True, tag="command_execution"):
     """A command."""
 
     command: str
@@ -42,7 +42,7 @@ class CommandExecutionItem(ExecItem, frozen=True, tag="command_execution"):
     """`failed` also where the exit code is not 0."""
 
 
-class FileUpdateChange(msgspec.Struct, frozen=True):
+class ExecFileUpdateChange(msgspec.Struct, frozen=True):
     """What a patch does to one file."""
 
     path: str
@@ -50,21 +50,21 @@ class FileUpdateChange(msgspec.Struct, frozen=True):
     kind: Literal["add", "delete", "update"]
 
 
-class FileChangeItem(ExecItem, frozen=True, tag="file_change"):
+class ExecFileChangeItem(ExecItem, frozen=True, tag="file_change"):
     """A patch."""
 
-    changes: list[FileUpdateChange]
+    changes: list[ExecFileUpdateChange]
     status: Status = "in_progress"
 
 
-class McpToolResult(msgspec.Struct, frozen=True):
+class ExecMcpToolResult(msgspec.Struct, frozen=True):
     """What a tool has answered."""
 
     content: list[Any]
     structured_content: Any = None
 
 
-class ErrorText(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExecErrorText(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong."""
 
     message: str
@@ -72,52 +72,52 @@ class ErrorText(msgspec.Struct, frozen=True, omit_defaults=True):
     """For programs; only where Greenroom itself knows it (`greenroom.protocol.errors.ErrorKind`)."""
 
 
-class McpToolCallItem(ExecItem, frozen=True, tag="mcp_tool_call"):
+class ExecMcpToolCallItem(ExecItem, frozen=True, tag="mcp_tool_call"):
     """A call of a tool of an MCP server."""
 
     server: str
     tool: str
     arguments: Any = None
-    result: McpToolResult | None = None
-    error: ErrorText | None = None
+    result: ExecMcpToolResult | None = None
+    error: ExecErrorText | None = None
     status: Status = "in_progress"
 
 
-class WebSearchItem(ExecItem, frozen=True, tag="web_search"):
+class ExecWebSearchItem(ExecItem, frozen=True, tag="web_search"):
     """A search by the model's server."""
 
     query: str
     action: Any = None
 
 
-class TodoEntry(msgspec.Struct, frozen=True):
+class ExecTodoEntry(msgspec.Struct, frozen=True):
     """One step of a plan."""
 
     text: str
     completed: bool
 
 
-class TodoListItem(ExecItem, frozen=True, tag="todo_list"):
+class ExecTodoListItem(ExecItem, frozen=True, tag="todo_list"):
     """The model's plan. Updated when it changes, completed with the turn."""
 
-    items: list[TodoEntry]
+    items: list[ExecTodoEntry]
 
 
-class ErrorItem(ExecItem, frozen=True, tag="error"):
+class ExecErrorItem(ExecItem, frozen=True, tag="error"):
     """Something that the user should know, and that ends nothing."""
 
     message: str
 
 
 AnyExecItem: TypeAlias = (
-    AgentMessageItem
-    | ReasoningItem
-    | CommandExecutionItem
-    | FileChangeItem
-    | McpToolCallItem
-    | WebSearchItem
-    | TodoListItem
-    | ErrorItem
+    ExecAgentMessageItem
+    | ExecReasoningItem
+    | ExecCommandExecutionItem
+    | ExecFileChangeItem
+    | ExecMcpToolCallItem
+    | ExecWebSearchItem
+    | ExecTodoListItem
+    | ExecErrorItem
 )
 
 
@@ -125,17 +125,17 @@ class ExecEvent(msgspec.Struct, frozen=True, tag_field="type"):
     """Base of all events."""
 
 
-class ThreadStarted(ExecEvent, frozen=True, tag="thread.started"):
+class ExecThreadStarted(ExecEvent, frozen=True, tag="thread.started"):
     """The conversation is open. Always the first event."""
 
     thread_id: str
 
 
-class TurnStarted(ExecEvent, frozen=True, tag="turn.started"):
+class ExecTurnStarted(ExecEvent, frozen=True, tag="turn.started"):
     """The turn begins."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class ExecUsage(msgspec.Struct, frozen=True):
     """Tokens of the conversation so far, its earlier turns included."""
 
     input_tokens: int = 0
@@ -145,42 +145,49 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_output_tokens: int = 0
 
 
-class TurnCompleted(ExecEvent, frozen=True, tag="turn.completed"):
+class ExecTurnCompleted(ExecEvent, frozen=True, tag="turn.completed"):
     """The turn has ended by itself."""
 
-    usage: Usage
+    usage: ExecUsage
 
 
-class TurnFailed(ExecEvent, frozen=True, tag="turn.failed"):
+class ExecTurnFailed(ExecEvent, frozen=True, tag="turn.failed"):
     """The turn has ended otherwise."""
 
-    error: ErrorText
+    error: ExecErrorText
 
 
-class ItemStarted(ExecEvent, frozen=True, tag="item.started"):
+class ExecItemStarted(ExecEvent, frozen=True, tag="item.started"):
     """An item begins. Texts have no beginning."""
 
     item: AnyExecItem
 
 
-class ItemUpdated(ExecEvent, frozen=True, tag="item.updated"):
+class ExecItemUpdated(ExecEvent, frozen=True, tag="item.updated"):
     """An item has changed."""
 
     item: AnyExecItem
 
 
-class ItemCompleted(ExecEvent, frozen=True, tag="item.completed"):
+class ExecItemCompleted(ExecEvent, frozen=True, tag="item.completed"):
     """An item has ended."""
 
     item: AnyExecItem
 
 
-class StreamError(ExecEvent, frozen=True, tag="error"):
+class ExecStreamError(ExecEvent, frozen=True, tag="error"):
     """The turn fails, or a request to the model is repeated."""
 
     message: str
 
 
 AnyExecEvent: TypeAlias = (
-    ThreadStarted | TurnStarted | TurnCompleted | TurnFailed | ItemStarted | ItemUpdated | ItemCompleted | StreamError
+    ExecThreadStarted
+    | ExecTurnStarted
+    | ExecTurnCompleted
+    | ExecTurnFailed
+    | ExecItemStarted
+    | ExecItemUpdated
+    | ExecItemCompleted
+    | ExecStreamError
 )

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from greenroom.protocol.app_server.thread import SandboxPolicy
-from greenroom.protocol.app_server.wire import Notification, Params, Result
+from greenroom.protocol.app_server.wire import Params, Result, ServerNotification
 
 
 class TerminalSize(Params, frozen=True):
@@ -63,7 +63,7 @@ class CommandExecTerminateParams(Params, frozen=True):
     process_id: str
 
 
-class CommandExecOutputDelta(Notification, frozen=True):
+class CommandExecOutputDelta(ServerNotification, frozen=True):
     """A command of `command/exec` whose output is streamed has written something."""
 
     method: ClassVar[str] = "command/exec/outputDelta"

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from greenroom.protocol.app_server.wire import Notification, Params, Result
+from greenroom.protocol.app_server.wire import Params, Result, ServerNotification
 
 
 class FsPathParams(Params, frozen=True):
@@ -92,7 +92,7 @@ class FsUnwatchParams(Params, frozen=True):
     watch_id: str
 
 
-class FsChanged(Notification, frozen=True):
+class FsChanged(ServerNotification, frozen=True):
     """Something has changed in what a client watches: told at most five times a second."""
 
     method: ClassVar[str] = "fs/changed"

@@ -6,7 +6,7 @@ from greenroom.protocol.app_server.commands import CommandExecOutputDelta
 from greenroom.protocol.app_server.files import FsChanged
 from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.thread import Thread, ThreadStatus, Turn, TurnError
-from greenroom.protocol.app_server.wire import Notification, Result
+from greenroom.protocol.app_server.wire import Result, ServerNotification
 from greenroom.protocol.goal import ThreadGoal
 
 StepStatus: TypeAlias = Literal["pending", "inProgress", "completed"]
@@ -14,7 +14,7 @@ ReviewStatus: TypeAlias = Literal["inProgress", "approved", "denied", "timedOut"
 ServerState: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 
 
-class ThreadNotification(Notification, frozen=True):
+class ThreadNotification(ServerNotification, frozen=True):
     """Base of notifications about a thread."""
 
     thread_id: str
@@ -32,7 +32,7 @@ class ItemNotification(TurnNotification, frozen=True):
     item_id: str
 
 
-class ThreadStarted(Notification, frozen=True):
+class ThreadStarted(ServerNotification, frozen=True):
     """A thread was started, or forked."""
 
     method: ClassVar[str] = "thread/started"
@@ -184,7 +184,7 @@ class ThreadTokenUsageUpdated(TurnNotification, frozen=True):
     token_usage: ThreadTokenUsage
 
 
-class AccountRateLimitsUpdated(Notification, frozen=True):
+class AccountRateLimitsUpdated(ServerNotification, frozen=True):
     """The model's server has told the account's limits."""
 
     method: ClassVar[str] = "account/rateLimits/updated"
@@ -236,7 +236,7 @@ class ErrorOccurred(TurnNotification, frozen=True):
     will_retry: bool
 
 
-class WarningGiven(Notification, frozen=True):
+class WarningGiven(ServerNotification, frozen=True):
     """Something that the user should know."""
 
     method: ClassVar[str] = "warning"
@@ -251,7 +251,7 @@ class ThreadCompacted(TurnNotification, frozen=True):
     method: ClassVar[str] = "thread/compacted"
 
 
-class McpServerStatusUpdated(Notification, frozen=True):
+class McpServerStatusUpdated(ServerNotification, frozen=True):
     """An MCP server of a thread is starting, ready, failed or cancelled."""
 
     method: ClassVar[str] = "mcpServer/startupStatus/updated"
@@ -324,7 +324,7 @@ class ServerRequestResolved(ThreadNotification, frozen=True):
     request_id: int | str
 
 
-class AccountUpdated(Notification, frozen=True):
+class AccountUpdated(ServerNotification, frozen=True):
     """Another credential is in force."""
 
     method: ClassVar[str] = "account/updated"
@@ -333,7 +333,7 @@ class AccountUpdated(Notification, frozen=True):
     plan_type: str | None
 
 
-class AccountLoginCompleted(Notification, frozen=True):
+class AccountLoginCompleted(ServerNotification, frozen=True):
     """A login has ended."""
 
     method: ClassVar[str] = "account/login/completed"
@@ -343,7 +343,7 @@ class AccountLoginCompleted(Notification, frozen=True):
     error: str | None = None
 
 
-class McpServerOauthLoginCompleted(Notification, frozen=True):
+class McpServerOauthLoginCompleted(ServerNotification, frozen=True):
     """A login of an MCP server has ended; told to the client that has begun it."""
 
     method: ClassVar[str] = "mcpServer/oauthLogin/completed"
@@ -355,7 +355,7 @@ class McpServerOauthLoginCompleted(Notification, frozen=True):
     error: str | None = None
 
 
-class SkillsChanged(Notification, frozen=True):
+class SkillsChanged(ServerNotification, frozen=True):
     """The client has set other folders of skills."""
 
     method: ClassVar[str] = "skills/changed"
@@ -401,5 +401,5 @@ AnyNotification: TypeAlias = (
     | SkillsChanged
 )
 
-NOTIFICATIONS: Final[dict[str, type[Notification]]] = {kind.method: kind for kind in get_args(AnyNotification)}
+NOTIFICATIONS: Final[dict[str, type[ServerNotification]]] = {kind.method: kind for kind in get_args(AnyNotification)}
 """By method."""

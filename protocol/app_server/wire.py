@@ -26,7 +26,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
 
-class Notification(Result, frozen=True, kw_only=True):
+class ServerNotification(Result, frozen=True, kw_only=True):
     """Base of notifications. The first line of a docstring says when they are sent."""
 
     method: ClassVar[str]

@@ -37,7 +37,7 @@ class Confined(Struct, frozen=True, kw_only=True):
     """`None`: that of the configuration."""
 
 
-class TerminalSize(Struct, frozen=True):
+class WindowSize(Struct, frozen=True):
     """The size of a terminal in character cells."""
 
     rows: int
@@ -56,7 +56,7 @@ class CommandExec(Confined, frozen=True, kw_only=True):
     """Changes of the environment; `None` removes a variable."""
     output_cap: int | None
     """Bytes passed on of each stream; `None` for no limit."""
-    terminal: TerminalSize | None = None
+    terminal: WindowSize | None = None
     """`None`: no terminal."""
     reads_input: bool = False
     streams_output: bool = False
@@ -70,7 +70,7 @@ class CommandInput(Struct, frozen=True, kw_only=True):
     """Tells several apart in the reports."""
     data: bytes = b""
     is_last: bool = False
-    size: TerminalSize | None = None
+    size: WindowSize | None = None
 
 
 class CommandOutput(Struct, frozen=True, kw_only=True, tag="output"):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.config.environment import ShellEnvironmentPolicy
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.config.settings import ConversationOverrides, preload
 from greenroom.protocol.errors import ConfigError
 
@@ -44,7 +44,7 @@ def _fault(home: "Home", text: str | None = None, overrides: ConversationOverrid
 def test_empty_home_gives_the_defaults(home: "Home") -> None:
     settings = home.resolve()
     assert (settings.model, settings.provider_id, settings.cwd) == ("gpt-5", "openai", "/start")
-    assert (settings.approval_policy, settings.sandbox_policy) == ("on-request", ReadOnly())
+    assert (settings.approval_policy, settings.sandbox_policy) == ("on-request", ReadOnlyPolicy())
     assert (settings.reasoning_effort, settings.reasoning_summary, settings.verbosity) == ("medium", "auto", None)
     assert (settings.base_instructions, settings.developer_instructions, settings.compact_prompt) == (None, None, None)
     assert (settings.include_plan_tool, settings.notify, settings.history.wanted) == (True, (), False)
@@ -87,7 +87,7 @@ def test_dedicated_argument_wins_over_all(home: "Home") -> None:
     )
     settings = home.resolve(PROFILES, overrides=overrides)
     assert (settings.model, settings.approval_policy) == ("dedicated", "untrusted")
-    assert settings.sandbox_policy == DangerFullAccess()
+    assert settings.sandbox_policy == DangerFullAccessPolicy()
 
 
 def test_profile_wins_over_top_level(home: "Home") -> None:
@@ -116,7 +116,7 @@ def test_profile_can_be_changed_from_outside(home: "Home") -> None:
 
 def test_profile_can_narrow_the_sandbox(home: "Home") -> None:
     text = 'profile = "safe"\nsandbox_mode = "danger-full-access"\n[profiles.safe]\nsandbox_mode = "read-only"'
-    assert home.resolve(text).sandbox_policy == ReadOnly()
+    assert home.resolve(text).sandbox_policy == ReadOnlyPolicy()
 
 
 def test_unknown_profile_is_answered_with_the_known_ones(home: "Home") -> None:
@@ -141,7 +141,7 @@ def test_config_reaches_into_tables(home: "Home") -> None:
         sandbox_mode="workspace-write", config={"sandbox_workspace_write.network_access": True}
     )
     settings = home.resolve("[sandbox_workspace_write]\nwritable_roots = ['/data']", overrides=overrides)
-    assert settings.sandbox_policy == WorkspaceWrite(writable_roots=("/data",), network_access=True)
+    assert settings.sandbox_policy == WorkspaceWritePolicy(writable_roots=("/data",), network_access=True)
 
 
 def test_overrides_travel_as_json() -> None:
@@ -176,21 +176,23 @@ def test_relative_cwd_starts_at_the_process(home: "Home", cwd: str | None, resol
 def test_relative_writable_root_starts_at_the_cwd(home: "Home") -> None:
     text = 'sandbox_mode = "workspace-write"\nsandbox_workspace_write.writable_roots = ["../shared", "/data"]'
     policy = home.resolve(text, overrides=ConversationOverrides(cwd="sub")).sandbox_policy
-    assert policy == WorkspaceWrite(writable_roots=("/start/shared", "/data"))
+    assert policy == WorkspaceWritePolicy(writable_roots=("/start/shared", "/data"))
 
 
 def test_workspace_table_matters_only_in_its_mode(home: "Home") -> None:
-    assert home.resolve("sandbox_workspace_write.network_access = true").sandbox_policy == ReadOnly()
+    assert home.resolve("sandbox_workspace_write.network_access = true").sandbox_policy == ReadOnlyPolicy()
 
 
-@pytest.mark.parametrize("policy", [ReadOnly(), WorkspaceWrite(writable_roots=("/data",)), DangerFullAccess()])
+@pytest.mark.parametrize(
+    "policy", [ReadOnlyPolicy(), WorkspaceWritePolicy(writable_roots=("/data",)), DangerFullAccessPolicy()]
+)
 def test_sandbox_policy_comes_back_from_what_is_told_of_it(policy: SandboxPolicy) -> None:
     assert msgspec.convert(msgspec.to_builtins(policy), SandboxPolicy) == policy
 
 
 def test_sandbox_policy_says_its_type() -> None:
-    assert msgspec.to_builtins(ReadOnly()) == {"type": "read-only"}
-    assert msgspec.json.decode(msgspec.json.encode(WorkspaceWrite())) == {
+    assert msgspec.to_builtins(ReadOnlyPolicy()) == {"type": "read-only"}
+    assert msgspec.json.decode(msgspec.json.encode(WorkspaceWritePolicy())) == {
         "type": "workspace-write",
         "writable_roots": [],
         "network_access": False,

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
@@ -23,7 +23,7 @@ from tests.support import processes
 from tests.support.events import members
 
 SECRET = "sk-never-to-be-shown"
-INSIDE = WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)
+INSIDE = WorkspaceWritePolicy(exclude_slash_tmp=True, exclude_tmpdir_env_var=True)
 FIRST, SECOND = TurnId("turn_1"), TurnId("turn_2")
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.config.path_map import PathMap
 from greenroom.config.paths import absolute, require_directory
-from greenroom.config.sandbox import SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import SandboxPolicy, WorkspaceWritePolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
@@ -77,7 +77,7 @@ def _schema(output_schema: bytes) -> dict[str, object]:
 
 def _policy(sandbox: TurnSandbox, cwd: str) -> SandboxPolicy:
     policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), SandboxPolicy)
-    if not isinstance(policy, WorkspaceWrite):
+    if not isinstance(policy, WorkspaceWritePolicy):
         return policy
     roots = tuple(absolute(cwd, root, os.environ) for root in policy.writable_roots)
     return msgspec.structs.replace(policy, writable_roots=roots)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.secret_names import SECRET_NAMES
 from greenroom.workers.sandbox import ray_token
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
@@ -48,11 +48,11 @@ class Surroundings:
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
     """Return the confinement under the policy; `None` where everything may be accessed."""
     match policy:
-        case DangerFullAccess():
+        case DangerFullAccessPolicy():
             return None
-        case ReadOnly():
+        case ReadOnlyPolicy():
             return read_only(surroundings)
-        case WorkspaceWrite():
+        case WorkspaceWritePolicy():
             roots = _roots(policy, surroundings)
             named = _named(policy, surroundings)
             controls = _controls(roots, named)
@@ -89,7 +89,7 @@ def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:
     return own if not surroundings.ray_directory else (*own, Hidden(surroundings.ray_directory, ray_token.NAMES))
 
 
-def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...]:
+def _roots(policy: WorkspaceWritePolicy, surroundings: Surroundings) -> tuple[str, ...]:
     roots = [os.path.join(surroundings.cwd, root) for root in policy.writable_roots]
     roots.append(surroundings.cwd)
     if not policy.exclude_slash_tmp:
@@ -101,7 +101,7 @@ def _roots(policy: WorkspaceWrite, surroundings: Surroundings) -> tuple[str, ...
     return unique(root for root in plain if not any(is_within(root, place) for place in sealed))
 
 
-def _named(policy: WorkspaceWrite, surroundings: Surroundings) -> frozenset[str]:
+def _named(policy: WorkspaceWritePolicy, surroundings: Surroundings) -> frozenset[str]:
     return frozenset(normal(os.path.join(surroundings.cwd, root)) for root in policy.writable_roots)
 
 

@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from greenroom.config.sandbox import ReadOnly, WorkspaceWrite
+from greenroom.config.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.config.secret_files import secrets_of
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
@@ -109,12 +109,12 @@ async def _tried(context: CheckContext, stage: _Stage) -> Trial:
     secrets = await in_thread(lambda: _secrets(context.home, stage))
     inside, outside, unwritable = f"{stage.work}/inside", f"{stage.outside}/outside", f"{stage.work}/read-only"
     place = Surroundings(stage.work, context.home, os.path.join(stage.root, "sockets"))
-    writing = confine(WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True), place)
+    writing = confine(WorkspaceWritePolicy(exclude_slash_tmp=True, exclude_tmpdir_env_var=True), place)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked = {"port": listener.getsockname()[1], "read": secrets}
         outcomes = await asyncio.gather(
             _run(context, stage, writing, {**asked, "write": [inside, outside]}),
-            _run(context, stage, confine(ReadOnly(), place), {**asked, "write": [unwritable]}),
+            _run(context, stage, confine(ReadOnlyPolicy(), place), {**asked, "write": [unwritable]}),
         )
     faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
     found = [outcome for outcome in outcomes if isinstance(outcome, _Outcome)]

@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.app_server.notifications import NOTIFICATIONS
 from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
-from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.app_server.wire import ServerNotification
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
 
@@ -42,7 +42,7 @@ class AppServerChannel(ClientChannel):
         if method in NOTIFICATIONS and method not in self.unwanted:
             self.write(notification_line(method, encode(params), round(time.time() * 1000)))
 
-    def tell(self, notification: Notification) -> None:
+    def tell(self, notification: ServerNotification) -> None:
         """Send a notification of this protocol."""
         if notification.method not in self.unwanted:
             self.write(notification_line(notification.method, _encode(notification), round(time.time() * 1000)))

@@ -19,7 +19,7 @@ from greenroom.protocol.app_server.notifications import (
     ThreadStatusChanged,
 )
 from greenroom.protocol.app_server.thread import Active, ActiveFlag, Idle, ThreadStatus
-from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.app_server.wire import ServerNotification
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId, TurnId
@@ -60,7 +60,7 @@ class _OwnNarrator(TurnNarrator):
         self.reviews: dict[str, str] = {}
         """The subjects of turns that are reviews."""
 
-    def tell(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
+    def tell(self, turn_id: TurnId, one: Update) -> Iterator[ServerNotification]:
         """Put a review between an item that it begins with and one that has its outcome."""
         subject = self.reviews.get(turn_id)
         if subject is not None and isinstance(one, TurnFinished):
@@ -71,7 +71,7 @@ class _OwnNarrator(TurnNarrator):
         if subject is not None and isinstance(one, TurnBegan):
             yield from self._whole(turn_id, EnteredReviewModeItem(id=turn_id, review=subject))
 
-    def _whole(self, turn_id: TurnId, item: ThreadItem) -> Iterator[Notification]:
+    def _whole(self, turn_id: TurnId, item: ThreadItem) -> Iterator[ServerNotification]:
         at_ms = round(time.time() * 1000)
         place = {"thread_id": self._thread_id, "turn_id": turn_id}
         yield ItemStarted(**place, item=item, started_at_ms=at_ms)
@@ -110,7 +110,7 @@ class ThreadSession:
         """Whether that one was neither stopped nor has failed."""
         self._own: dict[TurnId, Failure | None] = {}
         """The turns that this client has begun, each with its failure once that is known."""
-        self._held: list[Notification] | None = []
+        self._held: list[ServerNotification] | None = []
         """What is told once the client knows of the thread."""
 
     @property
@@ -194,7 +194,7 @@ class ThreadSession:
         for notification in self._narrator.tell(turn_id, one):
             self._send(notification)
 
-    def _send(self, notification: Notification) -> None:
+    def _send(self, notification: ServerNotification) -> None:
         if isinstance(notification, ThreadStatusChanged):
             self.status = notification.status
         if self._held is None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from greenroom.protocol.app_server import notifications as told
 from greenroom.protocol.app_server.item import AgentMessageItem, ThreadItem
 from greenroom.protocol.app_server.thread import Active, Faulty, Idle, ThreadStatus, Turn, TurnError
-from greenroom.protocol.app_server.wire import Notification
+from greenroom.protocol.app_server.wire import ServerNotification
 from greenroom.protocol.errors import ErrorKind
 from greenroom.protocol.events.review import GuardianAssessment
 from greenroom.protocol.events.turn import ErrorInfo, TokenUsage
@@ -86,7 +86,7 @@ class TurnNarrator:
         self._last: AgentMessageItem | None = None
         """The last message of the running turn."""
 
-    def tell(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
+    def tell(self, turn_id: TurnId, one: Update) -> Iterator[ServerNotification]:
         """Yield the notifications of something that has happened in a turn."""
         thread_id = self._thread_id
         place: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id}
@@ -113,7 +113,7 @@ class TurnNarrator:
         del turn_id
         return rendered(one.item)
 
-    def _tell_rest(self, turn_id: TurnId, one: Update) -> Iterator[Notification]:
+    def _tell_rest(self, turn_id: TurnId, one: Update) -> Iterator[ServerNotification]:
         thread_id = self._thread_id
         place: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id}
         match one:
@@ -143,7 +143,7 @@ class TurnNarrator:
             case _:
                 yield self._piece(place, one)
 
-    def _piece(self, place: Mapping[str, Any], one: Update) -> Notification:
+    def _piece(self, place: Mapping[str, Any], one: Update) -> ServerNotification:
         match one:
             case update.TextGrew(item_id, piece):
                 return told.AgentMessageDelta(**place, item_id=item_id, delta=piece)
@@ -166,7 +166,7 @@ class TurnNarrator:
                 return told.ThreadCompacted(**place)
         raise AssertionError(one)
 
-    def _count(self, turn_id: TurnId, one: update.TokensCounted) -> Iterator[Notification]:
+    def _count(self, turn_id: TurnId, one: update.TokensCounted) -> Iterator[ServerNotification]:
         if one.info is not None:
             usage = told.ThreadTokenUsage(
                 total=_usage(one.info.total_token_usage),
@@ -177,7 +177,7 @@ class TurnNarrator:
         if one.rate_limits is not None:
             yield told.AccountRateLimitsUpdated(rate_limits=limits_snapshot(one.rate_limits))
 
-    def _server(self, name: str, state: str, error: str | None) -> Notification:
+    def _server(self, name: str, state: str, error: str | None) -> ServerNotification:
         status = _SERVER_STATES.get(state, "failed")
         return told.McpServerStatusUpdated(thread_id=self._thread_id, name=name, status=status, error=error)
 

@@ -28,12 +28,12 @@ class EventLines:
         self._count = 0
         self._open: dict[str, wire.AnyExecItem] = {}
         """The items that have begun and not ended, by the ids of the conversation."""
-        self._plan: wire.TodoListItem | None = None
-        self._usage = wire.Usage()
+        self._plan: wire.ExecTodoListItem | None = None
+        self._usage = wire.ExecUsage()
 
     def opened(self, event: SessionConfigured) -> Iterator[bytes]:
         """Tell that the conversation is open."""
-        yield _line(wire.ThreadStarted(event.thread_id))
+        yield _line(wire.ExecThreadStarted(event.thread_id))
 
     def tell(self, one: Update) -> Iterator[bytes]:
         """Tell a step."""
@@ -41,13 +41,13 @@ class EventLines:
 
     def fail(self, failure: Failure) -> Iterator[bytes]:
         """Tell why a turn has failed of which no step tells that."""
-        yield _line(wire.StreamError(failure.message))
+        yield _line(wire.ExecStreamError(failure.message))
         yield from map(_line, self._close())
-        yield _line(wire.TurnFailed(wire.ErrorText(failure.message, failure.kind)))
+        yield _line(wire.ExecTurnFailed(wire.ExecErrorText(failure.message, failure.kind)))
 
     def warn(self, text: str) -> Iterator[bytes]:
         """Tell something that the user should know."""
-        yield _line(wire.ItemCompleted(wire.ErrorItem(id=self._next_id(), message=text)))
+        yield _line(wire.ExecItemCompleted(wire.ExecErrorItem(id=self._next_id(), message=text)))
 
     @singledispatchmethod
     def _events(self, one: Update) -> Iterator[wire.AnyExecEvent]:
@@ -58,16 +58,16 @@ class EventLines:
     @_events.register
     def _(self, one: update.TurnBegan) -> Iterator[wire.AnyExecEvent]:
         del one
-        yield wire.TurnStarted()
+        yield wire.ExecTurnStarted()
 
     @_events.register
     def _(self, one: update.TurnFinished) -> Iterator[wire.AnyExecEvent]:
         yield from self._close()
         if one.status == "completed":
-            yield wire.TurnCompleted(self._usage)
+            yield wire.ExecTurnCompleted(self._usage)
         else:
             message = INTERRUPTED if one.fault is None else one.fault.message
-            yield wire.TurnFailed(wire.ErrorText(message))
+            yield wire.ExecTurnFailed(wire.ExecErrorText(message))
 
     @_events.register
     def _(self, one: update.ItemBegan) -> Iterator[wire.AnyExecEvent]:
@@ -77,7 +77,7 @@ class EventLines:
         if item is not None:
             self._count += 1
             self._open[one.item.id] = item
-            yield wire.ItemStarted(item)
+            yield wire.ExecItemStarted(item)
 
     @_events.register
     def _(self, one: update.ItemEnded) -> Iterator[wire.AnyExecEvent]:
@@ -85,50 +85,50 @@ class EventLines:
         item = rendered(one.item, f"item_{self._count}" if begun is None else begun.id)
         if item is not None:
             self._count += begun is None
-            yield wire.ItemCompleted(item)
+            yield wire.ExecItemCompleted(item)
 
     @_events.register
     def _(self, one: update.PlanChanged) -> Iterator[wire.AnyExecEvent]:
-        entries = [wire.TodoEntry(step.step, step.status == "completed") for step in one.steps]
+        entries = [wire.ExecTodoEntry(step.step, step.status == "completed") for step in one.steps]
         if self._plan is None:
-            self._plan = wire.TodoListItem(id=self._next_id(), items=entries)
-            yield wire.ItemStarted(self._plan)
+            self._plan = wire.ExecTodoListItem(id=self._next_id(), items=entries)
+            yield wire.ExecItemStarted(self._plan)
         else:
-            self._plan = wire.TodoListItem(id=self._plan.id, items=entries)
-            yield wire.ItemUpdated(self._plan)
+            self._plan = wire.ExecTodoListItem(id=self._plan.id, items=entries)
+            yield wire.ExecItemUpdated(self._plan)
 
     @_events.register
     def _(self, one: update.TokensCounted) -> Iterator[wire.AnyExecEvent]:
         if one.info is not None:
-            self._usage = msgspec.convert(one.info.total_token_usage, wire.Usage, from_attributes=True)
+            self._usage = msgspec.convert(one.info.total_token_usage, wire.ExecUsage, from_attributes=True)
         yield from ()
 
     @_events.register
     def _(self, one: update.Retried) -> Iterator[wire.AnyExecEvent]:
-        yield wire.StreamError(one.fault.message)
+        yield wire.ExecStreamError(one.fault.message)
 
     @_events.register
     def _(self, one: update.Failed) -> Iterator[wire.AnyExecEvent]:
-        yield wire.StreamError(one.fault.message)
+        yield wire.ExecStreamError(one.fault.message)
 
     @_events.register
     def _(self, one: update.Warned) -> Iterator[wire.AnyExecEvent]:
-        yield wire.ItemCompleted(wire.ErrorItem(id=self._next_id(), message=one.message))
+        yield wire.ExecItemCompleted(wire.ExecErrorItem(id=self._next_id(), message=one.message))
 
     @_events.register
     def _(self, one: update.ServersFailed) -> Iterator[wire.AnyExecEvent]:
         for failure in one.failures:
             message = f"MCP server {failure.server} is left out: {failure.error}"
-            yield wire.ItemCompleted(wire.ErrorItem(id=self._next_id(), message=message))
+            yield wire.ExecItemCompleted(wire.ExecErrorItem(id=self._next_id(), message=message))
 
     def _close(self) -> Iterator[wire.AnyExecEvent]:
         for item in self._open.values():
-            if not isinstance(item, wire.WebSearchItem):
+            if not isinstance(item, wire.ExecWebSearchItem):
                 item = msgspec.structs.replace(item, status="failed")  # noqa: PLW2901 - the same item, as it ends
-            yield wire.ItemCompleted(item)
+            yield wire.ExecItemCompleted(item)
         self._open.clear()
         if self._plan is not None:
-            yield wire.ItemCompleted(self._plan)
+            yield wire.ExecItemCompleted(self._plan)
             self._plan = None
 
     def _next_id(self) -> str:

@@ -18,18 +18,18 @@ def rendered(item: neutral.Item, item_id: str) -> wire.AnyExecItem | None:
 
 @rendered.register
 def _(item: neutral.AgentMessage, item_id: str) -> wire.AnyExecItem | None:
-    return wire.AgentMessageItem(id=item_id, text=item.text) if item.text else None
+    return wire.ExecAgentMessageItem(id=item_id, text=item.text) if item.text else None
 
 
 @rendered.register
 def _(item: neutral.Reasoning, item_id: str) -> wire.AnyExecItem | None:
     text = "\n".join(item.summary_text or item.raw_content)
-    return wire.ReasoningItem(id=item_id, text=text) if text else None
+    return wire.ExecReasoningItem(id=item_id, text=text) if text else None
 
 
 @rendered.register
 def _(item: neutral.CommandExecution, item_id: str) -> wire.AnyExecItem | None:
-    return wire.CommandExecutionItem(
+    return wire.ExecCommandExecutionItem(
         id=item_id,
         command=join(item.command),
         aggregated_output=item.aggregated_output or "",
@@ -41,25 +41,25 @@ def _(item: neutral.CommandExecution, item_id: str) -> wire.AnyExecItem | None:
 @rendered.register
 def _(item: neutral.FileChanges, item_id: str) -> wire.AnyExecItem | None:
     changes = [_change(path, change) for path, change in sorted(item.changes.items())]
-    return wire.FileChangeItem(id=item_id, changes=changes, status=item.status)
+    return wire.ExecFileChangeItem(id=item_id, changes=changes, status=item.status)
 
 
 @rendered.register
 def _(item: neutral.McpToolCall, item_id: str) -> wire.AnyExecItem | None:
-    return wire.McpToolCallItem(
+    return wire.ExecMcpToolCallItem(
         id=item_id,
         server=item.server,
         tool=item.tool,
         arguments=item.arguments,
         result=None if item.result is None else _result(item.result),
-        error=None if item.fault is None else wire.ErrorText(item.fault),
+        error=None if item.fault is None else wire.ExecErrorText(item.fault),
         status="in_progress" if item.status == "inProgress" else item.status,
     )
 
 
 @rendered.register
 def _(item: neutral.WebSearch, item_id: str) -> wire.AnyExecItem | None:
-    return wire.WebSearchItem(id=item_id, query=item.query, action=item.action)
+    return wire.ExecWebSearchItem(id=item_id, query=item.query, action=item.action)
 
 
 def is_text(item: neutral.AnyItem) -> bool:
@@ -67,17 +67,17 @@ def is_text(item: neutral.AnyItem) -> bool:
     return isinstance(item, neutral.AgentMessage | neutral.Reasoning)
 
 
-def _change(path: str, change: FileChange) -> wire.FileUpdateChange:
+def _change(path: str, change: FileChange) -> wire.ExecFileUpdateChange:
     match change:
         case AddedFile():
-            return wire.FileUpdateChange(path, "add")
+            return wire.ExecFileUpdateChange(path, "add")
         case DeletedFile():
-            return wire.FileUpdateChange(path, "delete")
+            return wire.ExecFileUpdateChange(path, "delete")
         case _:
-            return wire.FileUpdateChange(path, "update")
+            return wire.ExecFileUpdateChange(path, "update")
 
 
-def _result(result: JsonObject) -> wire.McpToolResult:
+def _result(result: JsonObject) -> wire.ExecMcpToolResult:
     content = result.get("content")
     structured = result.get("structuredContent", result.get("structured_content"))
-    return wire.McpToolResult(content if isinstance(content, list) else [], structured)
+    return wire.ExecMcpToolResult(content if isinstance(content, list) else [], structured)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval import decision
@@ -38,9 +38,9 @@ SITUATIONS = st.builds(
 )
 HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/greenroom")
 SANDBOXES: dict[SandboxMode, SandboxPolicy] = {
-    "read-only": ReadOnly(),
-    "workspace-write": WorkspaceWrite(),
-    "danger-full-access": DangerFullAccess(),
+    "read-only": ReadOnlyPolicy(),
+    "workspace-write": WorkspaceWritePolicy(),
+    "danger-full-access": DangerFullAccessPolicy(),
 }
 CONFINED = [mode for mode in SANDBOX_MODES if mode != "danger-full-access"]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
 from greenroom.protocol.approval import AnyQuestion, Decision, FormQuestion, UrlQuestion
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
@@ -22,13 +22,13 @@ URL = UrlQuestion(server="docs", message="Log in", url="https://docs.test/login"
 @pytest.mark.parametrize(
     ("policy", "sandbox", "question", "action"),
     [
-        ("never", DangerFullAccess(), YES_OR_NO, "accept"),
-        ("never", DangerFullAccess(), FORM, "decline"),
-        ("never", DangerFullAccess(), URL, "decline"),
-        ("never", ReadOnly(), YES_OR_NO, "decline"),
-        ("on-request", DangerFullAccess(), YES_OR_NO, None),
-        ("untrusted", ReadOnly(), FORM, None),
-        ("on-failure", ReadOnly(), URL, None),
+        ("never", DangerFullAccessPolicy(), YES_OR_NO, "accept"),
+        ("never", DangerFullAccessPolicy(), FORM, "decline"),
+        ("never", DangerFullAccessPolicy(), URL, "decline"),
+        ("never", ReadOnlyPolicy(), YES_OR_NO, "decline"),
+        ("on-request", DangerFullAccessPolicy(), YES_OR_NO, None),
+        ("untrusted", ReadOnlyPolicy(), FORM, None),
+        ("on-failure", ReadOnlyPolicy(), URL, None),
     ],
 )
 def test_only_under_never_is_the_user_not_asked(

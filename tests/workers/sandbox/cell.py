@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 import psutil
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.runtime import hardening
 from greenroom.workers.sandbox import features, kernel
 from greenroom.workers.sandbox.confinement import Confinement
@@ -142,10 +142,10 @@ class Place:
 
 
 POLICIES: dict[Mode, SandboxPolicy] = {
-    "read-only": ReadOnly(),
-    "workspace-write": WorkspaceWrite(),
-    "online": WorkspaceWrite(network_access=True),
-    "free": DangerFullAccess(),
+    "read-only": ReadOnlyPolicy(),
+    "workspace-write": WorkspaceWritePolicy(),
+    "online": WorkspaceWritePolicy(network_access=True),
+    "free": DangerFullAccessPolicy(),
 }
 
 

@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.config.sandbox import WorkspaceWritePolicy
 from greenroom.workers.sandbox.home_links import trail
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import Cell, Mode
@@ -71,7 +71,7 @@ def test_credentials_cannot_be_opened_in_any_manner(inside: Cell, mode: Mode) ->
 @pytest.mark.parametrize("root", ["", "home", "home/.codex", "/"])
 def test_credentials_cannot_be_read_though_their_directory_is_writable(inside: Cell, root: str) -> None:
     place = inside.place
-    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
     result = inside.shell(f"cat {place.home}/auth.json {place.home}/.auth.store.lock", policy=policy)
     assert place.secret not in result.output
     assert "model = 'o3'" in inside.shell(f"cat {place.home}/config.toml", policy=policy).output
@@ -87,7 +87,7 @@ def test_credentials_written_while_a_command_runs_cannot_be_read(
     os.mkfifo(gate, 0o644)
     os.chown(gate, place.user, place.user)
     roots = tuple(os.path.join(place.base, root) for root in roots)
-    policy = WorkspaceWrite(writable_roots=roots) if roots else None
+    policy = WorkspaceWritePolicy(writable_roots=roots) if roots else None
     outputs: list[str] = []
     script = f"cat {gate}; cat {place.auth} {place.home}/auth.json.1.tmp {place.home}/*"
     thread = threading.Thread(target=lambda: outputs.append(inside.shell(script, mode, policy=policy).output))
@@ -169,7 +169,7 @@ def test_settings_cannot_be_read_while_a_secret_stands_in_them(inside: Cell, mod
 @pytest.mark.parametrize("root", ["home", "home/.codex", "/"])
 def test_settings_with_a_secret_cannot_be_read_though_their_directory_is_writable(inside: Cell, root: str) -> None:
     place = inside.place
-    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
     path = f"{place.home}/more.toml"
     place.write(path, SETTINGS_WITH_SECRET.format(place.secret))
     try:
@@ -211,7 +211,7 @@ def test_no_link_on_the_way_to_the_home_can_be_replaced(inside: Cell, kind: str)
             os.lchown(path, place.user, place.user)
     links = [path for path in trail(name)[:-1] if path.startswith(root)]
     before = [os.lstat(link).st_ino for link in links]
-    policy = WorkspaceWrite(writable_roots=(root,), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(root,), exclude_slash_tmp=True)
     script = f"""
     cd {root}
     for link in cfg deep/second deep/above; do
@@ -241,7 +241,7 @@ def test_linked_settings_of_the_home_cannot_be_changed_at_their_goal(inside: Cel
     ):
         os.chown(path, place.user, place.user)
     before = listing(dotfiles)
-    policy = WorkspaceWrite(writable_roots=(dotfiles,), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(dotfiles,), exclude_slash_tmp=True)
     try:
         for name in ("one.config.toml", "AGENTS.md"):
             path = f"{dotfiles}/codex/{name}"
@@ -256,7 +256,7 @@ def test_linked_settings_of_the_home_cannot_be_changed_at_their_goal(inside: Cel
 
 def test_kernel_stays_as_it_is_though_everything_is_writable(inside: Cell) -> None:
     tries = ("open('/proc/sys/kernel/core_pattern', 'a')", "open('/proc/sysrq-trigger', 'a')", "open('/dev/kmsg', 'a')")
-    assert inside.attempt(*tries, policy=WorkspaceWrite(writable_roots=("/",))).refused
+    assert inside.attempt(*tries, policy=WorkspaceWritePolicy(writable_roots=("/",))).refused
 
 
 @pytest.mark.parametrize("mode", CONFINED)

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.config.sandbox import WorkspaceWritePolicy
 from tests.workers.sandbox.cell import SYSTEM_PATH, Cell, Mode, cell
 from tests.workers.sandbox.file_attempts import WAYS_TO_WRITE, listing, ways
 
@@ -116,7 +116,7 @@ def test_git_directory_cannot_be_reached_by_another_name(inside: Cell) -> None:
 def test_parents_of_what_is_protected_cannot_be_exchanged(inside: Cell) -> None:
     """Without this a later command would find a `.git` of the former one's making."""
     place = inside.place
-    policy = WorkspaceWrite(writable_roots=(place.base,), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(place.base,), exclude_slash_tmp=True)
     tries = (
         f"os.rename({place.cwd!r}, {place.base!r} + '/moved')",
         f"os.rename({place.base!r} + '/home', {place.base!r} + '/moved')",
@@ -129,7 +129,7 @@ def test_parents_of_what_is_protected_cannot_be_exchanged(inside: Cell) -> None:
 def test_control_files_stay_though_their_directory_is_writable(inside: Cell, root: str) -> None:
     place = inside.place
     before = listing(place.home)
-    policy = WorkspaceWrite(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(os.path.join(place.base, root),), exclude_slash_tmp=True)
     tries = []
     for name in ("config.toml", "sessions/2025/one.jsonl", "auth.json"):
         tries += ways(WAYS_TO_WRITE, path=f"{place.home}/{name}", cwd=place.cwd)
@@ -144,7 +144,7 @@ def test_link_made_in_place_of_a_root_is_not_followed(inside: Cell) -> None:
     target = f"{place.cwd}/target"
     os.symlink(place.outside, target)
     try:
-        policy = WorkspaceWrite(writable_roots=(place.cwd,), exclude_slash_tmp=True)
+        policy = WorkspaceWritePolicy(writable_roots=(place.cwd,), exclude_slash_tmp=True)
         assert inside.attempt("open('target/new', 'w')", policy=policy).refused
     finally:
         os.unlink(target)
@@ -158,7 +158,7 @@ def test_linked_git_directory_is_protected_at_both_ends(inside: Cell) -> None:
     os.lchown(f"{root}/.git", place.user, place.user)
     for directory in (root, f"{root}/real", f"{root}/real/hooks"):
         os.chown(directory, place.user, place.user)
-    policy = WorkspaceWrite(writable_roots=(root,), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(root,), exclude_slash_tmp=True)
     tries = [f"open({root!r} + '/{name}', 'w')" for name in ("real/hooks/new", ".git/new")]
     tries += [f"os.unlink({root!r} + '/.git')", f"os.rename({root!r} + '/.git', {root!r} + '/other')"]
     tries += [f"os.rename({root!r} + '/real', {root!r} + '/other')"]
@@ -176,7 +176,7 @@ def test_git_file_of_a_work_tree_stays_with_what_it_names(inside: Cell) -> None:
     tries = ways(WAYS_TO_WRITE, path=f"{root}/.git", cwd=place.cwd) + ways(
         WAYS_TO_CREATE, directory=real, cwd=place.cwd
     )
-    policy = WorkspaceWrite(writable_roots=(root, f"{place.base}/data"), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(writable_roots=(root, f"{place.base}/data"), exclude_slash_tmp=True)
     before = listing(root) + listing(real)
     assert inside.attempt(*tries, policy=policy).refused
     assert listing(root) + listing(real) == before
@@ -203,7 +203,9 @@ def test_git_writes_to_a_repository_that_is_named_and_to_no_other(
         )
     place.write(f"{cwd}/file", "new\n")
     place.give(base, place.user)
-    policy = WorkspaceWrite(writable_roots=(cwd, *(f"{repository}/{name}" for name in named)), exclude_slash_tmp=True)
+    policy = WorkspaceWritePolicy(
+        writable_roots=(cwd, *(f"{repository}/{name}" for name in named)), exclude_slash_tmp=True
+    )
     result = inside.shell("git add file; git ls-files", policy=policy, cwd=cwd)
     piecewise = inside.kind == "user without namespaces"  # nothing can be created directly in `objects`
     may = named == (".git",) or (where == "tree" and named != () and not piecewise)

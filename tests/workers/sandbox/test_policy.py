@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.config.section import check
 from greenroom.supervisor.frontend.mcp import state_key, task_store
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
@@ -19,17 +19,17 @@ PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
 
 
 def workspace(surroundings: Surroundings = HERE, **settings: object) -> Confinement:
-    confinement = confine(check(WorkspaceWrite, settings), surroundings)
+    confinement = confine(check(WorkspaceWritePolicy, settings), surroundings)
     assert confinement is not None
     return confinement
 
 
 def test_full_access_is_not_confined() -> None:
-    assert confine(DangerFullAccess(), HERE) is None
+    assert confine(DangerFullAccessPolicy(), HERE) is None
 
 
 def test_read_only_writes_nothing_and_is_offline() -> None:
-    confinement = confine(ReadOnly(), HERE)
+    confinement = confine(ReadOnlyPolicy(), HERE)
     assert confinement is not None
     assert (confinement.writable, confinement.network) == ((), False)
     assert not confinement.may_write("/home/ada/shop/file")
@@ -87,7 +87,7 @@ def test_writable_is_what_lies_below_a_root_and_is_not_protected(path: str, writ
 
 
 def test_only_secrets_and_sockets_cannot_be_read() -> None:
-    for confinement in (workspace(), confine(ReadOnly(), HERE)):
+    for confinement in (workspace(), confine(ReadOnlyPolicy(), HERE)):
         assert confinement is not None
         assert all(map(confinement.may_read, ("/etc/passwd", "/home/ada/.codex/config.toml", "/home/ada/auth.json")))
         secrets = ("/home/ada/.codex/auth.json", "/home/ada/x/../.codex/.env", "/run/user/1/greenroom/7/broker")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.sandbox import ReadOnly, WorkspaceWrite
+from greenroom.config.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.workers.sandbox.policy import Surroundings, confine, own_program
 from greenroom.workers.sandbox.ray_token import ray_directory
 
@@ -19,7 +19,7 @@ def test_it_is_where_ray_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("cwd", ["/home/ada/shop", "/home/ada", "/home/ada/.ray", "/"])
 def test_it_can_be_read_and_written_by_nothing_confined(cwd: str) -> None:
     here = Surroundings(cwd, "/home/ada/.codex", "/run/user/1/greenroom", ray_directory="/home/ada/.ray")
-    for confinement in (confine(WorkspaceWrite(), here), confine(ReadOnly(), here), own_program(here)):
+    for confinement in (confine(WorkspaceWritePolicy(), here), confine(ReadOnlyPolicy(), here), own_program(here)):
         assert confinement is not None
         for name in ("auth_token", "auth_token.tmp", "Auth_Token"):
             assert not confinement.may_read(f"/home/ada/.ray/{name}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWrite
+from greenroom.config.sandbox import WorkspaceWritePolicy
 from tests.workers.sandbox.cell import PYTHON, Cell, Mode
 
 pytestmark = pytest.mark.processes
@@ -94,7 +94,9 @@ def test_a_command_reaches_what_an_earlier_one_has_left_running(inside: Cell) ->
 @pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("server", ["free", "wider"])
 def test_a_command_does_not_reach_what_runs_under_other_rules(inside: Cell, server: str) -> None:
-    policy = WorkspaceWrite(network_access=True, writable_roots=(inside.place.outside,)) if server == "wider" else None
+    policy = (
+        WorkspaceWritePolicy(network_access=True, writable_roots=(inside.place.outside,)) if server == "wider" else None
+    )
     assert inside.python(SERVER, "free", policy=policy, stay=True).output.startswith("listens")
     assert inside.python(CLIENT, "online").refused == ["EPERM"]
 

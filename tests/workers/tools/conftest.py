@@ -11,7 +11,7 @@ import pytest
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules import NO_RULES, Rules
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy, WorkspaceWrite
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
@@ -32,9 +32,9 @@ from greenroom.workers.tools.rule_file import keep_rule
 from tests.support.events import members
 
 SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
-    "read-only": ReadOnly(),
-    "workspace-write": WorkspaceWrite(exclude_slash_tmp=True, exclude_tmpdir_env_var=True),
-    "danger-full-access": DangerFullAccess(),
+    "read-only": ReadOnlyPolicy(),
+    "workspace-write": WorkspaceWritePolicy(exclude_slash_tmp=True, exclude_tmpdir_env_var=True),
+    "danger-full-access": DangerFullAccessPolicy(),
 }
 NOWHERE: Final = "/nonexistent"
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": NOWHERE}

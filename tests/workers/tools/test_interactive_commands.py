@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools import background_commands as open_commands
@@ -28,7 +28,7 @@ RESULT = re.compile(
     r"Original token count: (?P<tokens>\d+)\nOutput:\n(?P<output>.*)",
     re.DOTALL,
 )
-SANDBOXES = pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccess()], ids=lambda policy: policy.type)
+SANDBOXES = pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccessPolicy()], ids=lambda policy: policy.type)
 YES, NO = Decision(verdict="approved"), Decision(verdict="denied")
 
 
@@ -180,7 +180,7 @@ def test_ctrl_c_in_a_terminal_reaches_what_runs_there(place: Place) -> None:
         assert ended.code == 130
         assert ended.output.endswith("^C")
 
-    place.play(place.toolbox(sandbox=DangerFullAccess()), scene)
+    place.play(place.toolbox(sandbox=DangerFullAccessPolicy()), scene)
 
 
 @SANDBOXES
@@ -339,7 +339,7 @@ def test_what_fails_inside_is_tried_outside_with_consent(place: Place) -> None:
         told = await run(toolbox, f"touch {place.outside}/file && echo done")
         assert (told.output, told.code) == ("done\n", 0)
 
-    place.play(place.toolbox("on-failure", ReadOnly(), [YES]), scene)
+    place.play(place.toolbox("on-failure", ReadOnlyPolicy(), [YES]), scene)
     assert (place.outside / "file").exists()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from greenroom.config.sandbox import DangerFullAccess, ReadOnly, SandboxPolicy
+from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.sandbox import features
@@ -51,7 +51,7 @@ def test_full_access_is_full_access(place: Place) -> None:
         script = ATTEMPTS.format(cwd=place.cwd, outside=place.outside, home=place.home)
         assert output(await toolbox.call(FIRST, shell(script))) == f"wrote inside\n{SECRET}"
 
-    place.play(place.toolbox(sandbox=DangerFullAccess()), scene)
+    place.play(place.toolbox(sandbox=DangerFullAccessPolicy()), scene)
 
 
 def test_the_directory_of_a_call_widens_nothing(place: Place) -> None:
@@ -79,7 +79,7 @@ def test_what_fails_inside_is_tried_outside_with_consent(place: Place) -> None:
         told = await toolbox.call(FIRST, shell(f"touch {place.outside}/file && echo done"))
         assert output(told) == "done\n"
 
-    place.play(place.toolbox("on-failure", ReadOnly(), [Decision(verdict="approved")]), scene)
+    place.play(place.toolbox("on-failure", ReadOnlyPolicy(), [Decision(verdict="approved")]), scene)
     assert (place.outside / "file").exists()
     assert place.kinds().count("exec_command_begin") == place.kinds().count("exec_command_end") == 2
 
@@ -143,7 +143,7 @@ def test_a_call_of_nothing_we_have_is_told(place: Place, call: JsonObject) -> No
     assert place.events == []
 
 
-@pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccess()], ids=lambda policy: policy.type)
+@pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccessPolicy()], ids=lambda policy: policy.type)
 def test_what_a_command_leaves_running_ends_with_the_conversation(place: Place, sandbox: SandboxPolicy) -> None:
     async def scene(toolbox: Toolbox) -> None:
         pid = int(output(await toolbox.call(FIRST, shell("sleep 600 >/dev/null 2>&1 & echo $!"))))

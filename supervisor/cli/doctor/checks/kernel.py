@@ -2,7 +2,7 @@
 
 import os
 
-from greenroom.config.sandbox import DangerFullAccess
+from greenroom.config.sandbox import DangerFullAccessPolicy
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
@@ -26,7 +26,7 @@ async def features(context: CheckContext) -> Finding:
     }
     missing = found.missing()
     if missing:
-        unconfined = isinstance(settings.sandbox_policy, DangerFullAccess)
+        unconfined = isinstance(settings.sandbox_policy, DangerFullAccessPolicy)
         text = f"commands cannot be confined: missing {', '.join(missing)}"
         remedy = f'{NEWER} Or choose `sandbox_mode = "danger-full-access"` where something else protects the machine.'
         return Finding("warning" if unconfined else "fail", text, details, remedy)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from greenroom.config.sandbox import DangerFullAccess
+from greenroom.config.sandbox import DangerFullAccessPolicy
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.doctor.sandbox_trial import Attempt, try_sandbox
@@ -63,4 +63,4 @@ def _remedy(wrong: list[Attempt]) -> str:
 
 async def _is_unconfined(context: CheckContext) -> bool:
     settings = await context.shared(settings_of)
-    return isinstance(settings.sandbox_policy, DangerFullAccess)
+    return isinstance(settings.sandbox_policy, DangerFullAccessPolicy)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.app_server import commands as wire
-from greenroom.protocol.internal.jobs import CommandExec, TerminalSize
+from greenroom.protocol.internal.jobs import CommandExec, WindowSize
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
@@ -79,7 +79,7 @@ class CommandMethods:
 
     async def _resize(self, request: Request) -> Answer:
         params = decode(request, wire.CommandExecResizeParams)
-        size = TerminalSize(params.size.rows, params.size.cols)
+        size = WindowSize(params.size.rows, params.size.cols)
         await self._command(params.process_id).resize(size)
         return Answer()
 

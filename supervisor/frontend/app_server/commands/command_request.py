@@ -14,7 +14,7 @@ TIMEOUT_MS: Final = 10_000
 """Milliseconds that a command has by default."""
 OUTPUT_CAP: Final = 1024 * 1024
 """Bytes of each stream by default; the rest is dropped."""
-TERMINAL: Final = jobs.TerminalSize(rows=24, columns=80)
+TERMINAL: Final = jobs.WindowSize(rows=24, columns=80)
 
 
 def command_job(params: CommandExecParams) -> jobs.CommandExec:
@@ -28,7 +28,7 @@ def command_job(params: CommandExecParams) -> jobs.CommandExec:
         timeout_ms=None if params.disable_timeout else TIMEOUT_MS if params.timeout_ms is None else params.timeout_ms,
         environment=params.env or {},
         output_cap=_cap(params),
-        terminal=None if not params.tty else TERMINAL if size is None else jobs.TerminalSize(size.rows, size.cols),
+        terminal=None if not params.tty else TERMINAL if size is None else jobs.WindowSize(size.rows, size.cols),
         reads_input=params.stream_stdin and not params.tty,
         streams_output=params.stream_stdout_stderr or params.tty,
     )

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.app_server.commands import CommandExecOutputDelta
-from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, CommandReport, TerminalSize
+from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, CommandReport, WindowSize
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
 from greenroom.supervisor.conversations.jobs import Job, Jobs
 from greenroom.supervisor.frontend.request_params import RefusedError
@@ -63,7 +63,7 @@ class OpenCommand:
         async with self._turn:
             await self._put(data=data, is_last=is_last)
 
-    async def resize(self, size: TerminalSize) -> None:
+    async def resize(self, size: WindowSize) -> None:
         """Set the size of its terminal. Raises `RefusedError`."""
         if self._wanted.terminal is None:
             raise RefusedError(INVALID_REQUEST, "the command has no terminal")
@@ -82,7 +82,7 @@ class OpenCommand:
                 waiting.set_exception(self._over())
         self._taken.clear()
 
-    async def _put(self, data: bytes = b"", is_last: bool = False, size: TerminalSize | None = None) -> None:
+    async def _put(self, data: bytes = b"", is_last: bool = False, size: WindowSize | None = None) -> None:
         if self._jobs is None or self._job is None:
             raise self._over()
         self._numbers += 1

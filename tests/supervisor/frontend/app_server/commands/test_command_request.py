@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from greenroom.protocol.app_server.commands import CommandExecParams
-from greenroom.protocol.internal.jobs import TerminalSize
+from greenroom.protocol.internal.jobs import WindowSize
 from greenroom.supervisor.frontend.app_server.commands.command_request import (
     OUTPUT_CAP,
     TERMINAL,
@@ -35,7 +35,7 @@ def params(**members: Any) -> CommandExecParams:
         ({"tty": True, "processId": "p"}, {"terminal": TERMINAL, "streams_output": True, "reads_input": False}),
         (
             {"tty": True, "processId": "p", "size": {"rows": 3, "cols": 9}},
-            {"terminal": TerminalSize(rows=3, columns=9)},
+            {"terminal": WindowSize(rows=3, columns=9)},
         ),
         ({"streamStdin": True, "processId": "p"}, {"reads_input": True, "streams_output": False}),
         ({"streamStdoutStderr": True, "processId": "p"}, {"reads_input": False, "streams_output": True}),

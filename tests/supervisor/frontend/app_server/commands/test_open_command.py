@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from greenroom.protocol.app_server.commands import CommandExecOutputDelta
-from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, InputTaken, TerminalSize
+from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, InputTaken, WindowSize
 from greenroom.supervisor.conversations.jobs import Job, Jobs
 from greenroom.supervisor.frontend.app_server.commands.open_command import OpenCommand
 from greenroom.supervisor.frontend.request_params import RefusedError
 from tests.support.loop import on_loop, turns
 
-SIZE = TerminalSize(rows=5, columns=7)
+SIZE = WindowSize(rows=5, columns=7)
 
 
 class PlayedJobs:
@@ -34,7 +34,7 @@ class PlayedJobs:
 class Scene:
     """A command with these features, whose worker is played."""
 
-    def __init__(self, *, reads_input: bool = True, terminal: TerminalSize | None = None) -> None:
+    def __init__(self, *, reads_input: bool = True, terminal: WindowSize | None = None) -> None:
         self.jobs = PlayedJobs()
         self.told: list[CommandExecOutputDelta] = []
         wanted = CommandExec(
@@ -88,9 +88,9 @@ async def test_only_what_was_asked_for_can_be_written_or_resized() -> None:
     with pytest.raises(RefusedError, match="no terminal"):
         await silent.command.resize(SIZE)
     terminal = Scene(reads_input=False, terminal=SIZE)
-    resized = asyncio.create_task(terminal.command.resize(TerminalSize(rows=1, columns=2)))
+    resized = asyncio.create_task(terminal.command.resize(WindowSize(rows=1, columns=2)))
     await turns()
-    assert terminal.jobs.told == [CommandInput(number=1, size=TerminalSize(rows=1, columns=2))]
+    assert terminal.jobs.told == [CommandInput(number=1, size=WindowSize(rows=1, columns=2))]
     terminal.take(1)
     await resized
 
