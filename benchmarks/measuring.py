@@ -15,7 +15,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import TurnEnded
 from greenroom.protocol.message import pack, unpack
 from greenroom.protocol.timings import Timing, TokenUse
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from greenroom.workers.timings import TurnTimings
 
@@ -34,7 +34,7 @@ class Play:
 
     def turn(self) -> None:
         """Play one turn, with a model request before, between and after its commands."""
-        turn = Turn(TurnId("t" * 36), ConversationId("c" * 36), ITEMS, Nobody())
+        turn = ConversationTurn(TurnId("t" * 36), ConversationId("c" * 36), ITEMS, Nobody())
         turn.accept(self._probes)
         turn.start(Incarnation(1))
         for number in range(COMMANDS + 1):

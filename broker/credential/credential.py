@@ -18,7 +18,7 @@ ENVIRONMENT_KEYS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
 _PERSONAL_PLANS: Final = frozenset({"free", "plus", "pro", "team"})
 
 
-class Identity(msgspec.Struct, frozen=True):
+class CredentialOwner(msgspec.Struct, frozen=True):
     """The owner of a credential."""
 
     mode: AuthMode = "none"
@@ -27,7 +27,7 @@ class Identity(msgspec.Struct, frozen=True):
     email: str | None = None
     subject: str | None = None
 
-    def is_same(self, other: "Identity") -> bool:
+    def is_same(self, other: "CredentialOwner") -> bool:
         """Compare account, then user, e-mail and subject by the first that both know."""
         if self.mode != other.mode:
             return False
@@ -56,7 +56,7 @@ class Credential(msgspec.Struct, frozen=True):
     mode: AuthMode = "none"
     bearer: Secret | None = None
     refresh_token: Secret | None = None
-    identity: Identity = Identity()
+    identity: CredentialOwner = CredentialOwner()
     plan_type: str | None = None
     expires_at: float | None = None
     """Seconds since the epoch, from the access token; `None` where that has no such claim."""
@@ -110,20 +110,22 @@ def _of_environment(environment: Mapping[str, str]) -> Credential:
 
 
 def _of_key(key: str | None, source: Literal["store", "env"]) -> Credential:
-    return Credential("apikey", Secret(key) if key else None, identity=Identity("apikey"), source=source)
+    return Credential("apikey", Secret(key) if key else None, identity=CredentialOwner("apikey"), source=source)
 
 
 def _of_tokens(record: AuthRecord) -> Credential:
     tokens = record.tokens
     if tokens is None:
-        return Credential("chatgpt", identity=Identity("chatgpt"))
+        return Credential("chatgpt", identity=CredentialOwner("chatgpt"))
     identified, access = tokens.claims, claims_or_none(tokens.access_token)
     begun = access.issued_at if access.issued_at is not None else record.refreshed_at
     return Credential(
         mode="chatgpt",
         bearer=Secret(tokens.access_token) if tokens.access_token else None,
         refresh_token=Secret(tokens.refresh_token) if tokens.refresh_token else None,
-        identity=Identity("chatgpt", tokens.account_id, identified.user_id, identified.email, identified.subject),
+        identity=CredentialOwner(
+            "chatgpt", tokens.account_id, identified.user_id, identified.email, identified.subject
+        ),
         plan_type=identified.plan_type,
         expires_at=access.expires_at,
         lifetime=None if access.expires_at is None or begun is None else access.expires_at - begun,

@@ -16,7 +16,7 @@ from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Absent, Client, Turn, TurnObserver
+from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2
@@ -46,15 +46,15 @@ class Conversation(msgspec.Struct, eq=False):
     state: lifecycle.State = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None
-    running: Turn | None = None
+    running: ConversationTurn | None = None
     configured: bytes = b""
     """The event `session_configured` of its process; empty while it has none."""
     observers: tuple[TurnObserver, ...] = ()
     watchers: tuple[Callable[[], None], ...] = ()
     """Called whenever its process has reported something, a turn has ended or a question was decided."""
-    steering: tuple[Turn, ...] = ()
+    steering: tuple[ConversationTurn, ...] = ()
     """Input that was sent into the running turn and not yet accepted; what is never accepted becomes a turn."""
-    queue: deque[Turn] | None = None
+    queue: deque[ConversationTurn] | None = None
     """`None` while nothing waits, which is the usual case: thousands of conversations are kept."""
     policy: RestartPolicy | None = None
     """`None` until its process has died once."""
@@ -103,7 +103,7 @@ class Conversation(msgspec.Struct, eq=False):
         return self.rested_at is None and self.resume != "must"
 
     @property
-    def foremost(self) -> Turn | None:
+    def foremost(self) -> ConversationTurn | None:
         """The running turn or, where none runs, the next one."""
         turns = (self.running, *(self.queue or ()))
         return next((turn for turn in turns if turn is not None and turn.items is not None), None)
@@ -157,27 +157,27 @@ class Conversation(msgspec.Struct, eq=False):
         )
 
     @property
-    def turns(self) -> list[Turn]:
+    def turns(self) -> list[ConversationTurn]:
         """The running turn, input for it, and those that wait."""
         turns = (self.running, *self.steering, *(self.queue or ()))
         return [turn for turn in turns if turn is not None]
 
-    def turns_of(self, client: Client) -> list[Turn]:
+    def turns_of(self, client: Client) -> list[ConversationTurn]:
         """Return the turns of a client: the running one, input for it, and those that wait."""
         return [turn for turn in self.turns if turn.audience.client is client]
 
-    def turns_begun_by(self, client: Client) -> list[Turn]:
+    def turns_begun_by(self, client: Client) -> list[ConversationTurn]:
         """Return the turns of a client, also those that outlive it."""
         clients = ((turn, turn.audience.client) for turn in self.turns)
         return [turn for turn, one in clients if client is (one.begun_by if isinstance(one, Absent) else one)]
 
-    def enqueue(self, turn: Turn) -> None:
+    def enqueue(self, turn: ConversationTurn) -> None:
         """Append a turn to the queue."""
         if self.queue is None:
             self.queue = deque()
         self.queue.append(turn)
 
-    def next_turn(self) -> Turn | None:
+    def next_turn(self) -> ConversationTurn | None:
         """Remove the turn that has waited longest, and return it."""
         if self.queue is None:
             return None
@@ -186,7 +186,7 @@ class Conversation(msgspec.Struct, eq=False):
             self.queue = None
         return turn
 
-    def withdraw(self, turn: Turn) -> bool:
+    def withdraw(self, turn: ConversationTurn) -> bool:
         """Remove a waiting turn from the queue; return whether it was there."""
         if self.queue is None or turn not in self.queue:
             return False
@@ -195,7 +195,7 @@ class Conversation(msgspec.Struct, eq=False):
             self.queue = None
         return True
 
-    def fail(self, turn: Turn, failure: Failure) -> None:
+    def fail(self, turn: ConversationTurn, failure: Failure) -> None:
         """Report the failure of a turn to its audience and to the observers."""
         turn.fail(failure)
         self.notify_end(turn)
@@ -205,7 +205,7 @@ class Conversation(msgspec.Struct, eq=False):
         for turn in self.take_all_turns():
             self.fail(turn, failure)
 
-    def notify_end(self, turn: Turn) -> None:
+    def notify_end(self, turn: ConversationTurn) -> None:
         """Tell the observers that a turn has ended, after its audience."""
         for observer in self.observers:
             observer.turn_ended(turn.id)
@@ -250,7 +250,7 @@ class Conversation(msgspec.Struct, eq=False):
         self.false_starts += 1
         return self.false_starts <= FALSE_STARTS
 
-    def put_back(self) -> Turn | None:
+    def put_back(self) -> ConversationTurn | None:
         """Requeue the turn that was to run, as the next one; return it instead if it has been interrupted."""
         turn, self.running = self.running, None
         if turn is None or turn.interrupted:
@@ -260,25 +260,25 @@ class Conversation(msgspec.Struct, eq=False):
         self.queue.appendleft(turn)
         return None
 
-    def take_all_turns(self) -> list[Turn]:
+    def take_all_turns(self) -> list[ConversationTurn]:
         """Remove the running turn and those that wait, and return them in order."""
         turns = [turn for turn in (self.running, *self.steering, *(self.queue or ())) if turn is not None]
         self.running = self.queue = None
         self.steering = ()
         return turns
 
-    def take_steering(self) -> tuple[Turn, ...]:
+    def take_steering(self) -> tuple[ConversationTurn, ...]:
         """Remove and return the input that the turn which was running has not accepted."""
         left, self.steering = self.steering, ()
         return left
 
-    def take_input(self, input_id: TurnId) -> Turn | None:
+    def take_input(self, input_id: TurnId) -> ConversationTurn | None:
         """Remove and return one input that was sent to the running turn; `None` where it was removed already."""
         found = next((turn for turn in self.steering if turn.id == input_id), None)
         self.steering = tuple(turn for turn in self.steering if turn is not found)
         return found
 
-    def put_in_front(self, turns: Iterable[Turn]) -> None:
+    def put_in_front(self, turns: Iterable[ConversationTurn]) -> None:
         """Queue turns before those that wait already, in their order."""
         waiting = [*turns, *(self.queue or ())]
         self.queue = deque(waiting) if waiting else None

@@ -10,7 +10,7 @@ from greenroom.protocol.internal.process import Exited
 from greenroom.supervisor.conversations.assignments import UNREACHABLE
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.lifecycle import State
-from greenroom.supervisor.conversations.turn import Turn, aborted
+from greenroom.supervisor.conversations.turn import ConversationTurn, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -96,7 +96,7 @@ class CrashHandler:
             conversation.happen("died_too_often")
 
 
-def _crash_failure(exited: Exited, turn: Turn, why: str) -> Failure:
+def _crash_failure(exited: Exited, turn: ConversationTurn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
     message = (
@@ -110,7 +110,7 @@ def _where(exited: Exited, why: str) -> str:
     return f"{why}, on node {exited.node}" if exited.node else why
 
 
-def _start_failure(exited: Exited, turn: Turn, why: str) -> Failure:
+def _start_failure(exited: Exited, turn: ConversationTurn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
     message = f"Failed to start Codex session: its process died ({why})"

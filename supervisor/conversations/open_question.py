@@ -10,7 +10,7 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import uuid7
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 
 _serials: Final = count(time.time_ns())
 """Begins with the time, so that later runs of the server go on with larger numbers."""
@@ -21,7 +21,7 @@ class OpenQuestion(msgspec.Struct, eq=False):
 
     number: int
     """Its number in the process that asks."""
-    turn: Turn
+    turn: ConversationTurn
     question: AnyQuestion
     id: str = msgspec.field(default_factory=uuid7)
     """Names it for clients and operators."""

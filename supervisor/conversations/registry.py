@@ -27,8 +27,8 @@ from greenroom.protocol.internal.worker.notices import (
     RequestServed,
     Steered,
     SteeringRefused,
-    Step,
     TurnEnded,
+    TurnStep,
     WorkerMeasured,
 )
 from greenroom.protocol.internal.worker.operations import TurnSettings
@@ -44,7 +44,7 @@ from greenroom.supervisor.conversations.turn import (
     Audience,
     CallOrigin,
     Client,
-    Turn,
+    ConversationTurn,
     TurnObserver,
     TurnProbe,
     UserCommand,
@@ -157,7 +157,7 @@ class Conversations:
             audience.succeeded(conversation.configured)
         else:
             self._table.mark_busy(conversation)
-            conversation.put_in_front([Turn(TurnId(uuid7()), conversation.id, None, audience)])
+            conversation.put_in_front([ConversationTurn(TurnId(uuid7()), conversation.id, None, audience)])
             self._scheduler.advance(conversation)
 
     def observe(self, conversation: Conversation, observer: TurnObserver) -> None:
@@ -188,12 +188,14 @@ class Conversations:
         settings: TurnSettings | None = None,
         output_schema: bytes | None = None,
         origin: CallOrigin = UNKNOWN_CALL,
-    ) -> Turn:
+    ) -> ConversationTurn:
         """Queue a turn; it runs after those that were submitted before it, or fails at once as `overloaded`.
 
         `output_schema` is the JSON Schema that its last message must fit, as JSON.
         """
-        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, output_schema, origin=origin)
+        turn = ConversationTurn(
+            TurnId(uuid7()), conversation.id, items, audience, settings, output_schema, origin=origin
+        )
         return self._queue(conversation, turn)
 
     def pursue_goal(
@@ -202,21 +204,27 @@ class Conversations:
         audience: Audience,
         settings: TurnSettings | None = None,
         origin: CallOrigin = UNKNOWN_CALL,
-    ) -> Turn:
+    ) -> ConversationTurn:
         """Queue a turn in which the model goes on with the goal of the conversation."""
-        turn = Turn(TurnId(uuid7()), conversation.id, b"[]", audience, settings, pursues_goal=True, origin=origin)
+        turn = ConversationTurn(
+            TurnId(uuid7()), conversation.id, b"[]", audience, settings, pursues_goal=True, origin=origin
+        )
         return self._queue(conversation, turn)
 
-    def compact(self, conversation: Conversation, audience: Audience, origin: CallOrigin = UNKNOWN_CALL) -> Turn:
+    def compact(
+        self, conversation: Conversation, audience: Audience, origin: CallOrigin = UNKNOWN_CALL
+    ) -> ConversationTurn:
         """Queue a turn that replaces the history by a summary; its last message is empty."""
-        turn = Turn(TurnId(uuid7()), conversation.id, b"", audience, compacts=True, kind="compact", origin=origin)
+        turn = ConversationTurn(
+            TurnId(uuid7()), conversation.id, b"", audience, compacts=True, kind="compact", origin=origin
+        )
         return self._queue(conversation, turn)
 
     def run_user_command(
         self, conversation: Conversation, command: UserCommand, audience: Audience, origin: CallOrigin = UNKNOWN_CALL
-    ) -> Turn:
+    ) -> ConversationTurn:
         """Queue a turn that is a command of the user; its last message is empty."""
-        turn = Turn(
+        turn = ConversationTurn(
             TurnId(uuid7()), conversation.id, b"", audience, user_command=command, kind="command", origin=origin
         )
         return self._queue(conversation, turn)
@@ -228,7 +236,7 @@ class Conversations:
         audience: Audience,
         settings: TurnSettings | None = None,
         origin: CallOrigin = UNKNOWN_CALL,
-    ) -> Turn:
+    ) -> ConversationTurn:
         """Send input into the running turn; where no turn accepts it, it becomes a turn of its own.
 
         The settings are for that case. Input that was not accepted when the running turn is interrupted is dropped with
@@ -236,7 +244,9 @@ class Conversations:
         """
         if not conversation.takes_steering:
             return self.submit(conversation, items, audience, settings, origin=origin)
-        turn = Turn(TurnId(uuid7()), conversation.id, items, audience, settings, kind="steer", origin=origin)
+        turn = ConversationTurn(
+            TurnId(uuid7()), conversation.id, items, audience, settings, kind="steer", origin=origin
+        )
         turn.accept(self.probes)
         if len(conversation.steering) >= self._limits.queued_turns:
             _refuse(turn, f"{len(conversation.steering)} inputs wait in this conversation already")
@@ -244,7 +254,7 @@ class Conversations:
             self._turns.steer(conversation, turn, items)
         return turn
 
-    def interrupt(self, turn: Turn, reason: str = "interrupted") -> None:
+    def interrupt(self, turn: ConversationTurn, reason: str = "interrupted") -> None:
         """Interrupt a turn: at once if it waits, through its worker if it runs. Ended turns are left alone."""
         conversation = self._table.find(turn.conversation_id)
         if conversation is None or turn.interrupted:
@@ -293,7 +303,7 @@ class Conversations:
         for conversation in list(self._table):
             self._scheduler.reload(conversation)
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision, *, elsewhere: bool = False) -> bool:
+    def decide(self, turn: ConversationTurn, question_id: int, decision: Decision, *, elsewhere: bool = False) -> bool:
         """Pass on the answer to a question, and return whether that decided it.
 
         Ignored once the question is decided, or the turn has ended or been interrupted. `elsewhere`: the decision is
@@ -315,7 +325,9 @@ class Conversations:
         """Call `listener` with each question that is not decided at once."""
         self._turns.on_question = listener
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+    def on_decided_elsewhere(
+        self, turn: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]
+    ) -> None:
         """Call `withdraw` with the decision where an open question is decided by another than the client asked."""
         conversation = self._table.find(turn.conversation_id)
         pulse = None if conversation is None or conversation.running is not turn else conversation.pulse
@@ -342,7 +354,7 @@ class Conversations:
                 self._turns.select_events(conversation)
             self._assignments.follow_readers(conversation)
 
-    def _abandon(self, conversation: Conversation, turn: Turn, reason: str) -> None:
+    def _abandon(self, conversation: Conversation, turn: ConversationTurn, reason: str) -> None:
         turn.abandon(aborted(reason))
         if turn in conversation.steering:
             conversation.steering = tuple(other for other in conversation.steering if other is not turn)
@@ -390,7 +402,7 @@ class Conversations:
         match notice:
             case Heartbeat():
                 self._turns.note(conversation, notice)
-            case Step():
+            case TurnStep():
                 self._turns.report_step(conversation, notice)
             case AskUser():
                 self._turns.pass_question_on(conversation, notice, payload)
@@ -466,7 +478,7 @@ class Conversations:
             restarts=self._slots.restarts,
         )
 
-    def _queue(self, conversation: Conversation, turn: Turn) -> Turn:
+    def _queue(self, conversation: Conversation, turn: ConversationTurn) -> ConversationTurn:
         turn.accept(self.probes)
         if conversation.queued >= self._limits.queued_turns and conversation.running is not None:
             _refuse(turn, f"{conversation.queued} turns wait in this conversation already")
@@ -490,5 +502,5 @@ def _is_current(conversation: Conversation, notice: Notice) -> bool:
     )
 
 
-def _refuse(turn: Turn, why: str) -> None:
+def _refuse(turn: ConversationTurn, why: str) -> None:
     turn.fail(Failure("overloaded", f"Codex runtime error: overloaded: {why}. Try again later."))

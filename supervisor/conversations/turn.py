@@ -131,16 +131,16 @@ UNKNOWN_CALL = CallOrigin("turn")
 class TurnProbe(Protocol):
     """Is told of the life of every turn, for metrics and traces. None of the methods raises."""
 
-    def accepted(self, turn: "Turn") -> None:
+    def accepted(self, turn: "ConversationTurn") -> None:
         """A client has asked for a turn, which now waits, or is refused at once."""
 
-    def started(self, turn: "Turn", incarnation: Incarnation) -> TraceContext | None:
+    def started(self, turn: "ConversationTurn", incarnation: Incarnation) -> TraceContext | None:
         """A turn is about to be sent to the worker of this incarnation; return its span there, if it has one."""
 
-    def timed(self, turn: "Turn", timings: Sequence[Timing], dropped: int) -> None:
+    def timed(self, turn: "ConversationTurn", timings: Sequence[Timing], dropped: int) -> None:
         """A worker has told what parts of the running turn have taken; so many others it could not keep."""
 
-    def ended(self, turn: "Turn", failure: Failure | None) -> None:
+    def ended(self, turn: "ConversationTurn", failure: Failure | None) -> None:
         """A turn has ended, whether it had begun or not; its audience is told afterwards."""
 
 
@@ -183,7 +183,7 @@ class Nobody:
         """Ignore the end; the turn has been answered."""
 
 
-class Turn(msgspec.Struct, eq=False):
+class ConversationTurn(msgspec.Struct, eq=False):
     """A turn that waits or runs."""
 
     id: TurnId

@@ -13,7 +13,7 @@ from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, Labels, poi
 from greenroom.protocol.timings import RequestTiming, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.runtime.histogram import HistogramFamily
-from greenroom.supervisor.conversations.turn import CallKind, Turn
+from greenroom.supervisor.conversations.turn import CallKind, ConversationTurn
 
 
 class TimingCounters:
@@ -62,7 +62,7 @@ class TurnCounters:
         """All histograms."""
         return (self.turn_wait, self.turn_duration, self.call_to_model, *self.timings.histograms.values())
 
-    def accepted(self, turn: Turn) -> None:
+    def accepted(self, turn: ConversationTurn) -> None:
         """Count what a client has asked for."""
         self.calls[turn.kind] += 1
 
@@ -71,13 +71,13 @@ class TurnCounters:
         self.calls[kind] += 1
         self.refused[kind] += 1
 
-    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:  # noqa: ARG002
+    def started(self, turn: ConversationTurn, incarnation: Incarnation) -> TraceContext | None:  # noqa: ARG002
         """Count how long a turn has waited for its start."""
         if turn.started_at is None and turn.accepted_at is not None:
             self.turn_wait.observe(turn.accepted_at.age)
         return None
 
-    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
         """Count what parts of a turn have taken."""
         self.untimed += dropped
         for timing in timings:
@@ -85,7 +85,7 @@ class TurnCounters:
             if isinstance(timing, RequestTiming):
                 self._note_first_request(turn, timing)
 
-    def ended(self, turn: Turn, failure: Failure | None) -> None:
+    def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:
         """Count the end of a turn. Input that a running turn has taken in is none."""
         if turn.started_at is None and failure is not None and failure.kind == "overloaded":
             self.refused[turn.kind] += 1
@@ -98,7 +98,7 @@ class TurnCounters:
         if turn.accepted_at is not None:
             self.turn_duration.observe(turn.accepted_at.age, outcome)
 
-    def _note_first_request(self, turn: Turn, timing: RequestTiming) -> None:
+    def _note_first_request(self, turn: ConversationTurn, timing: RequestTiming) -> None:
         if timing.attempts and not turn.has_asked:
             turn.has_asked = True
             if turn.accepted_at is not None:

@@ -17,8 +17,8 @@ from greenroom.protocol.internal.worker.notices import (
     Opened,
     Steered,
     SteeringRefused,
-    Step,
     TurnEnded,
+    TurnStep,
 )
 from greenroom.protocol.internal.worker.operations import (
     Compact,
@@ -32,7 +32,7 @@ from greenroom.protocol.internal.worker.operations import (
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Turn, TurnUsage, aborted
+from greenroom.supervisor.conversations.turn import ConversationTurn, TurnUsage, aborted
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Turns:
             self._assignments.send(conversation, start, turn.items)
         self._assignments.follow_readers(conversation)
 
-    def steer(self, conversation: Conversation, turn: Turn, items: bytes) -> None:
+    def steer(self, conversation: Conversation, turn: ConversationTurn, items: bytes) -> None:
         """Send the input of a turn into the running one; the new turn ends once its input has been accepted."""
         running = conversation.running
         if running is None:
@@ -126,7 +126,7 @@ class Turns:
                 conversation, SelectEvents(**address(conversation), deltas=conversation.wants_deltas)
             )
 
-    def interrupt(self, conversation: Conversation, turn: Turn) -> None:
+    def interrupt(self, conversation: Conversation, turn: ConversationTurn) -> None:
         """Interrupt a running turn through its worker."""
         self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
@@ -215,7 +215,7 @@ class Turns:
             conversation.running.time(notice.timings)
             conversation.running.audience.progress(notice.progress.step or notice.progress.doing)
 
-    def report_step(self, conversation: Conversation, notice: Step) -> None:
+    def report_step(self, conversation: Conversation, notice: TurnStep) -> None:
         """Pass on a step of the running turn."""
         turn = conversation.running
         if turn is not None and turn.id == notice.turn_id:
@@ -275,7 +275,7 @@ class Turns:
         self._running.discard(conversation)
         self._assignments.follow_readers(conversation)
 
-    def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: Turn) -> None:
+    def _insist(self, conversation: Conversation, incarnation: Incarnation, turn: ConversationTurn) -> None:
         """Kill the worker of a turn that should have ended, unless the notice of its end may be held back."""
         if conversation.running is not turn or conversation.incarnation != incarnation:
             return

@@ -9,8 +9,8 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
 from greenroom.protocol.methods import METHODS, Method
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer
 from greenroom.supervisor.frontend.request_queue import Method as Answers
+from greenroom.supervisor.frontend.request_queue import RequestAnswer
 
 if TYPE_CHECKING:
     from greenroom.protocol.internal.jobs import JobParams
@@ -35,8 +35,8 @@ def params_of(method: Method) -> Params:
     return params
 
 
-async def _run(jobs: Jobs, params: Params, failure: str, request: Request) -> Answer:
+async def _run(jobs: Jobs, params: Params, failure: str, request: Request) -> RequestAnswer:
     try:
-        return Answer(await jobs.run(decode(request, params)))
+        return RequestAnswer(await jobs.run(decode(request, params)))
     except JobFailedError as error:
         raise RefusedError(INTERNAL_ERROR, f"{failure}: {error}") from None

@@ -23,14 +23,14 @@ WAITING: Final = 256
 """The same where the work is waiting for other processes or for the user."""
 
 
-class Answer(NamedTuple):
+class RequestAnswer(NamedTuple):
     """A result as JSON, and what to do once it has been sent."""
 
     result: bytes = b"{}"
     then: Callable[[], None] = lambda: None
 
 
-Method: TypeAlias = Callable[[Request], Coroutine[None, None, Answer]]
+Method: TypeAlias = Callable[[Request], Coroutine[None, None, RequestAnswer]]
 """Returns the answer. Raises `RefusedError`."""
 
 

@@ -14,7 +14,7 @@ from greenroom.runtime import log as logs
 from greenroom.supervisor.node.enrolment import enrol
 from greenroom.supervisor.node.identity import adopt, chosen, ticket_of
 from greenroom.supervisor.node.node import Node
-from greenroom.supervisor.node.placed import Placed
+from greenroom.supervisor.node.placed import PlacedNode
 from greenroom.supervisor.node.runtime_directory import runtime_directory
 from greenroom.supervisor.processes.nodes.keys import NodeKeys, write_private
 from greenroom.supervisor.startup.host_lock import HostLock
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.placed is None:
             identity, is_fresh = chosen(state, ticket, arguments.name)
         else:
-            placed = Placed(node_name(arguments.placed), arguments.host_key, arguments.alone)
+            placed = PlacedNode(node_name(arguments.placed), arguments.host_key, arguments.alone)
             identity, is_fresh = placed.identity, False
         prelaunch = Prelaunch.prepare()
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)

@@ -17,7 +17,7 @@ LOOK: Final = 1.0
 """Seconds between two looks whether there is a host."""
 
 
-class Placed:
+class PlacedNode:
     """One run of such a node. `host_key`: public key of the host."""
 
     def __init__(self, name: str, host_key: str, alone: float) -> None:

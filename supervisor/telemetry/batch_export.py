@@ -34,7 +34,7 @@ class Sender(Protocol):
         """Send nothing more; what waits for another attempt is given up."""
 
 
-class Pace(NamedTuple):
+class ExportPace(NamedTuple):
     """How often is sent, and how much is kept until then."""
 
     delay: float = DELAY_MS / 1000
@@ -42,14 +42,14 @@ class Pace(NamedTuple):
     limits: BufferLimits = _LIMITS
 
 
-def pace_of(prefix: str) -> Pace:
+def pace_of(prefix: str) -> ExportPace:
     """Return what the variables with this prefix say. Raises `ConfigError`."""
     delay = _positive(f"{prefix}_SCHEDULE_DELAY", DELAY_MS)
     records = _positive(f"{prefix}_MAX_QUEUE_SIZE", _LIMITS.records)
     batch = _positive(f"{prefix}_MAX_EXPORT_BATCH_SIZE", _LIMITS.batch)
     if batch > records:
         raise ConfigError(f"{prefix}_MAX_EXPORT_BATCH_SIZE is {batch}, and {prefix}_MAX_QUEUE_SIZE is {records}")
-    return Pace(delay / 1000, BufferLimits(records, batch))
+    return ExportPace(delay / 1000, BufferLimits(records, batch))
 
 
 def _positive(name: str, default: int) -> int:

@@ -7,7 +7,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
 from greenroom.protocol.timings import Timing
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import Turn, TurnProbe
+from greenroom.supervisor.conversations.turn import ConversationTurn, TurnProbe
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +18,14 @@ class GuardedProbe:
     def __init__(self, probe: TurnProbe) -> None:
         self._probe = probe
 
-    def accepted(self, turn: Turn) -> None:
+    def accepted(self, turn: ConversationTurn) -> None:
         """Pass it on."""
         try:
             self._probe.accepted(turn)
         except Exception as error:
             _log(turn, error)
 
-    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:
+    def started(self, turn: ConversationTurn, incarnation: Incarnation) -> TraceContext | None:
         """Pass it on."""
         try:
             return self._probe.started(turn, incarnation)
@@ -33,14 +33,14 @@ class GuardedProbe:
             _log(turn, error)
             return None
 
-    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
         """Pass it on."""
         try:
             self._probe.timed(turn, timings, dropped)
         except Exception as error:
             _log(turn, error)
 
-    def ended(self, turn: Turn, failure: Failure | None) -> None:
+    def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:
         """Pass it on."""
         try:
             self._probe.ended(turn, failure)
@@ -48,5 +48,5 @@ class GuardedProbe:
             _log(turn, error)
 
 
-def _log(turn: Turn, error: Exception) -> None:
+def _log(turn: ConversationTurn, error: Exception) -> None:
     log.error("turn %s of conversation %s cannot be traced", turn.id, turn.conversation_id, exc_info=error)

@@ -28,7 +28,7 @@ from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, Tele
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
 from greenroom.supervisor.telemetry.metric_export import MetricExport, SnapshotReader
-from greenroom.supervisor.telemetry.record_buffer import Identity, RecordBuffer
+from greenroom.supervisor.telemetry.record_buffer import RecordBuffer, SenderIdentity
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Telemetry:
         metrics = exporters.for_metrics(settings.metrics_exporter)
         self._metrics = None if metrics is None else MetricExport(metrics, self.resource, reader, host.started_at)
         self._exports: list[BatchExport] = []
-        identity, limits = Identity(self.resource, InstrumentationScope(SERVICE, __version__)), SpanLimits()
+        identity, limits = SenderIdentity(self.resource, InstrumentationScope(SERVICE, __version__)), SpanLimits()
         self._events: TelemetryEvents = NoEventLog()
         span_records = None
         if spans is not None:

@@ -26,7 +26,7 @@ class BufferLimits(NamedTuple):
     """Records of one message."""
 
 
-class Identity:
+class SenderIdentity:
     """Who sends: a resource and a scope, encoded as they are around spans and around log records."""
 
     def __init__(self, resource: Resource, scope: InstrumentationScope) -> None:

@@ -17,7 +17,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.timings import DecisionTiming, RequestTiming, Timing, ToolTiming
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import Moment, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Moment
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.events import SpanPlace, TelemetryEvents
 from greenroom.supervisor.telemetry.otlp_binary import Attributes
@@ -80,7 +80,7 @@ class TurnTracing:
         self._extra = extra
         self._open: dict[TurnId, _TracedTurn] = {}
 
-    def accepted(self, turn: Turn) -> None:
+    def accepted(self, turn: ConversationTurn) -> None:
         """Begin the span of the call."""
         origin = turn.origin
         attributes: Attributes = {
@@ -107,7 +107,7 @@ class TurnTracing:
             said = facts.text if self._logs_prompts else "[REDACTED]"
             self._log.emit("codex.user_prompt", turn.conversation_id, facts.counts | {"prompt": said}, call.place)
 
-    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:
+    def started(self, turn: ConversationTurn, incarnation: Incarnation) -> TraceContext | None:
         """Begin the span of the turn in its worker. One of an earlier worker, which has died, ends."""
         traced = self._open.get(turn.id)
         if traced is None:
@@ -127,7 +127,7 @@ class TurnTracing:
         traced.agent = OpenSpan(trace.place(), f"invoke_agent {AGENT}", now.at, attributes, call)
         return None if self._spans is None else trace.context(traced.agent.place)
 
-    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
         """Make the spans of what is complete."""
         traced = self._open.get(turn.id)
         if traced is None or traced.agent is None:
@@ -144,7 +144,7 @@ class TurnTracing:
                 case DecisionTiming():
                     self._decision(turn.conversation_id, traced, agent, timing)
 
-    def ended(self, turn: Turn, failure: Failure | None) -> None:
+    def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:
         """End the spans of the turn and of the call."""
         traced = self._open.pop(turn.id, None)
         if traced is None:

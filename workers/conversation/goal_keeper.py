@@ -26,7 +26,7 @@ class GoalUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["complete", "blocked", "paused"]
 
 
-class RunningTurn(Protocol):
+class GoalTurn(Protocol):
     """The turn that runs, or ran last (`greenroom.workers.conversation.current_turn.CurrentTurn`)."""
 
     id: TurnId
@@ -38,7 +38,7 @@ class GoalKeeper:
     def __init__(
         self,
         conversation_id: ConversationId,
-        turn: RunningTurn,
+        turn: GoalTurn,
         transcript: Transcript,
         recorded: ThreadGoal | None = None,
         clock: Callable[[], float] = time.time,

@@ -12,7 +12,7 @@ from greenroom.protocol.internal.worker.notices import (
     HelperLost,
     Steered,
     SteeringRefused,
-    Step,
+    TurnStep,
 )
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.event_sink import Outlet
@@ -44,7 +44,7 @@ class ConversationNotices:
     def step(self, text: str) -> None:
         """Send a step of the running turn, unless the supervisor is slow to read."""
         if not self._mailbox.pressed:
-            self._mailbox.notify(Step(**self._address, turn_id=self._turn.id, text=text))
+            self._mailbox.notify(TurnStep(**self._address, turn_id=self._turn.id, text=text))
 
     def steered(self, input_id: TurnId) -> None:
         """Report that a further message is in the history of the running turn."""

@@ -20,7 +20,7 @@ Status: TypeAlias = Literal["pending", "in_progress", "completed"]
 """The state of a plan's step."""
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class ToolOffer(msgspec.Struct, frozen=True, kw_only=True):
     """What decides which tools are offered, and how they are defined."""
 
     command_tool: CommandTool
@@ -37,7 +37,7 @@ class Tool(msgspec.Struct, frozen=True):
     """A built-in tool."""
 
     name: BuiltinTool
-    define: Callable[[Offer], JsonObject | None]
+    define: Callable[[ToolOffer], JsonObject | None]
     """Returns its definition, `None` where it is not offered."""
     handler: str
     """Path below `greenroom.workers.tools` of the function that handles a call (`registry.Handler`)."""
@@ -194,13 +194,13 @@ VIEW_IMAGE: Final = _function(
 )
 
 
-def _shell(offer: Offer) -> JsonObject | None:
+def _shell(offer: ToolOffer) -> JsonObject | None:
     if offer.command_tool != "shell":
         return None
     return SHELL_WITH_ESCALATION if offer.may_escalate else SHELL
 
 
-def _exec_command(offer: Offer) -> JsonObject | None:
+def _exec_command(offer: ToolOffer) -> JsonObject | None:
     if offer.command_tool != "exec_command":
         return None
     properties = _EXEC_PROPERTIES | (_LOGIN if offer.may_login else {}) | (_PERMISSIONS if offer.may_escalate else {})
@@ -208,7 +208,7 @@ def _exec_command(offer: Offer) -> JsonObject | None:
     return _function("exec_command", text, _object(properties, required=["cmd"]))
 
 
-def _apply_patch(offer: Offer) -> JsonObject:
+def _apply_patch(offer: ToolOffer) -> JsonObject:
     if offer.patch_tool == "freeform":
         grammar = {"type": "grammar", "syntax": "lark", "definition": LARK}
         return {"type": "custom", "name": "apply_patch", "description": patch_language(), "format": grammar}
@@ -231,6 +231,6 @@ TOOLS: Final = (
 """All of them, in the order in which they are sent."""
 
 
-def definitions(offer: Offer) -> list[JsonObject]:
+def definitions(offer: ToolOffer) -> list[JsonObject]:
     """Return the tools to offer, in the order in which they are sent."""
     return [definition for tool in TOOLS if (definition := tool.define(offer)) is not None]

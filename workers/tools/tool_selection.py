@@ -6,14 +6,14 @@ from greenroom.config.models import SearchContent
 from greenroom.config.schema import SearchOptions, WebSearch
 from greenroom.config.settings import Settings
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.tools.catalog import Offer, definitions
+from greenroom.workers.tools.catalog import ToolOffer, definitions
 
 
 def offered_tools(settings: Settings) -> list[JsonObject]:
     """Return the definitions of the built-in tools, in the form of the Responses API, and of those that the server
     runs."""
     family, responses = settings.model_family, settings.provider.wire_api == "responses"
-    offer = Offer(
+    offer = ToolOffer(
         command_tool=family.command_tool,
         patch_tool=family.patch_tool if responses else "function",
         include_plan=settings.include_plan_tool,

@@ -75,7 +75,7 @@ class TurnProgress(Message):
     unsent: int = 0
     """Bytes of events that the supervisor has not taken yet."""
     step: str = ""
-    """What the turn is in the middle of, as `Step` told it; empty where that is the model's doing."""
+    """What the turn is in the middle of, as `TurnStep` told it; empty where that is the model's doing."""
 
 
 class Heartbeat(Addressed):
@@ -91,7 +91,7 @@ class Heartbeat(Addressed):
     """What is complete since the last message that told any."""
 
 
-class Step(Addressed):
+class TurnStep(Addressed):
     """A step of the turn has begun or ended; told to its client alone, and at most a few times a second."""
 
     wire: ClassVar[bytes] = b"step"
@@ -237,7 +237,7 @@ Notice: TypeAlias = (
     | Opened
     | OpenFailed
     | Heartbeat
-    | Step
+    | TurnStep
     | AskUser
     | Steered
     | SteeringRefused

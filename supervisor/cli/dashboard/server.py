@@ -21,7 +21,7 @@ from greenroom.supervisor.cli.dashboard.access import Access
 from greenroom.supervisor.cli.dashboard.assets import load_assets
 from greenroom.supervisor.cli.dashboard.collector import Collector
 from greenroom.supervisor.cli.dashboard.orders import LARGEST, Find, carry_out, read_order
-from greenroom.supervisor.cli.dashboard.transcript import Transcript
+from greenroom.supervisor.cli.dashboard.transcript import TranscriptReader
 from greenroom.supervisor.frontend.http.address import ListenAddress
 from greenroom.supervisor.frontend.http.listener import HttpServer, bound_socket
 from greenroom.supervisor.frontend.http.posted import EVENT_STREAM
@@ -155,7 +155,7 @@ class DashboardServer:
             raise RefusedRequest(400, "Bad Request: no conversation is named") from None
         for one in await asyncio.to_thread(self._find):
             if one.instance.pid == pid:
-                return await self._send(request, _growth(Transcript(one.instance.codex_home, conversation_id)))
+                return await self._send(request, _growth(TranscriptReader(one.instance.codex_home, conversation_id)))
         raise RefusedRequest(404, "Not Found: no such instance is running")
 
     async def _events(self) -> AsyncIterator[bytes]:
@@ -211,7 +211,7 @@ class DashboardServer:
         )
 
 
-async def _growth(transcript: Transcript) -> AsyncIterator[bytes]:
+async def _growth(transcript: TranscriptReader) -> AsyncIterator[bytes]:
     """Yield what is added to a conversation, the whole of it first."""
     try:
         while True:

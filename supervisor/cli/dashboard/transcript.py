@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     text: str
 
 
-class Step(NamedTuple):
+class PlanEntry(NamedTuple):
     """A step of the plan."""
 
     text: str
@@ -53,7 +53,7 @@ class Growth:
     """What has been added to a transcript."""
 
     entries: tuple[Entry, ...] = ()
-    plan: tuple[Step, ...] | None = None
+    plan: tuple[PlanEntry, ...] | None = None
     """The plan as it is now; `None` where it has not changed."""
     is_whole: bool = False
     """Whether this is all there is, instead of what was told before."""
@@ -66,7 +66,7 @@ class Growth:
 NOTHING: Final = Growth()
 
 
-class Transcript:
+class TranscriptReader:
     """One page's reading of one conversation. Not for several threads at a time; `close` it."""
 
     def __init__(self, home: str, conversation_id: ConversationId) -> None:
@@ -98,7 +98,7 @@ class Transcript:
         """Items that were told of, of those that are kept."""
         self._left_out = 0
         """Passages that are not kept any more."""
-        self._plan: tuple[Step, ...] = ()
+        self._plan: tuple[PlanEntry, ...] = ()
         self._is_whole = True
         """Whether the next growth replaces what was told."""
 
@@ -189,7 +189,7 @@ def _plan_calls(told: Iterable[TurnItem]) -> list[object]:
     return [item.get("call_id") for _, item in told if _steps(item) is not None]
 
 
-def _plan(told: Iterable[TurnItem]) -> tuple[Step, ...]:
+def _plan(told: Iterable[TurnItem]) -> tuple[PlanEntry, ...]:
     """Return the plan that the last of these items that makes one has made."""
     found = [steps for _, item in told if (steps := _steps(item)) is not None]
     return found[-1] if found else ()
@@ -204,13 +204,13 @@ class _Plan(msgspec.Struct, frozen=True):
     plan: list[_Step]
 
 
-def _steps(item: JsonObject) -> tuple[Step, ...] | None:
+def _steps(item: JsonObject) -> tuple[PlanEntry, ...] | None:
     """Return the plan of an item that makes one."""
     if item.get("type") != "function_call" or item.get("name") != PLAN_TOOL:
         return None
     with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         made = msgspec.json.decode(str(item.get("arguments")).encode("utf-8", "replace"), type=_Plan)
-        return tuple(Step(_shown(step.step), _shown(step.status)) for step in made.plan[:MOST])
+        return tuple(PlanEntry(_shown(step.step), _shown(step.status)) for step in made.plan[:MOST])
     return None
 
 

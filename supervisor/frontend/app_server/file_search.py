@@ -7,7 +7,7 @@ import msgspec
 
 from greenroom.protocol.app_server.wire import Result
 from greenroom.protocol.jsonrpc import Request, encode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 
 class _Match(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def placed(request: Request, directory: Callable[[str], str | None]) -> Request:
 def described(search: Method, directory: Callable[[str], str | None]) -> Method:
     """Return a search whose matches are described, from the one of the conversation API; `directory` as in `placed`."""
 
-    async def answer(request: Request) -> Answer:
+    async def answer(request: Request) -> RequestAnswer:
         found = msgspec.json.decode((await search(placed(request, directory))).result, type=_Matches)
         files = [
             FoundFile(
@@ -64,6 +64,6 @@ def described(search: Method, directory: Callable[[str], str | None]) -> Method:
             )
             for match in found.files
         ]
-        return Answer(encode({"files": files}))
+        return RequestAnswer(encode({"files": files}))
 
     return answer

@@ -21,7 +21,7 @@ from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES
 from greenroom.supervisor.frontend.app_server.skills import list_skills
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 T = TypeVar("T")
 MOST_SKILL_ROOTS: Final = 50
@@ -48,15 +48,15 @@ class SettingsMethods:
             "hooks/list": self._hooks,
         }
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ConfigReadParams, b"{}")
         with_layers = params.include_layers
         read = await self._on_thread(
             lambda: config_reading.read_config(self._home, self._cli_overrides, with_layers=with_layers)
         )
-        return Answer(encode(read))
+        return RequestAnswer(encode(read))
 
-    async def _write(self, request: Request) -> Answer:
+    async def _write(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ConfigValueWriteParams)
         edit = wire.ConfigEdit(key_path=params.key_path, value=params.value, merge_strategy=params.merge_strategy)
         return await self._change(
@@ -65,55 +65,55 @@ class SettingsMethods:
             )
         )
 
-    async def _write_all(self, request: Request) -> Answer:
+    async def _write_all(self, request: Request) -> RequestAnswer:
         return await self._change(decode(request, wire.ConfigBatchWriteParams))
 
-    async def _change(self, params: wire.ConfigBatchWriteParams) -> Answer:
+    async def _change(self, params: wire.ConfigBatchWriteParams) -> RequestAnswer:
         return await self._write_file(params)
 
-    async def _write_file(self, params: JobParams) -> Answer:
+    async def _write_file(self, params: JobParams) -> RequestAnswer:
         try:
-            return Answer(await self._jobs.run(params))
+            return RequestAnswer(await self._jobs.run(params))
         except JobFailedError as error:
             code, mark, text = str(error).partition(": ")
             data = {"config_write_error_code": code} if mark and code.startswith("config") else None
             raise RefusedError(INVALID_REQUEST, text if data else str(error), data) from None
 
-    async def _requirements(self, _: Request) -> Answer:
-        return Answer(encode(wire.ConfigRequirementsReadResponse(requirements=None)))
+    async def _requirements(self, _: Request) -> RequestAnswer:
+        return RequestAnswer(encode(wire.ConfigRequirementsReadResponse(requirements=None)))
 
-    async def _profiles(self, _: Request) -> Answer:
-        return Answer(encode(wire.PermissionProfileListResponse(data=list(PROFILES))))
+    async def _profiles(self, _: Request) -> RequestAnswer:
+        return RequestAnswer(encode(wire.PermissionProfileListResponse(data=list(PROFILES))))
 
-    async def _providers(self, _: Request) -> Answer:
+    async def _providers(self, _: Request) -> RequestAnswer:
         told = await self._on_thread(lambda: config_reading.list_providers(self._home, self._cli_overrides))
-        return Answer(encode(told))
+        return RequestAnswer(encode(told))
 
-    async def _skills(self, request: Request) -> Answer:
+    async def _skills(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.SkillsListParams, b"{}")
         cwds = params.cwds or [self._channel.directory(None) or os.getcwd()]
         roots = self._channel.skill_roots
         data = await self._on_thread(lambda: [list_skills(self._home, self._cli_overrides, cwd, roots) for cwd in cwds])
-        return Answer(encode(SkillsListResponse(data=data)))
+        return RequestAnswer(encode(SkillsListResponse(data=data)))
 
-    async def _switch_skill(self, request: Request) -> Answer:
+    async def _switch_skill(self, request: Request) -> RequestAnswer:
         params = decode(request, SkillsConfigWriteParams)
         if bool(params.name) == bool(params.path) or (params.path and not os.path.isabs(params.path)):
             raise RefusedError(INVALID_PARAMS, f"{request.method} requires exactly one of name and an absolute path")
         return await self._write_file(params)
 
-    async def _set_skill_roots(self, request: Request) -> Answer:
+    async def _set_skill_roots(self, request: Request) -> RequestAnswer:
         roots = decode(request, SkillsExtraRootsSetParams).extra_roots
         if not all(os.path.isabs(root) and "\0" not in root for root in roots) or len(roots) > MOST_SKILL_ROOTS:
             raise RefusedError(INVALID_PARAMS, f"`extraRoots` are at most {MOST_SKILL_ROOTS} absolute paths")
         self._channel.skill_roots = tuple(roots)
-        return Answer(then=lambda: self._channel.tell(SkillsChanged()))
+        return RequestAnswer(then=lambda: self._channel.tell(SkillsChanged()))
 
-    async def _hooks(self, request: Request) -> Answer:
+    async def _hooks(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.HooksListParams, b"{}")
         cwds = params.cwds or [self._channel.directory(None) or os.getcwd()]
         entries = [wire.HooksListEntry(cwd=cwd, hooks=[], errors=[], warnings=[]) for cwd in cwds]
-        return Answer(encode(wire.HooksListResponse(data=entries)))
+        return RequestAnswer(encode(wire.HooksListResponse(data=entries)))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         try:

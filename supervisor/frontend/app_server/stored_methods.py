@@ -35,7 +35,7 @@ from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 if TYPE_CHECKING:
     from greenroom.sessions.thread_list import Query
@@ -99,22 +99,22 @@ class StoredMethods:
             return session.status
         return Idle() if conversation.running is None else Active(active_flags=[])
 
-    async def _list(self, request: Request) -> Answer:
+    async def _list(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadListParams, b"{}")
         kinds = params.source_kinds
         if kinds and not _OWN_SOURCES & set(kinds):
-            return Answer(encode(wire.ThreadListResponse(data=[])))
+            return RequestAnswer(encode(wire.ThreadListResponse(data=[])))
         limit = min(params.limit or PAGE, MOST)
         found, following = await self._saved.page(_query(params), limit, params.cursor or "")
         data = [saved_thread(entry, self.status(entry.id)) for entry in found]
-        return Answer(encode(wire.ThreadListResponse(data=data, next_cursor=following)))
+        return RequestAnswer(encode(wire.ThreadListResponse(data=data, next_cursor=following)))
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadReadParams)
         thread = await self.described(read_id(params.thread_id), with_turns=params.include_turns)
-        return Answer(encode(wire.ThreadResponse(thread=thread)))
+        return RequestAnswer(encode(wire.ThreadResponse(thread=thread)))
 
-    async def _turns(self, request: Request) -> Answer:
+    async def _turns(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadTurnsListParams)
         conversation_id = read_id(params.thread_id)
         conversation = self._conversations.find(conversation_id)
@@ -123,7 +123,7 @@ class StoredMethods:
         rows = [(turn.id, stored_turn(turn, params.items_view or "summary", running)) for turn in history.turns]
         return _page_answer(page_of(rows, params.cursor, params.limit, params.sort_direction or "desc"))
 
-    async def _items(self, request: Request) -> Answer:
+    async def _items(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadItemsListParams)
         history = await self._saved.history(read_id(params.thread_id))
         rows = item_entries(history.turns, params.turn_id)
@@ -133,37 +133,39 @@ class StoredMethods:
             cursor = next((f"@{key}" for key, entry in rows if entry.item.id == anchor), f"@{anchor}")
         return _page_answer(page_of(rows, cursor, params.limit, params.sort_direction or "asc"))
 
-    async def _set_name(self, request: Request) -> Answer:
+    async def _set_name(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadSetNameParams)
         conversation_id, name = read_id(params.thread_id), params.name.strip()
         if not name:
             raise RefusedError(INVALID_REQUEST, "thread name must not be empty")
         await self.described(conversation_id, with_turns=False)
         await self._saved.give_name(conversation_id, name)
-        return Answer(then=partial(self._channel.tell, ThreadNameUpdated(thread_id=conversation_id, thread_name=name)))
+        return RequestAnswer(
+            then=partial(self._channel.tell, ThreadNameUpdated(thread_id=conversation_id, thread_name=name))
+        )
 
-    async def _archive(self, request: Request) -> Answer:
+    async def _archive(self, request: Request) -> RequestAnswer:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.archive(conversation_id)
         await self._worktrees.release(conversation_id)
         return self._then(ThreadArchived(thread_id=conversation_id))
 
-    async def _unarchive(self, request: Request) -> Answer:
+    async def _unarchive(self, request: Request) -> RequestAnswer:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._saved.unarchive(conversation_id)
         thread = await self.described(conversation_id, with_turns=False)
         told = partial(self._channel.tell, ThreadUnarchived(thread_id=conversation_id))
-        return Answer(encode(wire.ThreadResponse(thread=thread)), told)
+        return RequestAnswer(encode(wire.ThreadResponse(thread=thread)), told)
 
-    async def _delete(self, request: Request) -> Answer:
+    async def _delete(self, request: Request) -> RequestAnswer:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.delete(conversation_id)
         await self._worktrees.release(conversation_id)
         return self._then(ThreadDeleted(thread_id=conversation_id))
 
-    async def _revert(self, request: Request) -> Answer:
+    async def _revert(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadRevertParams)
         conversation_id = read_id(params.thread_id)
         conversation = self._conversations.find(conversation_id)
@@ -176,7 +178,7 @@ class StoredMethods:
             (await self._sessions.open(again)).release()
         thread = await self.described(conversation_id, with_turns=False)
         told = partial(self._channel.tell, ThreadReverted(thread_id=conversation_id))
-        return Answer(encode(wire.ThreadResponse(thread=thread)), told)
+        return RequestAnswer(encode(wire.ThreadResponse(thread=thread)), told)
 
     async def _close(self, conversation_id: ConversationId) -> None:
         """End a conversation that is in use, so that its file is written to its end."""
@@ -188,8 +190,8 @@ class StoredMethods:
         self._conversations.dismiss(conversation, gone.set)
         await gone.wait()
 
-    def _then(self, notification: ThreadNotification) -> Answer:
-        return Answer(then=partial(self._channel.tell, notification))
+    def _then(self, notification: ThreadNotification) -> RequestAnswer:
+        return RequestAnswer(then=partial(self._channel.tell, notification))
 
 
 def _query(params: wire.ThreadListParams) -> "Query":
@@ -208,7 +210,7 @@ def _query(params: wire.ThreadListParams) -> "Query":
     )
 
 
-def _page_answer(page: HistoryPage) -> Answer:
+def _page_answer(page: HistoryPage) -> RequestAnswer:
     data = [row for _, row in page.rows]
     cursors = {"nextCursor": page.next_cursor, "backwardsCursor": page.backwards_cursor}
-    return Answer(encode({"data": data, **cursors}))
+    return RequestAnswer(encode({"data": data, **cursors}))

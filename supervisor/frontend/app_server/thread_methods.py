@@ -14,7 +14,7 @@ from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn, UserCommand
+from greenroom.supervisor.conversations.turn import ConversationTurn, UserCommand
 from greenroom.supervisor.frontend.app_server.call_origin import origin_of
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
@@ -27,7 +27,7 @@ from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessi
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 
 class ThreadMethods:
@@ -61,7 +61,7 @@ class ThreadMethods:
             "thread/shellCommand": self._run_command,
         }
 
-    async def _start(self, request: Request) -> Answer:
+    async def _start(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadStartParams, b"{}")
         params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
         conversation = self._conversations.open(
@@ -71,7 +71,7 @@ class ThreadMethods:
         assert session.settings is not None
         return self._begun(session, live_thread(conversation, session.settings, session.status))
 
-    async def _resume(self, request: Request) -> Answer:
+    async def _resume(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadResumeParams)
         session = await self._take_up(read_id(params.thread_id), self._channel.placed(params))
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
@@ -81,9 +81,9 @@ class ThreadMethods:
             session.release()
             self._pursuit.follow(session)
 
-        return Answer(encode(session.settings.told(thread)), release)
+        return RequestAnswer(encode(session.settings.told(thread)), release)
 
-    async def _fork(self, request: Request) -> Answer:
+    async def _fork(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadForkParams)
         origin = read_id(params.thread_id)
         turns = None if params.last_turn_id is None else await self._number_of(origin, params.last_turn_id)
@@ -95,7 +95,7 @@ class ThreadMethods:
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         return self._begun(session, thread)
 
-    async def _unsaved(self, copied: ConversationId, params: wire.ThreadForkParams) -> Answer:
+    async def _unsaved(self, copied: ConversationId, params: wire.ThreadForkParams) -> RequestAnswer:
         """Take up a copy of a thread, and delete its file: from now on its process alone keeps it."""
         try:
             session = await self._take_up(copied, params, ephemeral=True)
@@ -105,31 +105,31 @@ class ThreadMethods:
         self._sessions.live(copied).resume = "if-saved"
         return self._begun(session, msgspec.structs.replace(thread, ephemeral=True, path=None))
 
-    async def _unsubscribe(self, request: Request) -> Answer:
+    async def _unsubscribe(self, request: Request) -> RequestAnswer:
         conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
         conversation = self._conversations.find(conversation_id)
         if conversation is None:
-            return Answer(encode(wire.ThreadUnsubscribeResponse(status="notLoaded")))
+            return RequestAnswer(encode(wire.ThreadUnsubscribeResponse(status="notLoaded")))
         was_there = self._sessions.forget(conversation)
         if conversation.ephemeral and not conversation.observers:
             self._conversations.dismiss(conversation, lambda: None)
         status = wire.ThreadUnsubscribeResponse(status="unsubscribed" if was_there else "notSubscribed")
-        return Answer(encode(status))
+        return RequestAnswer(encode(status))
 
-    async def _loaded(self, request: Request) -> Answer:
+    async def _loaded(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadLoadedListParams, b"{}")
         ids = sorted(one.id for one in self._conversations if one.observers or one.state in lifecycle.WITH_PROCESS)
         start = 0 if params.cursor is None else next((n for n, one in enumerate(ids) if one > params.cursor), len(ids))
         end = len(ids) if not params.limit else start + params.limit
         following = ids[end - 1] if end < len(ids) else None
-        return Answer(encode(wire.ThreadLoadedListResponse(data=list(ids[start:end]), next_cursor=following)))
+        return RequestAnswer(encode(wire.ThreadLoadedListResponse(data=list(ids[start:end]), next_cursor=following)))
 
-    async def _compact(self, request: Request) -> Answer:
+    async def _compact(self, request: Request) -> RequestAnswer:
         thread_id = decode(request, wire.ThreadIdParams).thread_id
         origin = origin_of(request)
         return await self._begin(thread_id, lambda one, audience: self._conversations.compact(one, audience, origin))
 
-    async def _run_command(self, request: Request) -> Answer:
+    async def _run_command(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadShellCommandParams)
         if not params.command.strip():
             raise RefusedError(INVALID_REQUEST, "command must not be empty")
@@ -140,7 +140,9 @@ class ThreadMethods:
             lambda one, audience: self._conversations.run_user_command(one, command, audience, origin),
         )
 
-    async def _begin(self, thread_id: str, submit: Callable[[Conversation, AppTurn], Turn]) -> Answer:
+    async def _begin(
+        self, thread_id: str, submit: Callable[[Conversation, AppTurn], ConversationTurn]
+    ) -> RequestAnswer:
         """Begin a turn without input of the user."""
         conversation, session, _ = await self._sessions.require(thread_id)
         audience = AppTurn(session, self._conversations, self._questions)
@@ -149,9 +151,9 @@ class ThreadMethods:
             raise RefusedError(INVALID_REQUEST, audience.refusal.message)
         audience.attach(turn)
         session.begin(turn.id, None)
-        return Answer()
+        return RequestAnswer()
 
-    async def _inject(self, request: Request) -> Answer:
+    async def _inject(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadInjectItemsParams)
         conversation, _, _ = await self._sessions.require(params.thread_id)
         await self._sessions.announced(conversation)
@@ -159,7 +161,7 @@ class ThreadMethods:
             await self._conversations.requests.serve(conversation, "inject-items", encode(InjectItems(params.items)))
         except RequestFailedError as error:
             raise RefusedError(INVALID_REQUEST, str(error)) from None
-        return Answer()
+        return RequestAnswer()
 
     async def _take_up(
         self,
@@ -189,7 +191,7 @@ class ThreadMethods:
                 return number
         raise RefusedError(INVALID_REQUEST, f"turn not found: {turn_id}")
 
-    def _begun(self, session: ThreadSession, thread: Thread) -> Answer:
+    def _begun(self, session: ThreadSession, thread: Thread) -> RequestAnswer:
         assert session.settings is not None
 
         def announce() -> None:
@@ -197,4 +199,4 @@ class ThreadMethods:
             session.release()
             self._pursuit.follow(session)
 
-        return Answer(encode(session.settings.told(thread)), announce)
+        return RequestAnswer(encode(session.settings.told(thread)), announce)

@@ -11,7 +11,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.app_server.question_form import client_request
 from greenroom.supervisor.frontend.app_server.questions import Questions, SentQuestion
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
@@ -35,11 +35,11 @@ class AppTurn:
         self._questions = questions
         self._asked: dict[int, SentQuestion] = {}
         """The open questions, by their numbers."""
-        self._turn: Turn | None = None
+        self._turn: ConversationTurn | None = None
         self.refusal: Failure | None = None
         """Why the turn was not even queued, if it was not."""
 
-    def attach(self, turn: Turn) -> None:
+    def attach(self, turn: ConversationTurn) -> None:
         """Set the turn of this audience."""
         self._turn = turn
 
@@ -81,18 +81,20 @@ class AppTurn:
         else:
             self._session.failed(turn.id, failure)
 
-    def _pass_on(self, turn: Turn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
+    def _pass_on(self, turn: ConversationTurn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
         self._note_refusal(turn, question, decision)
         self._conversations.decide(turn, question_id, decision)
 
-    def _decided_elsewhere(self, turn: Turn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
+    def _decided_elsewhere(
+        self, turn: ConversationTurn, question_id: int, question: AnyQuestion, decision: Decision
+    ) -> None:
         asked = self._asked.pop(question_id, None)
         if asked is not None:
             self._questions.withdraw(asked)
             self._tell_waiting()
             self._note_refusal(turn, question, decision)
 
-    def _note_refusal(self, turn: Turn, question: AnyQuestion, decision: Decision) -> None:
+    def _note_refusal(self, turn: ConversationTurn, question: AnyQuestion, decision: Decision) -> None:
         if decision.verdict in REFUSING and (call_id := getattr(question, "call_id", None)) is not None:
             self._session.declined(turn.id, call_id)
 
@@ -105,7 +107,7 @@ class AppTurn:
             flags.append("waitingOnUserInput")
         self._session.waits(flags)
 
-    def _end(self) -> Turn | None:
+    def _end(self) -> ConversationTurn | None:
         for asked in self._asked.values():
             self._questions.withdraw(asked)
         self._asked.clear()

@@ -17,7 +17,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.app_server.call_origin import origin_of
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
@@ -27,7 +27,7 @@ from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, Stee
 from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
 from greenroom.supervisor.frontend.app_server.user_input import title_of, worker_items
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 OVERLOADED: Final = -32001
 """The code by which clients know that they may try again."""
@@ -47,7 +47,7 @@ class TurnMethods:
             "review/start": self._review,
         }
 
-    async def _start(self, request: Request) -> Answer:
+    async def _start(self, request: Request) -> RequestAnswer:
         params = decode(request, TurnStartParams)
         _refuse_unsupported(params)
         items = worker_items(params.input)
@@ -64,9 +64,9 @@ class TurnMethods:
         session.begin(turn.id, OwnInput(params.input, params.client_user_message_id))
         session.settings = settings
         conversation.title = conversation.title or title_of(params.input)
-        return Answer(encode(TurnStartResponse(turn=begun_turn(turn.id))))
+        return RequestAnswer(encode(TurnStartResponse(turn=begun_turn(turn.id))))
 
-    async def _review(self, request: Request) -> Answer:
+    async def _review(self, request: Request) -> RequestAnswer:
         params = decode(request, ReviewStartParams)
         if params.delivery not in (None, "inline"):
             raise RefusedError(INVALID_REQUEST, f"delivery `{params.delivery}` of `review/start` is not supported")
@@ -82,9 +82,9 @@ class TurnMethods:
         audience.attach(turn)
         session.begin(turn.id, None)
         session.review(turn.id, subject)
-        return Answer(encode(ReviewStartResponse(review_thread_id=session.id, turn=begun_turn(turn.id))))
+        return RequestAnswer(encode(ReviewStartResponse(review_thread_id=session.id, turn=begun_turn(turn.id))))
 
-    async def _steer(self, request: Request) -> Answer:
+    async def _steer(self, request: Request) -> RequestAnswer:
         params = decode(request, TurnSteerParams)
         items = worker_items(params.input)
         conversation, session, settings = await self._sessions.require(params.thread_id)
@@ -107,19 +107,19 @@ class TurnMethods:
         outcome = await audience.accepted
         if isinstance(outcome, Failure):
             raise RefusedError(INVALID_REQUEST, f"failed to steer turn: {outcome.message}")
-        return Answer(encode(TurnSteerResponse(turn_id=outcome)))
+        return RequestAnswer(encode(TurnSteerResponse(turn_id=outcome)))
 
-    async def _interrupt(self, request: Request) -> Answer:
+    async def _interrupt(self, request: Request) -> RequestAnswer:
         params = decode(request, TurnInterruptParams)
         conversation, _, _ = await self._sessions.require(params.thread_id)
         turn = _active_turn(conversation, params.turn_id)
-        return Answer(then=partial(self._conversations.interrupt, turn))
+        return RequestAnswer(then=partial(self._conversations.interrupt, turn))
 
 
-def _active_turn(conversation: Conversation, turn_id: str) -> Turn:
+def _active_turn(conversation: Conversation, turn_id: str) -> ConversationTurn:
     """Return a turn that runs or waits. Raises `RefusedError`, whose text names the one that runs."""
     turns = (conversation.running, *(conversation.queue or ()))
-    active: list[Turn] = [turn for turn in turns if turn is not None and turn.items is not None]
+    active: list[ConversationTurn] = [turn for turn in turns if turn is not None and turn.items is not None]
     if not active:
         raise RefusedError(INVALID_REQUEST, "no active turn to interrupt")
     for turn in active:

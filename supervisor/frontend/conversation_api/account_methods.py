@@ -20,7 +20,7 @@ from greenroom.protocol.jsonrpc import (
 )
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method, RequestQueue
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer, RequestQueue
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
 Told: TypeAlias = tuple[answers.Json, list[answers.AccountNotification]]
@@ -68,12 +68,12 @@ class AccountMethods:
                 pass
 
     def _served(self, method: Callable[[Request], Awaitable[Told]]) -> Method:
-        async def answer(request: Request) -> Answer:
+        async def answer(request: Request) -> RequestAnswer:
             try:
                 result, notifications = await method(request)
             except BrokerError as error:
                 raise RefusedError(*_refusal(request.method, error)) from None
-            return Answer(encode(result), partial(self._notify, notifications))
+            return RequestAnswer(encode(result), partial(self._notify, notifications))
 
         return answer
 

@@ -17,7 +17,7 @@ from greenroom.supervisor.frontend.conversation_api.listener_buffer import Liste
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, OpeningAudience
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 
 class Configured(msgspec.Struct, frozen=True):
@@ -83,22 +83,22 @@ class ConversationMethods:
         hearing = self._hearings.pop(conversation_id, None)
         self._subscriptions = {name: other for name, other in self._subscriptions.items() if other is not hearing}
 
-    async def _new(self, request: Request) -> Answer:
+    async def _new(self, request: Request) -> RequestAnswer:
         params = decode(request, api.NewConversation)
         params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
         conversation = self._conversations.open(params.overrides(), keep=True)
         configured = await self.bring_up(conversation, "error creating conversation")
-        return Answer(encode(msgspec.json.decode(configured, type=Configured).result()))
+        return RequestAnswer(encode(msgspec.json.decode(configured, type=Configured).result()))
 
-    async def _send_message(self, request: Request) -> Answer:
+    async def _send_message(self, request: Request) -> RequestAnswer:
         params = decode(request, api.SendUserMessage)
         return self._send(params.id, params.items, None)
 
-    async def _send_turn(self, request: Request) -> Answer:
+    async def _send_turn(self, request: Request) -> RequestAnswer:
         params = decode(request, api.SendUserTurn)
         return self._send(params.id, params.items, params.settings())
 
-    async def _interrupt(self, request: Request) -> Answer:
+    async def _interrupt(self, request: Request) -> RequestAnswer:
         conversation = self._find(decode(request, api.Addressee).id)
         hearing = self._hearing(conversation)
         turn = conversation.foremost
@@ -108,29 +108,29 @@ class ConversationMethods:
             hearing.on_end(turn.id, ended.set)
             self._conversations.interrupt(turn)
             await ended.wait()
-        return Answer(encode({"abortReason": "interrupted"}))
+        return RequestAnswer(encode({"abortReason": "interrupted"}))
 
-    async def _add_listener(self, request: Request) -> Answer:
+    async def _add_listener(self, request: Request) -> RequestAnswer:
         hearing = self._hearing(self._find(decode(request, api.Addressee).id))
         subscription = uuid7()
         self._subscriptions[subscription] = hearing
-        return Answer(encode({"subscriptionId": subscription}), hearing.subscribe)
+        return RequestAnswer(encode({"subscriptionId": subscription}), hearing.subscribe)
 
-    async def _remove_listener(self, request: Request) -> Answer:
+    async def _remove_listener(self, request: Request) -> RequestAnswer:
         subscription = str(decode(request, api.RemoveListener).subscription_id)
         hearing = self._subscriptions.pop(subscription, None)
         if hearing is None:
             raise RefusedError(INVALID_REQUEST, f"subscription not found: {subscription}")
         hearing.unsubscribe()
-        return Answer()
+        return RequestAnswer()
 
     def _send(
         self, conversation_id: ConversationId, items: tuple[api.InputItem, ...], settings: TurnSettings | None
-    ) -> Answer:
+    ) -> RequestAnswer:
         conversation = self._find(conversation_id)
         if not items:
-            return Answer()
-        return Answer(then=partial(self._submit, conversation, api.input_items(items), settings))
+            return RequestAnswer()
+        return RequestAnswer(then=partial(self._submit, conversation, api.input_items(items), settings))
 
     def _submit(self, conversation: Conversation, items: bytes, settings: TurnSettings | None) -> None:
         turn = ApiTurn(conversation.id, self._hearing(conversation), self._elicitor, self._conversations)

@@ -15,7 +15,7 @@ from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 SESSIONS = "sessions"
 
@@ -43,7 +43,7 @@ class SavedMethods:
             "archiveConversation": self._archive,
         }
 
-    async def _resume(self, request: Request) -> Answer:
+    async def _resume(self, request: Request) -> RequestAnswer:
         params = decode(request, api.ResumeConversation)
         path = os.path.abspath(params.path)
         failed = "error resuming conversation"
@@ -60,9 +60,9 @@ class SavedMethods:
             result["initialMessages"] = stored.initial_messages
             configured = configured[:-1] + b',"initial_messages":%b}' % encode(stored.initial_messages)
         self._channel.write(b'{"jsonrpc":"2.0","method":"codex/event","params":{"id":"","msg":%b}}\n' % configured)
-        return Answer(encode(result))
+        return RequestAnswer(encode(result))
 
-    async def _archive(self, request: Request) -> Answer:
+    async def _archive(self, request: Request) -> RequestAnswer:
         params = decode(request, api.ArchiveConversation)
         if (fault := misplaced(self._home, params.rollout_path, params.id)) is not None:
             raise RefusedError(INVALID_REQUEST, f"rollout path `{params.rollout_path}` {fault}")
@@ -72,7 +72,7 @@ class SavedMethods:
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"failed to archive conversation: {error}") from None
         await self._worktrees.release(params.id)
-        return Answer()
+        return RequestAnswer()
 
     async def _close(self, conversation_id: ConversationId) -> None:
         conversation = self._conversations.find(conversation_id)

@@ -9,7 +9,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.approval import client_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
@@ -35,13 +35,13 @@ class ApiTurn:
         self._elicitor = elicitor
         self._conversations = conversations
         self._number = hearing.count_submission()
-        self._turn: Turn | None = None
+        self._turn: ConversationTurn | None = None
         self._ended = False
         self._questions: list[Elicitation] = []
         self._unheard: dict[int, asyncio.TimerHandle] = {}
         """The deadlines of questions that no client has received yet, by their numbers."""
 
-    def attach(self, turn: Turn) -> None:
+    def attach(self, turn: ConversationTurn) -> None:
         """Set the turn of this audience."""
         if not self._ended:
             self._turn = turn

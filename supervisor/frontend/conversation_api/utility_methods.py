@@ -7,7 +7,7 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request,
 from greenroom.supervisor.conversations.jobs import Job, JobFailedError, Jobs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 from greenroom.supervisor.processes.broker_client import BrokerClient
 
 
@@ -29,26 +29,26 @@ class UtilityMethods:
             "gitDiffToRemote": self._git_diff,
         }
 
-    async def _get_user_agent(self, _: Request) -> Answer:
-        return Answer(encode({"userAgent": self._channel.user_agent}))
+    async def _get_user_agent(self, _: Request) -> RequestAnswer:
+        return RequestAnswer(encode({"userAgent": self._channel.user_agent}))
 
-    async def _user_info(self, _: Request) -> Answer:
+    async def _user_info(self, _: Request) -> RequestAnswer:
         status = await self._broker.status()
-        return Answer(encode({"allegedUserEmail": status.email}))
+        return RequestAnswer(encode({"allegedUserEmail": status.email}))
 
-    async def _saved_config(self, _: Request) -> Answer:
+    async def _saved_config(self, _: Request) -> RequestAnswer:
         return await self._read_config(api.SavedConfig())
 
-    async def _config_toml(self, _: Request) -> Answer:
+    async def _config_toml(self, _: Request) -> RequestAnswer:
         return await self._read_config(api.SavedConfig(form="early"))
 
-    async def _read_config(self, params: api.SavedConfig) -> Answer:
+    async def _read_config(self, params: api.SavedConfig) -> RequestAnswer:
         try:
-            return Answer(await self._jobs.run(params))
+            return RequestAnswer(await self._jobs.run(params))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, str(error)) from None
 
-    async def _exec(self, request: Request) -> Answer:
+    async def _exec(self, request: Request) -> RequestAnswer:
         params = decode(request, api.ExecOneOffCommand)
         if not params.command:
             raise RefusedError(INVALID_REQUEST, "command must not be empty")
@@ -60,24 +60,24 @@ class UtilityMethods:
             sandbox_policy=None if policy is None else policy.for_worker(),
         )
         try:
-            return Answer(await self._jobs.run(command))
+            return RequestAnswer(await self._jobs.run(command))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"exec failed: {error}") from None
 
-    async def _git_diff(self, request: Request) -> Answer:
+    async def _git_diff(self, request: Request) -> RequestAnswer:
         params = decode(request, api.GitDiffToRemote)
         try:
-            return Answer(await self._jobs.run(params))
+            return RequestAnswer(await self._jobs.run(params))
         except JobFailedError as error:
             quoted = encode(params.cwd).decode()
             reason = f": {error}" if error.kind == "config" else ""  # such as a kernel that cannot confine git
             text = f"failed to compute git diff to remote for cwd: {quoted}{reason}"
             raise RefusedError(INVALID_REQUEST, text) from None
 
-    async def _search(self, request: Request) -> Answer:
+    async def _search(self, request: Request) -> RequestAnswer:
         params = decode(request, api.FuzzyFileSearch)
         if not params.query or not params.roots:
-            return Answer(b'{"files":[]}')
+            return RequestAnswer(b'{"files":[]}')
         token = params.cancellation_token
         if token is not None and (former := self._searches.get(token)) is not None:
             self._jobs.stop(former)
@@ -85,7 +85,7 @@ class UtilityMethods:
         if token is not None:
             self._searches[token] = search
         try:
-            return Answer(await self._jobs.wait(search))
+            return RequestAnswer(await self._jobs.wait(search))
         except JobFailedError as error:
             raise RefusedError(INTERNAL_ERROR, f"fuzzy file search failed: {error}") from None
         finally:

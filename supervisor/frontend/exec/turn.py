@@ -11,7 +11,7 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.exec.turn_renderer import TurnRenderer
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
@@ -40,13 +40,13 @@ class ExecTurn:
         self._conversations = conversations
         self._on_end = on_end
         self._tracker = ThreadTracker()
-        self._turn: Turn | None = None
+        self._turn: ConversationTurn | None = None
         self.is_open = False
         """Whether it has been told that the conversation is open; then a failure has been told too."""
         self._is_over = False
         """Whether the end of the turn has been told."""
 
-    def attach(self, turn: Turn) -> None:
+    def attach(self, turn: ConversationTurn) -> None:
         """Set the turn of this audience."""
         self._turn = turn
 

@@ -15,7 +15,7 @@ from greenroom.runtime.log import redact
 from greenroom.runtime.logline import ID_NAMES
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import decode
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
 
 BURST: Final = 50
 """Messages that may be sent at once."""
@@ -74,9 +74,9 @@ class ClientLog(logging.Handler):
             min(root.level, self.level)
         )  # other handlers have levels of their own (`greenroom.runtime.logfile`)
 
-    async def _set_level(self, request: Request) -> Answer:
+    async def _set_level(self, request: Request) -> RequestAnswer:
         self.listen(decode(request, LevelParams, b"{}").level)
-        return Answer()
+        return RequestAnswer()
 
     def _send(self, level: LogLevel, logger: str, data: Mapping[str, object]) -> None:
         now = self._loop.time()

@@ -10,7 +10,7 @@ from greenroom.protocol.mcp.resources import CompleteParams, PromptReference, Te
 from greenroom.supervisor.frontend.mcp.resources import TEMPLATES
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
 
 
 class Completions:
@@ -34,12 +34,12 @@ class Completions:
             {"completion/complete": self._complete}
         )
 
-    async def _complete(self, request: Request) -> Answer:
+    async def _complete(self, request: Request) -> RequestAnswer:
         params = decode(request, CompleteParams, b"{}")
         await self._check(params.ref)
         name = params.argument.name.replace("_", "").replace("-", "").lower()
         source = self._sources.get(name)
-        return Answer(completion_result([] if source is None else await source(params.argument.value)))
+        return RequestAnswer(completion_result([] if source is None else await source(params.argument.value)))
 
     async def _check(self, reference: PromptReference | TemplateReference) -> None:
         match reference:

@@ -22,7 +22,7 @@ from greenroom.protocol.mcp.handshake import (
 )
 from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin, Turn
+from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
@@ -51,7 +51,7 @@ class ToolCall:
     ) -> None:
         self.request = request
         self.conversation_id = conversation_id
-        self.turn: Turn | None = None
+        self.turn: ConversationTurn | None = None
         """Reset with the answer: call and turn refer to each other, and only the garbage collector would free them."""
         self.client: ClientChannel = elicitor.channel
         self._write = self.client.writer_for(request.id)
@@ -130,7 +130,7 @@ class ToolCall:
         self._on_answered(self.request)
 
 
-def usage_of(turn: Turn | None) -> dict[str, object] | None:
+def usage_of(turn: ConversationTurn | None) -> dict[str, object] | None:
     """Return the member `usage` of the result of a turn, `None` where models have no prices."""
     return None if turn is None or turn.usage is None else usage_member(*turn.usage)
 

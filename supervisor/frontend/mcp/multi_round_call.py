@@ -15,7 +15,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import mode_of, read_answer
 from greenroom.protocol.mcp.handshake import ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Absent, Client, Turn
+from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of, usage_of
@@ -48,10 +48,12 @@ class Host(Protocol):
     def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
         """Send a sign of life for a request that waits."""
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision) -> object:
+    def decide(self, turn: ConversationTurn, question_id: int, decision: Decision) -> object:
         """Pass on the answer to a question."""
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+    def on_decided_elsewhere(
+        self, turn: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]
+    ) -> None:
         """Call `withdraw` where a question is decided elsewhere."""
 
     def waits(self, question: AnyQuestion) -> bool:
@@ -93,7 +95,7 @@ class MultiRoundCall:
         self.id = uuid7()
         self.conversation_id = conversation_id
         self.fingerprint = fingerprint
-        self.turn: Turn | None = None
+        self.turn: ConversationTurn | None = None
         """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
         self.result: bytes | None = None
         """The outcome of the turn, once it has ended."""

@@ -10,7 +10,7 @@ from greenroom.protocol.mcp.resources import PageParams, PromptParams, list_resu
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
 
 PAGE: Final = 100
 """Prompts on one page."""
@@ -45,7 +45,7 @@ class Prompts:
         if self._looking is not None:
             self._looking.cancel()
 
-    async def _list(self, request: Request) -> Answer:
+    async def _list(self, request: Request) -> RequestAnswer:
         cursor = decode(request, PageParams, b"{}").cursor or ""
         seen, prompts = await asyncio.to_thread(lambda: (prompts_state(self._home), saved_prompts(self._home)))
         self._watch(seen)
@@ -54,15 +54,15 @@ class Prompts:
         left = [prompt for prompt in prompts if prompt.name > cursor]
         has_titles = self._era.has_titles(request)
         more = left[PAGE - 1].name if len(left) > PAGE else None
-        return Answer(list_result("prompts", [_entry(prompt, has_titles) for prompt in left[:PAGE]], more))
+        return RequestAnswer(list_result("prompts", [_entry(prompt, has_titles) for prompt in left[:PAGE]], more))
 
-    async def _get(self, request: Request) -> Answer:
+    async def _get(self, request: Request) -> RequestAnswer:
         params = decode(request, PromptParams, b"{}")
         prompt = await asyncio.to_thread(saved_prompt, self._home, params.name)
         if prompt is None:
             raise RefusedError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
         try:
-            return Answer(prompt_result(prompt.description, prompt.render(params.arguments or {})))
+            return RequestAnswer(prompt_result(prompt.description, prompt.render(params.arguments or {})))
         except PromptArgumentError as error:
             raise RefusedError(INVALID_PARAMS, str(error)) from error
 

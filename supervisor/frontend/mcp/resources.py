@@ -18,7 +18,7 @@ from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
 from greenroom.supervisor.frontend.mcp.transcript import markdown
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
 
 if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry
@@ -81,7 +81,7 @@ class Resources:
         for aspect in KINDS:
             self._notifier.updated(address(conversation.id, aspect))
 
-    async def _list(self, request: Request) -> Answer:
+    async def _list(self, request: Request) -> RequestAnswer:
         cursor = decode(request, PageParams, b"{}").cursor
         try:
             found, more = await self._saved.page(PAGE, cursor or "")
@@ -91,18 +91,18 @@ class Resources:
             self._notifier.note_reading("resources")
         has_titles = self._era.has_titles(request)
         entries = [one for entry in found if entry.fault is None for one in _entries(entry, has_titles)]
-        return Answer(list_result("resources", entries, more))
+        return RequestAnswer(list_result("resources", entries, more))
 
-    async def _list_templates(self, request: Request) -> Answer:
+    async def _list_templates(self, request: Request) -> RequestAnswer:
         decode(request, PageParams, b"{}")
         has_titles = self._era.has_titles(request)
         templates = [
             {"uriTemplate": template, **_described(f"codex-{aspect}", KINDS[aspect].title, KINDS[aspect], has_titles)}
             for aspect, template in TEMPLATES.items()
         ]
-        return Answer(list_result("resourceTemplates", templates, None))
+        return RequestAnswer(list_result("resourceTemplates", templates, None))
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: Request) -> RequestAnswer:
         uri = decode(request, UriParams, b"{}").uri
         conversation_id, aspect = self._parsed(request, uri)
         try:
@@ -111,21 +111,21 @@ class Resources:
             raise self._unknown(request, uri) from None
         except SessionFileError as error:
             raise RefusedError(INTERNAL_ERROR, str(error), {"uri": uri}) from error
-        return Answer(contents_result(uri, KINDS[aspect].mime_type, text))
+        return RequestAnswer(contents_result(uri, KINDS[aspect].mime_type, text))
 
-    async def _subscribe(self, request: Request) -> Answer:
+    async def _subscribe(self, request: Request) -> RequestAnswer:
         uri = decode(request, UriParams, b"{}").uri
         conversation_id, aspect = self._parsed(request, uri)
         if self._saved.here(conversation_id) is None and not await self._saved.is_saved(conversation_id):
             raise self._unknown(request, uri)
         if not self._notifier.subscribe(address(conversation_id, aspect)):
             raise RefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
-        return Answer()
+        return RequestAnswer()
 
-    async def _unsubscribe(self, request: Request) -> Answer:
+    async def _unsubscribe(self, request: Request) -> RequestAnswer:
         uri = decode(request, UriParams, b"{}").uri
         self._notifier.unsubscribe(address(*self._parsed(request, uri)))
-        return Answer()
+        return RequestAnswer()
 
     async def _transcript(self, conversation_id: ConversationId) -> str:
         return markdown(await self._saved.story(conversation_id))

@@ -10,7 +10,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import RequestId, encode
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
-from greenroom.supervisor.conversations.turn import Absent, Client, Turn
+from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import worded
@@ -46,10 +46,10 @@ class StartedTurn:
         self._waits = elicitor.waits
         self._unknown_text = unknown_text
         self._on_end = on_end
-        self._turn: Turn | None = None
+        self._turn: ConversationTurn | None = None
         self._questions: list[tuple[Elicitation, AnyQuestion]] = []
 
-    def attach(self, turn: Turn) -> None:
+    def attach(self, turn: ConversationTurn) -> None:
         """Set the turn, which is queued or runs."""
         self._turn = turn
         self._started.begin()

@@ -10,7 +10,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.handshake import failure_result
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
@@ -31,7 +31,7 @@ class SteerCall:
     ) -> None:
         """`done` is the text of a successful result; `waits` tells which questions can be decided elsewhere."""
         self._waits = waits
-        self.turn: Turn | None = None
+        self.turn: ConversationTurn | None = None
         """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
         self._request = request
         self._conversation_id = conversation_id

@@ -10,7 +10,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
 from greenroom.protocol.mcp.handshake import CallToolParams, failure_result
-from greenroom.supervisor.frontend.request_queue import Answer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
 
 T = TypeVar("T", bound=msgspec.Struct)
 ToolOutcome: TypeAlias = tuple[str, dict[str, object]]
@@ -22,12 +22,12 @@ def tool(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], fo
     """Return the handler of a tool whose result is that of `work`, which may raise `GreenroomError`."""
 
     def call(request: Request, params: CallToolParams) -> None:
-        async def answer(_: Request) -> Answer:
+        async def answer(_: Request) -> RequestAnswer:
             try:
                 text, structured = await work(read_arguments(params, form))
             except GreenroomError as error:
-                return Answer(failure_result(Failure(error.kind, str(error))))
-            return Answer(encode({"content": [{"type": "text", "text": text}], "structuredContent": structured}))
+                return RequestAnswer(failure_result(Failure(error.kind, str(error))))
+            return RequestAnswer(encode({"content": [{"type": "text", "text": text}], "structuredContent": structured}))
 
         requests.start(request, answer)
 

@@ -14,7 +14,7 @@ from greenroom.protocol.mcp.session_tools import TurnState
 from greenroom.protocol.spending import spending_json
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.started_turns import FinishedTurn
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 
 if TYPE_CHECKING:
     from greenroom.sessions.turn_log import SavedTurn
@@ -113,7 +113,7 @@ def in_words(turn: TurnStatus) -> str:
     )
 
 
-def _find(conversation: Conversation, call_id: str) -> Turn | None:
+def _find(conversation: Conversation, call_id: str) -> ConversationTurn | None:
     if not call_id:
         return conversation.foremost
     return next((turn for turn in conversation.turns if turn.id == call_id), None)

@@ -28,8 +28,8 @@ from greenroom.supervisor.startup.replacement.messages import (
     Give,
     MovedClient,
     MovedSession,
-    Offer,
     RelayedRequest,
+    ReplacementOffer,
     SessionTaken,
     Stop,
     Take,
@@ -137,7 +137,10 @@ class HostHandover:
             descriptors.append(holdings.http.descriptor)
             address = holdings.http.address.text
         self._link = link = Link(connected, self._received, self._link_ended)
-        link.send(line(Offer(__version__, holdings.unix.path, address, holdings.manager.notify_address)), descriptors)
+        link.send(
+            line(ReplacementOffer(__version__, holdings.unix.path, address, holdings.manager.notify_address)),
+            descriptors,
+        )
         self._deadline = self._loop.call_later(OFFER_TIMEOUT, self._withdraw)
 
     def _withdraw(self) -> None:

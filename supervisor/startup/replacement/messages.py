@@ -1,10 +1,10 @@
 """What an old host and the new one that replaces it say to each other: lines of JSON, some with descriptors.
 
-The new one asks on the control socket (`…control.control_messages.HandOver`) and is answered with `Offer` or a refusal.
-It says `Take` when nothing can fail any more; until then either may leave and nothing has happened. `Taken` answers it;
-from then on the new host is the host of the home, and both tell each other about conversations and clients until the
-old one ends the connection. Members that a version does not know are ignored; whatever must not be ignored changes
-`HAND_OVER_VERSION`.
+The new one asks on the control socket (`…control.control_messages.HandOver`) and is answered with `ReplacementOffer` or
+a refusal. It says `Take` when nothing can fail any more; until then either may leave and nothing has happened. `Taken`
+answers it; from then on the new host is the host of the home, and both tell each other about conversations and clients
+until the old one ends the connection. Members that a version does not know are ignored; whatever must not be ignored
+changes `HAND_OVER_VERSION`.
 """
 
 from typing import Final, TypeAlias
@@ -20,7 +20,7 @@ LONGEST: Final = 256 * 1024 * 1024
 """Bytes of a line. The longest are the conversations of a host, and the events that a session keeps."""
 
 
-class Offer(msgspec.Struct, frozen=True, tag_field="type", tag="offer"):
+class ReplacementOffer(msgspec.Struct, frozen=True, tag_field="type", tag="offer"):
     """Old to new: what the new one would get. With the descriptors of the lock, the Unix socket and, with HTTP, TCP."""
 
     program: str
@@ -101,7 +101,7 @@ class Stop(msgspec.Struct, frozen=True, tag_field="type", tag="stop"):
     """New to old: end as at a signal."""
 
 
-FromOld: TypeAlias = Offer | Taken | Want | Give | MovedClient | MovedSession
+FromOld: TypeAlias = ReplacementOffer | Taken | Want | Give | MovedClient | MovedSession
 FromNew: TypeAlias = Take | Want | Give | RelayedRequest | SessionTaken | Stop
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -33,8 +33,8 @@ from greenroom.supervisor.startup.replacement.messages import (
     Give,
     MovedClient,
     MovedSession,
-    Offer,
     RelayedRequest,
+    ReplacementOffer,
     SessionTaken,
     Stop,
     Take,
@@ -82,7 +82,7 @@ class Takeover:
         self._make_unix, self._make_http, self._make_connection = make_unix, make_http, make_connection
         self._conversations = conversations
         self._loop = asyncio.get_running_loop()
-        self._offered: asyncio.Future[tuple[Offer, list[int]]] = self._loop.create_future()
+        self._offered: asyncio.Future[tuple[ReplacementOffer, list[int]]] = self._loop.create_future()
         self._taken: asyncio.Future[Taken] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._link: Link | None = None
@@ -140,7 +140,7 @@ class Takeover:
 
     # Taking over
 
-    async def _ask(self) -> tuple[Offer, list[int]]:
+    async def _ask(self) -> tuple[ReplacementOffer, list[int]]:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.setblocking(False)
@@ -167,7 +167,7 @@ class Takeover:
         return taken
 
     def _received_sockets(
-        self, offer: Offer, descriptors: list[int]
+        self, offer: ReplacementOffer, descriptors: list[int]
     ) -> "tuple[HostLock, UnixListener, HttpListener | None]":
         expected = 2 if offer.http is None else 3
         if len(descriptors) != expected:
@@ -223,7 +223,7 @@ class Takeover:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._offered.set_exception(StartError(f"{self._who} cannot be replaced: {_refusal_in(received.line)}"))
             return
-        if isinstance(offer, Offer):
+        if isinstance(offer, ReplacementOffer):
             self._offered.set_result((offer, list(received.descriptors)))
             received.descriptors.clear()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.credential.credential import Credential, Identity, resolve
+from greenroom.broker.credential.credential import Credential, CredentialOwner, resolve
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker.body import AuthMode
@@ -73,26 +73,26 @@ def test_a_login_of_a_kind_that_is_not_ours_is_named() -> None:
 
 def test_an_identity_is_more_than_an_account() -> None:
     """K14: two members of one workspace share its account."""
-    mine = Identity("chatgpt", "acc", "user-1", "a@x.y", "s1")
-    assert mine.is_same(Identity("chatgpt", "acc", "user-1"))
-    assert not mine.is_same(Identity("chatgpt", "acc", "user-2", "a@x.y"))
-    assert not mine.is_same(Identity("chatgpt", "acc-2", "user-1"))
-    assert mine.is_same(Identity("chatgpt", None, None, " A@X.Y"))
-    assert mine.is_same(Identity("chatgpt", None, None, None, "s1"))
-    assert not mine.is_same(Identity("chatgpt"))
-    assert not mine.is_same(Identity("apikey"))
-    assert mine.key(b"k") != Identity("chatgpt", "acc", "user-2", "a@x.y", "s1").key(b"k")
+    mine = CredentialOwner("chatgpt", "acc", "user-1", "a@x.y", "s1")
+    assert mine.is_same(CredentialOwner("chatgpt", "acc", "user-1"))
+    assert not mine.is_same(CredentialOwner("chatgpt", "acc", "user-2", "a@x.y"))
+    assert not mine.is_same(CredentialOwner("chatgpt", "acc-2", "user-1"))
+    assert mine.is_same(CredentialOwner("chatgpt", None, None, " A@X.Y"))
+    assert mine.is_same(CredentialOwner("chatgpt", None, None, None, "s1"))
+    assert not mine.is_same(CredentialOwner("chatgpt"))
+    assert not mine.is_same(CredentialOwner("apikey"))
+    assert mine.key(b"k") != CredentialOwner("chatgpt", "acc", "user-2", "a@x.y", "s1").key(b"k")
 
 
 @given(
     st.builds(
-        Identity,
+        CredentialOwner,
         st.just("chatgpt"),
         *(st.none() | st.sampled_from(["a", "b"]) for _ in range(4)),
     ),
-    st.builds(Identity, st.just("chatgpt"), *(st.none() | st.sampled_from(["a", "b"]) for _ in range(4))),
+    st.builds(CredentialOwner, st.just("chatgpt"), *(st.none() | st.sampled_from(["a", "b"]) for _ in range(4))),
 )
-def test_sameness_does_not_depend_on_the_side(mine: Identity, other: Identity) -> None:
+def test_sameness_does_not_depend_on_the_side(mine: CredentialOwner, other: CredentialOwner) -> None:
     assert mine.is_same(other) == other.is_same(mine)
 
 

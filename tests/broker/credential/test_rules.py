@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.broker.credential.credential import SIGNED_OUT, Credential, Identity
+from greenroom.broker.credential.credential import SIGNED_OUT, Credential, CredentialOwner
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.protocol.internal.broker.answers import AuthError
 from greenroom.protocol.secrecy import Secret
@@ -12,9 +12,9 @@ from tests.broker.homes import Parts, read, tokens, write
 from tests.broker.issuer import ACCOUNT
 from tests.support.loop import on_loop
 
-KEY = Credential("apikey", Secret("sk-1"), identity=Identity("apikey"))
-MINE = Credential("chatgpt", Secret("t"), identity=Identity("chatgpt", "acc-1"))
-UNKNOWN = Credential("chatgpt", Secret("t"), identity=Identity("chatgpt"))
+KEY = Credential("apikey", Secret("sk-1"), identity=CredentialOwner("apikey"))
+MINE = Credential("chatgpt", Secret("t"), identity=CredentialOwner("chatgpt", "acc-1"))
+UNKNOWN = Credential("chatgpt", Secret("t"), identity=CredentialOwner("chatgpt"))
 
 
 @pytest.mark.parametrize(

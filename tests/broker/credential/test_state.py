@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from greenroom.broker.credential.credential import SIGNED_OUT, Credential, Identity
+from greenroom.broker.credential.credential import SIGNED_OUT, Credential, CredentialOwner
 from greenroom.broker.credential.state import CredentialState
 from greenroom.broker.credential.state_table import (
     MARGIN,
@@ -30,14 +30,14 @@ def login(expires_in: float | None = 3600.0, account: str = "acc", serial: int =
         mode="chatgpt",
         bearer=Secret(f"access-{account}-{serial}"),
         refresh_token=Secret(f"refresh-{account}-{serial}"),
-        identity=Identity("chatgpt", account, f"user-{account}"),
+        identity=CredentialOwner("chatgpt", account, f"user-{account}"),
         expires_at=None if expires_in is None else NOW + expires_in,
         refreshed_at=more.get("refreshed_at", NOW),
         lifetime=more.get("lifetime", 864_000.0),
     )
 
 
-KEY = Credential("apikey", Secret("sk-1"), identity=Identity("apikey"))
+KEY = Credential("apikey", Secret("sk-1"), identity=CredentialOwner("apikey"))
 
 
 def standing(*credentials: Credential) -> CredentialState:

@@ -22,7 +22,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.mcp.approval_tools import APPROVAL
 from greenroom.supervisor.conversations.approval_facts import LONG, SHORT, Measure, choices, facts, in_words
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 
 THREAD = ConversationId("0199")
 NASTY = "\x1b[2J\u202e\u2066\u200b\r\x00\u2028\U000e0041 <9 characters left out>"
@@ -58,7 +58,9 @@ QUESTIONS: list[AnyQuestion] = [
 
 
 def told(question: AnyQuestion, measure: Measure = SHORT, title: str | None = "clean up") -> dict[str, Any]:
-    asked = OpenQuestion(3, Turn(TurnId("turn"), THREAD, b"[]", Nobody()), question, asked_at=1000.0, deadline=1600.0)
+    asked = OpenQuestion(
+        3, ConversationTurn(TurnId("turn"), THREAD, b"[]", Nobody()), question, asked_at=1000.0, deadline=1600.0
+    )
     found = facts(asked, title, 1060.0, measure)
     jsonschema.validate(found, msgspec.json.decode(msgspec.json.encode(APPROVAL)))
     return found

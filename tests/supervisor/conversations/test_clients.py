@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.worker.operations import HoldEvents, Interrupt, Open, StartTurn, Steer
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 
@@ -50,7 +50,7 @@ class Place(Workplace):
         self.conversations.follow_reader(client)
 
 
-def running(place: Place, client: Client) -> tuple[Conversation, Turn, Listener]:
+def running(place: Place, client: Client) -> tuple[Conversation, ConversationTurn, Listener]:
     """Run a turn for a client."""
     conversation, listener = place.conversations.open(b"{}"), Listener(client)
     turn = place.conversations.submit(conversation, b"[]", listener)

@@ -11,7 +11,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.runtime.restart import RestartPolicy
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 ROOM = 2
@@ -87,7 +87,7 @@ def listened_to(conversation: Conversation) -> None:
 
 
 def waited_for(conversation: Conversation) -> None:
-    conversation.enqueue(Turn(TurnId("t"), conversation.id, b"[]", Listener()))
+    conversation.enqueue(ConversationTurn(TurnId("t"), conversation.id, b"[]", Listener()))
 
 
 def found_by_us_alone(conversation: Conversation) -> None:

@@ -10,7 +10,7 @@ from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.slots import Slots
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from tests.support.loop import on_loop
@@ -60,7 +60,7 @@ class Site:
         self._count += 1
         name = ConversationId(str(self._count))
         conversation = Conversation(name, b'{"worktree":true}' if only_here else b"{}", resume="no")
-        conversation.enqueue(Turn(TurnId(str(self._count)), name, b"[]", Listener()))
+        conversation.enqueue(ConversationTurn(TurnId(str(self._count)), name, b"[]", Listener()))
         self.slots.acquire(conversation)
         return conversation
 

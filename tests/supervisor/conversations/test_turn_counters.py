@@ -21,14 +21,14 @@ from greenroom.protocol.timings import (
     TokenUse,
 )
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from tests.protocol.test_timings import timings
 from tests.support.workplace import Listener, Workplace
 
 
-def turn() -> Turn:
-    return Turn(TurnId("t"), ConversationId("c"), b"[]", Nobody())
+def turn() -> ConversationTurn:
+    return ConversationTurn(TurnId("t"), ConversationId("c"), b"[]", Nobody())
 
 
 class Witness:
@@ -37,17 +37,17 @@ class Witness:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def accepted(self, turn: Turn) -> None:
+    def accepted(self, turn: ConversationTurn) -> None:
         self.told.append((turn.id, "accepted"))
 
-    def started(self, turn: Turn, incarnation: Incarnation) -> TraceContext | None:
+    def started(self, turn: ConversationTurn, incarnation: Incarnation) -> TraceContext | None:
         self.told.append((turn.id, f"started {incarnation}"))
         return None
 
-    def timed(self, turn: Turn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
         self.told.append((turn.id, "timed"))
 
-    def ended(self, turn: Turn, failure: Failure | None) -> None:
+    def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:
         self.told.append((turn.id, "completed" if failure is None else failure.kind))
 
 

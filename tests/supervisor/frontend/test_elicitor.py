@@ -15,7 +15,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
@@ -254,16 +254,18 @@ class OpenCall:
             progress_token=progress_token,
             unknown_text="",
         )
-        self.turn = Turn(TurnId("turn_1"), ConversationId("0199"), b"[]", self.call)
+        self.turn = ConversationTurn(TurnId("turn_1"), ConversationId("0199"), b"[]", self.call)
         self.call.turn = self.turn
 
     def worktree_of(self, conversation_id: ConversationId) -> None:
         """It has none."""
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+    def decide(self, turn: ConversationTurn, question_id: int, decision: Decision) -> None:
         self.decisions.append((turn, question_id, decision))
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+    def on_decided_elsewhere(
+        self, turn: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]
+    ) -> None:
         """Nothing is decided elsewhere."""
 
     @property

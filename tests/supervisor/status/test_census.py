@@ -21,7 +21,7 @@ from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprint
 
@@ -40,8 +40,8 @@ def conversation(number: int, **facts: object) -> Conversation:
     return made
 
 
-def turn(of: Conversation) -> Turn:
-    return Turn(TurnId("t-1"), of.id, b"[]", Nobody())
+def turn(of: Conversation) -> ConversationTurn:
+    return ConversationTurn(TurnId("t-1"), of.id, b"[]", Nobody())
 
 
 def running() -> Conversation:

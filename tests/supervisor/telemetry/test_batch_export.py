@@ -11,7 +11,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.telemetry.batch_export import SPANS, BatchExport, pace_of
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 from tests.support.loop import on_loop
 
 LIMITS = BufferLimits(4, 2)
@@ -47,7 +47,7 @@ def record(name: str) -> bytes:
 
 def scene(delay: float) -> tuple[Sent, BatchExport, RecordBuffer]:
     sent = Sent()
-    buffer = RecordBuffer(Identity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
+    buffer = RecordBuffer(SenderIdentity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
     export = BatchExport("spans", buffer, sent, delay, sent.outcomes)
     export.start()
     return sent, export, buffer

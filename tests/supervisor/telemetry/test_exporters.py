@@ -23,7 +23,7 @@ from greenroom.protocol.metrics import METRICS
 from greenroom.supervisor.telemetry.events import LoggedEvents, SpanPlace
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 from greenroom.supervisor.telemetry.trace import Trace
 from tests.support.certificates import Authority
 from tests.support.collector import Collector
@@ -33,7 +33,7 @@ KEY = "sk-a-key-for-the-collector"
 ENVIRONMENT = {"COLLECTOR_KEY": KEY}
 HEADERS = {"Authorization": "Bearer ${COLLECTOR_KEY}"}
 RESOURCE = Resource({"service.name": "greenroom"})
-IDENTITY = Identity(RESOURCE, InstrumentationScope("greenroom", "1"))
+IDENTITY = SenderIdentity(RESOURCE, InstrumentationScope("greenroom", "1"))
 PLACE = SpanPlace(bytes(range(16)), bytes(range(8, 16)), 1)
 COUNTED = "greenroom_calls"
 MEASURED = "greenroom_turn_wait_seconds"

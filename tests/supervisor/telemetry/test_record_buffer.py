@@ -10,9 +10,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 
-IDENTITY = Identity(Resource({"service.name": "here"}), InstrumentationScope("scope", "1"))
+IDENTITY = SenderIdentity(Resource({"service.name": "here"}), InstrumentationScope("scope", "1"))
 
 
 def spans_of(message: Any) -> list[Any]:

@@ -17,8 +17,8 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
-from greenroom.supervisor.conversations.turn import CallOrigin, Nobody, Turn
-from greenroom.supervisor.telemetry.record_buffer import BufferLimits, Identity, RecordBuffer
+from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn, Nobody
+from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
 from tests.protocol.test_timings import timings
 from tests.support.collector import attributes
@@ -87,12 +87,12 @@ class Scene:
     """One turn that is traced."""
 
     def __init__(self, origin: CallOrigin = CALL, *, sends_spans: bool = True, **settings: Any) -> None:
-        identity = Identity(Resource({}), InstrumentationScope("test"))
+        identity = SenderIdentity(Resource({}), InstrumentationScope("test"))
         self._buffer = RecordBuffer(identity.around_spans, BufferLimits(), settings.pop("longest", None))
         self._spans: list[Span] = []
         self.log = Record()
         self.tracing = TurnTracing(self._buffer if sends_spans else None, self.log, **settings)
-        self.turn = Turn(TurnId("t"), ConversationId("c"), ITEMS, Nobody(), origin=origin)
+        self.turn = ConversationTurn(TurnId("t"), ConversationId("c"), ITEMS, Nobody(), origin=origin)
         self.turn.accept([self.tracing])
 
     def start(self, incarnation: Incarnation = FIRST) -> TraceContext | None:

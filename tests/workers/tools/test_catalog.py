@@ -12,7 +12,7 @@ import pytest
 
 from greenroom.config.models import CommandTool, PatchTool
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.tools.catalog import TOOLS, Offer, definitions
+from greenroom.workers.tools.catalog import TOOLS, ToolOffer, definitions
 from greenroom.workers.tools.exec_command import ExecArguments
 from greenroom.workers.tools.registry import HANDLERS
 from greenroom.workers.tools.shell import ShellArguments
@@ -30,7 +30,7 @@ def offered(
     may_escalate: bool = False,
     may_login: bool = True,
 ) -> list[JsonObject]:
-    offer = Offer(
+    offer = ToolOffer(
         command_tool=command_tool,
         patch_tool=patch_tool,
         include_plan=include_plan,
@@ -57,7 +57,7 @@ def properties(tool: JsonObject) -> dict[str, object]:
 
 
 def test_images_are_offered_where_the_model_takes_them() -> None:
-    offer = Offer(
+    offer = ToolOffer(
         command_tool="shell", patch_tool="function", include_plan=False, may_escalate=False, takes_images=True
     )
     assert names(definitions(offer)) == ["shell", "apply_patch", "view_image"]
@@ -130,7 +130,7 @@ def test_no_two_tools_share_a_name() -> None:
 
 def test_each_definition_bears_the_name_of_its_tool() -> None:
     for command_tool, patch_tool, escalate in product(COMMAND_TOOLS, get_args(PatchTool), BOTH):
-        offer = Offer(
+        offer = ToolOffer(
             command_tool=command_tool,
             patch_tool=patch_tool,
             include_plan=True,
@@ -162,7 +162,7 @@ def test_what_models_are_told_is_byte_for_byte_what_it_was() -> None:
     told = [
         msgspec.json.encode(
             definitions(
-                Offer(
+                ToolOffer(
                     command_tool=command_tool,
                     patch_tool=patch_tool,
                     include_plan=plan,

@@ -8,11 +8,11 @@ from msgspec import Meta, Raw, Struct
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class ServiceAnswer(Struct, frozen=True, kw_only=True):
     """Base of all. Unknown members are ignored."""
 
 
-class Window(Answer, frozen=True):
+class Window(ServiceAnswer, frozen=True):
     """A window of a rate limit."""
 
     used_percent: float
@@ -21,7 +21,7 @@ class Window(Answer, frozen=True):
     """Seconds since the epoch."""
 
 
-class RateLimit(Answer, frozen=True):
+class RateLimit(ServiceAnswer, frozen=True):
     """A rate limit."""
 
     allowed: bool | None = None
@@ -29,7 +29,7 @@ class RateLimit(Answer, frozen=True):
     secondary_window: Window | None = None
 
 
-class AdditionalRateLimit(Answer, frozen=True):
+class AdditionalRateLimit(ServiceAnswer, frozen=True):
     """The rate limit of one feature."""
 
     limit_name: str
@@ -37,7 +37,7 @@ class AdditionalRateLimit(Answer, frozen=True):
     rate_limit: RateLimit | None = None
 
 
-class CreditBalance(Answer, frozen=True):
+class CreditBalance(ServiceAnswer, frozen=True):
     """Credits that were bought."""
 
     has_credits: bool
@@ -45,7 +45,7 @@ class CreditBalance(Answer, frozen=True):
     balance: str | None = None
 
 
-class IndividualLimit(Answer, frozen=True):
+class IndividualLimit(ServiceAnswer, frozen=True):
     """What the user may spend in a workspace."""
 
     limit: str
@@ -54,26 +54,26 @@ class IndividualLimit(Answer, frozen=True):
     reset_at: int
 
 
-class SpendControl(Answer, frozen=True):
+class SpendControl(ServiceAnswer, frozen=True):
     """Limits of spending."""
 
     reached: bool | None = None
     individual_limit: IndividualLimit | None = None
 
 
-class ReachedType(Answer, frozen=True):
+class ReachedType(ServiceAnswer, frozen=True):
     """Which limit is reached."""
 
     type: str
 
 
-class CreditCount(Answer, frozen=True):
+class CreditCount(ServiceAnswer, frozen=True):
     """How many credits for resets there are."""
 
     available_count: int
 
 
-class Usage(Answer, frozen=True):
+class AccountUsage(ServiceAnswer, frozen=True):
     """Of the route `usage`."""
 
     plan_type: str
@@ -88,7 +88,7 @@ class Usage(Answer, frozen=True):
     rate_limit_upsell: Raw = Raw(b"null")
 
 
-class ResetCredit(Answer, frozen=True):
+class ResetCredit(ServiceAnswer, frozen=True):
     """A credit for a reset."""
 
     id: str
@@ -106,14 +106,14 @@ class ResetCredits(CreditCount, frozen=True):
     credits: tuple[ResetCredit, ...]
 
 
-class DailyTokens(Answer, frozen=True):
+class DailyTokens(ServiceAnswer, frozen=True):
     """What was used on one day."""
 
     start_date: str
     tokens: int
 
 
-class Statistics(Answer, frozen=True):
+class AccountStatistics(ServiceAnswer, frozen=True):
     """What the account has used."""
 
     lifetime_tokens: int | None = None
@@ -124,13 +124,13 @@ class Statistics(Answer, frozen=True):
     daily_usage_buckets: tuple[DailyTokens, ...] | None = None
 
 
-class Profile(Answer, frozen=True):
+class AccountProfile(ServiceAnswer, frozen=True):
     """Of the route `profiles/me`."""
 
-    stats: Statistics
+    stats: AccountStatistics
 
 
-class ThreadCostGroup(Answer, frozen=True):
+class ThreadCostGroup(ServiceAnswer, frozen=True):
     """What a thread has cost with one model and effort."""
 
     estimated_usage_credits_micros: int
@@ -144,7 +144,7 @@ class ThreadCostGroup(Answer, frozen=True):
     total_tokens: int | None = None
 
 
-class ThreadCost(Answer, frozen=True):
+class ThreadCost(ServiceAnswer, frozen=True):
     """What a thread has cost."""
 
     thread_id: str
@@ -154,13 +154,13 @@ class ThreadCost(Answer, frozen=True):
     groups: tuple[ThreadCostGroup, ...] = ()
 
 
-class ThreadCosts(Answer, frozen=True):
+class ThreadCosts(ServiceAnswer, frozen=True):
     """Of the route `usage/thread_usage/query`."""
 
     threads: tuple[ThreadCost, ...]
 
 
-class Message(Answer, frozen=True):
+class ServiceMessage(ServiceAnswer, frozen=True):
     """A message of a workspace."""
 
     message_id: str
@@ -170,26 +170,26 @@ class Message(Answer, frozen=True):
     archived_at: Instant | None = None
 
 
-class Messages(Answer, frozen=True):
+class ServiceMessages(ServiceAnswer, frozen=True):
     """Of the route `workspace-messages`."""
 
-    messages: tuple[Message, ...] | None = None
+    messages: tuple[ServiceMessage, ...] | None = None
 
 
-class Consumption(Answer, frozen=True):
+class ResetConsumption(ServiceAnswer, frozen=True):
     """Of the route `rate-limit-reset-credits/consume`."""
 
     code: Literal["reset", "nothing_to_reset", "no_credit", "already_redeemed"]
 
 
-class NoticeAction(Answer, frozen=True):
+class NoticeAction(ServiceAnswer, frozen=True):
     """What a notice offers."""
 
     label: str
     url: str
 
 
-class Notice(Answer, frozen=True):
+class Notice(ServiceAnswer, frozen=True):
     """A notice about the security of the account."""
 
     title: str
@@ -197,7 +197,7 @@ class Notice(Answer, frozen=True):
     action: NoticeAction
 
 
-class SecuritySetup(Answer, frozen=True):
+class SecuritySetup(ServiceAnswer, frozen=True):
     """Of the route `security-setup`."""
 
     notice: Notice | None = None

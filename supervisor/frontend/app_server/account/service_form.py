@@ -39,7 +39,7 @@ _OUTCOMES: Final[Mapping[str, Literal["reset", "nothingToReset", "noCredit", "al
 
 
 def rate_limits(
-    usage: service.Usage, resets: service.ResetCredits | None, account_id: str | None, user_id: str | None
+    usage: service.AccountUsage, resets: service.ResetCredits | None, account_id: str | None, user_id: str | None
 ) -> wire.GetAccountRateLimitsResponse:
     """Return the result of `account/rateLimits/read`, for the account and user that are logged in."""
     plan = _PLAN_NAMES.get(usage.plan_type, usage.plan_type)
@@ -60,7 +60,7 @@ def rate_limits(
     )
 
 
-def _main_limit(usage: service.Usage, plan: str) -> dict[str, Any]:
+def _main_limit(usage: service.AccountUsage, plan: str) -> dict[str, Any]:
     spending = usage.spend_control
     balance = usage.credits
     reached = usage.rate_limit_reached_type
@@ -123,7 +123,7 @@ def _reset_credit(credit: service.ResetCredit) -> dict[str, Any]:
     }
 
 
-def token_usage(profile: service.Profile) -> wire.GetAccountTokenUsageResponse:
+def token_usage(profile: service.AccountProfile) -> wire.GetAccountTokenUsageResponse:
     """Return the result of `account/usage/read` about the account."""
     numbers = asdict(profile.stats)
     days: tuple[service.DailyTokens, ...] | None = numbers.pop("daily_usage_buckets")
@@ -142,7 +142,7 @@ def thread_usage(cost: service.ThreadCost) -> wire.GetAccountTokenUsageResponse:
     return wire.GetAccountTokenUsageResponse(thread_usage=wire.ThreadUsage(groups=groups, **members))
 
 
-def workspace_messages(told: service.Messages | None) -> wire.GetWorkspaceMessagesResponse:
+def workspace_messages(told: service.ServiceMessages | None) -> wire.GetWorkspaceMessagesResponse:
     """Return the result of `account/workspaceMessages/read`; `None` where the service has no such route."""
     messages = [
         wire.WorkspaceMessage(
@@ -157,7 +157,7 @@ def workspace_messages(told: service.Messages | None) -> wire.GetWorkspaceMessag
     return wire.GetWorkspaceMessagesResponse(feature_enabled=told is not None, messages=messages)
 
 
-def consumption(told: service.Consumption) -> wire.ConsumeResetCreditResponse:
+def consumption(told: service.ResetConsumption) -> wire.ConsumeResetCreditResponse:
     """Return the result of `account/rateLimitResetCredit/consume`."""
     return wire.ConsumeResetCreditResponse(outcome=_OUTCOMES[told.code])
 

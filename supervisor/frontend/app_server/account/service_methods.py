@@ -19,11 +19,11 @@ from greenroom.supervisor.frontend.app_server.account import service_answers as 
 from greenroom.supervisor.frontend.app_server.account import service_form as form
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 log = logging.getLogger(__name__)
 
-A = TypeVar("A", bound=service.Answer)
+A = TypeVar("A", bound=service.ServiceAnswer)
 
 NOT_FOUND: Final = 404
 TOO_MANY: Final = 429
@@ -47,46 +47,46 @@ class AccountServiceMethods:
             "account/securitySetup/read": self._security_setup,
         }
 
-    async def _rate_limits(self, request: Request) -> Answer:
+    async def _rate_limits(self, request: Request) -> RequestAnswer:
         params = _decode(request, wire.GetAccountRateLimitsParams)
         failure = "failed to fetch codex rate limits"
         calls = [AccountCall(route="usage", headers=_LUNA_RESERVE if params.supports_luna_reserve else {})]
         if not params.exclude_reset_credit_details:
             calls.append(AccountCall(route="rate-limit-reset-credits"))
         told = await self._ask(calls, "to read rate limits", failure)
-        usage = _read(told.replies[0], service.Usage, failure)
+        usage = _read(told.replies[0], service.AccountUsage, failure)
         resets = None if len(told.replies) == 1 else _read_or_none(told.replies[1], service.ResetCredits)
-        return Answer(encode(form.rate_limits(usage, resets, told.account_id, told.user_id)))
+        return RequestAnswer(encode(form.rate_limits(usage, resets, told.account_id, told.user_id)))
 
-    async def _usage(self, request: Request) -> Answer:
+    async def _usage(self, request: Request) -> RequestAnswer:
         params = _decode(request, wire.GetAccountTokenUsageParams)
         if params.thread_id is not None:
             return await self._thread_usage(params.thread_id)
         failure = "failed to fetch token usage profile"
         told = await self._ask([AccountCall(route="profiles/me")], "to read token usage", failure)
-        return Answer(encode(form.token_usage(_read(told.replies[0], service.Profile, failure))))
+        return RequestAnswer(encode(form.token_usage(_read(told.replies[0], service.AccountProfile, failure))))
 
-    async def _thread_usage(self, named: str) -> Answer:
+    async def _thread_usage(self, named: str) -> RequestAnswer:
         thread_id, failure = _uuid(named), "failed to fetch thread usage"
         query = AccountCall(route="usage/thread_usage/query", body=_json({"thread_ids": [thread_id]}))
         told = await self._ask([query], "to read token usage", failure)
         if told.replies[0].status in NOT_YOURS:
-            return Answer(encode(wire.GetAccountTokenUsageResponse()))
+            return RequestAnswer(encode(wire.GetAccountTokenUsageResponse()))
         costs = _read(told.replies[0], service.ThreadCosts, failure).threads
         cost = next((one for one in costs if one.thread_id == thread_id), None)
         if cost is None:
             raise RefusedError(INTERNAL_ERROR, f"{failure}: the answer does not mention the thread")
-        return Answer(encode(form.thread_usage(cost)))
+        return RequestAnswer(encode(form.thread_usage(cost)))
 
-    async def _messages(self, _: Request) -> Answer:
+    async def _messages(self, _: Request) -> RequestAnswer:
         failure = "failed to fetch workspace messages"
         call = AccountCall(route="workspace-messages", headers={"cache-control": "no-store"})
         told = await self._ask([call], "to read workspace messages", failure)
         has_none = told.replies[0].status == NOT_FOUND
-        messages = None if has_none else _read(told.replies[0], service.Messages, failure)
-        return Answer(encode(form.workspace_messages(messages)))
+        messages = None if has_none else _read(told.replies[0], service.ServiceMessages, failure)
+        return RequestAnswer(encode(form.workspace_messages(messages)))
 
-    async def _consume(self, request: Request) -> Answer:
+    async def _consume(self, request: Request) -> RequestAnswer:
         params = _decode(request, wire.ConsumeResetCreditParams, b"null")
         failure = "failed to consume rate limit reset"
         body = {"redeem_request_id": params.idempotency_key}
@@ -94,9 +94,9 @@ class AccountServiceMethods:
             body["credit_id"] = params.credit_id
         call = AccountCall(route="rate-limit-reset-credits/consume", body=_json(body))
         told = await self._ask([call], "for rate limit reset credits", failure)
-        return Answer(encode(form.consumption(_read(told.replies[0], service.Consumption, failure))))
+        return RequestAnswer(encode(form.consumption(_read(told.replies[0], service.ResetConsumption, failure))))
 
-    async def _nudge(self, request: Request) -> Answer:
+    async def _nudge(self, request: Request) -> RequestAnswer:
         params = _decode(request, wire.SendAddCreditsNudgeEmailParams, b"null")
         failure = "failed to notify workspace owner"
         call = AccountCall(
@@ -104,20 +104,20 @@ class AccountServiceMethods:
         )
         reply = (await self._ask([call], "to notify workspace owner", failure)).replies[0]
         if reply.status == TOO_MANY:
-            return Answer(encode(wire.SendAddCreditsNudgeEmailResponse(status="cooldown_active")))
+            return RequestAnswer(encode(wire.SendAddCreditsNudgeEmailResponse(status="cooldown_active")))
         if not 200 <= reply.status < 300:
             raise _refused(reply, failure)
-        return Answer(encode(wire.SendAddCreditsNudgeEmailResponse(status="sent")))
+        return RequestAnswer(encode(wire.SendAddCreditsNudgeEmailResponse(status="sent")))
 
-    async def _security_setup(self, _: Request) -> Answer:
+    async def _security_setup(self, _: Request) -> RequestAnswer:
         """Answer without a notice in whatever way there is none, as the protocol has it."""
         try:
             told = await self._told([AccountCall(route="security-setup")])
         except JobFailedError as error:
             log.info("no notice about the security of the account: %s", error)
-            return Answer(encode(form.security_notice(None, None, None)))
+            return RequestAnswer(encode(form.security_notice(None, None, None)))
         found = _read_or_none(told.replies[0], service.SecuritySetup) if told.replies else None
-        return Answer(encode(form.security_notice(found, told.account_id, told.user_id)))
+        return RequestAnswer(encode(form.security_notice(found, told.account_id, told.user_id)))
 
     async def _ask(self, calls: Sequence[AccountCall], purpose: str, failure: str) -> AccountReplies:
         try:

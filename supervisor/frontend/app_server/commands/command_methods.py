@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_request import command_job
 from greenroom.supervisor.frontend.app_server.commands.open_command import OpenCommand
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 MOST: Final = 64
 """Commands with a `processId` that one client has at a time."""
@@ -36,7 +36,7 @@ class CommandMethods:
             "command/exec/terminate": self._terminate,
         }
 
-    async def _exec(self, request: Request) -> Answer:
+    async def _exec(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.CommandExecParams)
         params = msgspec.structs.replace(params, cwd=self._channel.directory(params.cwd))
         job = command_job(params)
@@ -56,17 +56,17 @@ class CommandMethods:
         self._open[process_id] = command
         return command
 
-    async def _run(self, params: CommandExec, command: OpenCommand) -> Answer:
+    async def _run(self, params: CommandExec, command: OpenCommand) -> RequestAnswer:
         job = self._jobs.begin(params, self._channel, command.report)
         command.attach(self._jobs, job)
         try:
-            return Answer(await self._jobs.wait(job))
+            return RequestAnswer(await self._jobs.wait(job))
         except JobFailedError as error:
             raise RefusedError(INVALID_REQUEST, f"exec failed: {error}") from None
         finally:
             command.close()
 
-    async def _write(self, request: Request) -> Answer:
+    async def _write(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.CommandExecWriteParams)
         if params.delta_base64 is None and not params.close_stdin:
             raise RefusedError(INVALID_PARAMS, "command/exec/write: neither `deltaBase64` nor `closeStdin`")
@@ -75,17 +75,17 @@ class CommandMethods:
         except (binascii.Error, ValueError) as error:
             raise RefusedError(INVALID_PARAMS, f"command/exec/write: invalid `deltaBase64`: {error}") from None
         await self._command(params.process_id).write(data, is_last=params.close_stdin)
-        return Answer()
+        return RequestAnswer()
 
-    async def _resize(self, request: Request) -> Answer:
+    async def _resize(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.CommandExecResizeParams)
         size = WindowSize(params.size.rows, params.size.cols)
         await self._command(params.process_id).resize(size)
-        return Answer()
+        return RequestAnswer()
 
-    async def _terminate(self, request: Request) -> Answer:
+    async def _terminate(self, request: Request) -> RequestAnswer:
         self._command(decode(request, wire.CommandExecTerminateParams).process_id).terminate()
-        return Answer()
+        return RequestAnswer()
 
     def _command(self, process_id: str) -> OpenCommand:
         command = self._open.get(process_id)

@@ -10,7 +10,7 @@ from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.request_params import RefusedError
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 
 class FileMethods:
@@ -21,7 +21,7 @@ class FileMethods:
         self._sessions = sessions
         self.methods: Mapping[str, Method] = {f"fs/{operation}": self._operate for operation in READERS}
 
-    async def _operate(self, request: Request) -> Answer:
+    async def _operate(self, request: Request) -> RequestAnswer:
         directory = self._sessions.channel.directory(None)
         job = file_job(request, self._sessions.settings(), directory)
         try:
@@ -32,4 +32,4 @@ class FileMethods:
         if outcome.fault is not None:
             raise RefusedError(INVALID_REQUEST if outcome.fault.is_invalid else INTERNAL_ERROR, outcome.fault.text)
         assert isinstance(outcome.result, msgspec.Raw), "there is a result where there is no fault"
-        return Answer(bytes(outcome.result))
+        return RequestAnswer(bytes(outcome.result))

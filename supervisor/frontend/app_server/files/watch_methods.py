@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.files.file_request import absolute
 from greenroom.supervisor.frontend.app_server.files.inotify import Inotify
 from greenroom.supervisor.frontend.app_server.files.watch_list import Watched, WatchList
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 SECONDS: Final = 0.2
 """How long changes are collected before the client is told of them."""
@@ -35,7 +35,7 @@ class WatchMethods:
         self._changing = asyncio.Lock()
         self.methods: Mapping[str, Method] = {"fs/watch": self._watch, "fs/unwatch": self._unwatch}
 
-    async def _watch(self, request: Request) -> Answer:
+    async def _watch(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.FsWatchParams)
         path = absolute(params.path, request.method)
         async with self._changing:
@@ -49,15 +49,15 @@ class WatchMethods:
             except OSError as error:
                 raise RefusedError(INTERNAL_ERROR, f"{path}: {error.strerror or error}") from None
             self._list.add(watched)
-        return Answer(encode(wire.FsWatchResponse(path=watched.path)))
+        return RequestAnswer(encode(wire.FsWatchResponse(path=watched.path)))
 
-    async def _unwatch(self, request: Request) -> Answer:
+    async def _unwatch(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.FsUnwatchParams)
         async with self._changing:
             number = self._list.remove(params.watch_id)
             if number is not None and self._inotify is not None:
                 self._inotify.remove(number)
-        return Answer()
+        return RequestAnswer()
 
     def close(self) -> None:
         """Watch nothing any more."""

@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 
 class GoalMethods:
@@ -31,27 +31,27 @@ class GoalMethods:
             "thread/goal/clear": self._clear,
         }
 
-    async def _set(self, request: Request) -> Answer:
+    async def _set(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadGoalSetParams)
         wanted = SetGoal(params.objective, params.status, params.token_budget)
         session, result = await self._ask(params.thread_id, "set-goal", wanted)
         goal = msgspec.json.decode(result, type=GoalResult).goal
         assert goal is not None
         session.goal = goal
-        return Answer(encode(wire.ThreadGoalSetResponse(goal=goal)), lambda: self._pursuit.follow(session))
+        return RequestAnswer(encode(wire.ThreadGoalSetResponse(goal=goal)), lambda: self._pursuit.follow(session))
 
-    async def _get(self, request: Request) -> Answer:
+    async def _get(self, request: Request) -> RequestAnswer:
         params = decode(request, ThreadIdParams)
         _, result = await self._ask(params.thread_id, "get-goal", None)
         goal = msgspec.json.decode(result, type=GoalResult).goal
-        return Answer(encode(wire.ThreadGoalGetResponse(goal=goal)))
+        return RequestAnswer(encode(wire.ThreadGoalGetResponse(goal=goal)))
 
-    async def _clear(self, request: Request) -> Answer:
+    async def _clear(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadGoalClearParams)
         session, result = await self._ask(params.thread_id, "clear-goal", None)
         session.goal = None
         cleared = msgspec.json.decode(result, type=ClearedGoal).cleared
-        return Answer(encode(wire.ThreadGoalClearResponse(cleared=cleared)))
+        return RequestAnswer(encode(wire.ThreadGoalClearResponse(cleared=cleared)))
 
     async def _ask(self, thread_id: str, name: RequestName, params: SetGoal | None) -> tuple[ThreadSession, bytes]:
         """Ask the process of a thread, which is started where there is none. Raises `RefusedError`."""

@@ -12,7 +12,7 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request,
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
 TIMEOUT: Final = 300
@@ -29,7 +29,7 @@ class McpLoginMethods:
         self._channel = channel
         self.methods: dict[str, Method] = {"mcpServer/oauth/login": self._login}
 
-    async def _login(self, request: Request) -> Answer:
+    async def _login(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.McpServerOauthLoginParams)
         if params.thread_id is not None:
             self._sessions.live(read_id(params.thread_id))
@@ -46,7 +46,7 @@ class McpLoginMethods:
             code = INVALID_REQUEST if error.error.code == "not_found" else INTERNAL_ERROR
             raise RefusedError(code, f"failed to log in to MCP server '{params.name}': {error}") from None
         result = wire.McpServerOauthLoginResponse(authorization_url=started.url, login_id=started.login_id)
-        return Answer(encode(result), login.announce)
+        return RequestAnswer(encode(result), login.announce)
 
 
 class _Login:

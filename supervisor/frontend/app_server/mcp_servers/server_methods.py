@@ -21,7 +21,7 @@ from greenroom.supervisor.frontend.app_server.mcp_servers.status_form import sta
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Answer, Method
+from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
 _RESULT: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -39,32 +39,32 @@ class McpServerMethods:
             "config/mcpServer/reload": self._reload,
         }
 
-    async def _list(self, request: Request) -> Answer:
+    async def _list(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ListMcpServerStatusParams, b"{}")
         wanted = requests.McpStatus(params.server_name, with_resources=params.detail != "toolsAndAuthOnly")
         async with self._thread(params.thread_id) as conversation:
             found = await self._serve(conversation, "mcp-status", wanted)
         servers = msgspec.json.decode(found, type=requests.McpServerStates).servers
-        return Answer(encode(status_page(servers, params.cursor, params.limit)))
+        return RequestAnswer(encode(status_page(servers, params.cursor, params.limit)))
 
-    async def _call(self, request: Request) -> Answer:
+    async def _call(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.McpServerToolCallParams)
         wanted = requests.McpCall(params.server, params.tool, params.arguments)
         async with self._thread(params.thread_id) as conversation:
             found = _RESULT.decode(await self._serve(conversation, "mcp-call", wanted))
         called = {"content": found.get("content") or [], "isError": found.get("isError")}
         others = {name: found[name] for name in ("structuredContent", "_meta") if found.get(name) is not None}
-        return Answer(encode({**called, **others}))
+        return RequestAnswer(encode({**called, **others}))
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.McpResourceReadParams)
         async with self._thread(params.thread_id) as conversation:
             found = await self._serve(conversation, "mcp-resource", requests.McpResource(params.server, params.uri))
-        return Answer(encode({"contents": _RESULT.decode(found).get("contents") or []}))
+        return RequestAnswer(encode({"contents": _RESULT.decode(found).get("contents") or []}))
 
-    async def _reload(self, _: Request) -> Answer:
+    async def _reload(self, _: Request) -> RequestAnswer:
         self._conversations.reload_settings()
-        return Answer()
+        return RequestAnswer()
 
     async def _serve(self, conversation: Conversation, name: RequestName, wanted: object) -> bytes:
         try:

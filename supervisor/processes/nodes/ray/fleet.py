@@ -34,7 +34,7 @@ class NodeSight:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FleetDecision:
     """What is to be done now."""
 
     drain: tuple[str, ...] = ()
@@ -88,14 +88,14 @@ class Fleet:
 
     def decide(
         self, seen: Seen, nodes: Mapping[str, NodeSight], waiting: Sequence[Needs], *, overflow: bool, now: float
-    ) -> Decision:
+    ) -> FleetDecision:
         """Bring the nodes that there are to be up to date, and return what follows.
 
         `waiting`: what conversations wait for that no node has free. `overflow`: whether a conversation has found no
         room on a node.
         """
         if not seen.is_connected:
-            return Decision()
+            return FleetDecision()
         self._overflow |= overflow
         self._adopt(seen)
         gone = self._drop_gone(seen, nodes, now)
@@ -109,7 +109,7 @@ class Fleet:
         drain += self._retire_idle(nodes, waiting, now)
         gone += self._drop_without_node(drain, nodes)
         self._note_pending(seen, now)
-        return Decision(tuple(sorted(set(drain) - set(gone))), tuple(sorted(gone)))
+        return FleetDecision(tuple(sorted(set(drain) - set(gone))), tuple(sorted(gone)))
 
     def pending(self, now: float) -> dict[str, str]:
         """Return the nodes that Ray does not have running, each with since when, and its claim where that is long."""

@@ -28,7 +28,7 @@ LOOK: Final = 0.5
 """Seconds between two decisions."""
 
 
-class Placed(Protocol):
+class PlacedNodes(Protocol):
     """What is asked of the engine of nodes (`greenroom.supervisor.processes.nodes.join_engine.JoinEngine`)."""
 
     def nodes(self) -> Sequence[NodeView]:
@@ -53,7 +53,7 @@ class RayPlacer:
         host_key: str,
         log_level: str,
         keys: NodeKeys,
-        engine: Placed,
+        engine: PlacedNodes,
         candidates: Callable[[], Sequence[Candidate]],
         waiting: Callable[[], Sequence[Needs]],
         on_change: Callable[[], None],

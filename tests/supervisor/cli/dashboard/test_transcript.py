@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
 from greenroom.supervisor.cli.dashboard import transcript as module
-from greenroom.supervisor.cli.dashboard.transcript import KEPT, LONGEST, MOST, Entry, Growth, Step, Transcript
+from greenroom.supervisor.cli.dashboard.transcript import (
+    KEPT,
+    LONGEST,
+    MOST,
+    Entry,
+    Growth,
+    PlanEntry,
+    TranscriptReader,
+)
 from greenroom.workers.tools.catalog import TOOLS
 from tests.sessions.test_index import line, meta, said, save
 from tests.supervisor.cli.dashboard import script
@@ -41,9 +49,9 @@ class Shown:
     """What a page shows."""
 
     def __init__(self, home: Path) -> None:
-        self.reading = Transcript(str(home), ID)
+        self.reading = TranscriptReader(str(home), ID)
         self.entries: list[Entry] = []
-        self.plan: tuple[Step, ...] = ()
+        self.plan: tuple[PlanEntry, ...] = ()
         self.growth: Growth | None = None
 
     def look(self) -> "Shown":
@@ -57,7 +65,7 @@ class Shown:
         self.reading.close()
 
 
-def fresh(home: Path) -> tuple[list[Entry], tuple[Step, ...]]:
+def fresh(home: Path) -> tuple[list[Entry], tuple[PlanEntry, ...]]:
     shown = Shown(home).look()
     shown.close()
     return shown.entries, shown.plan

@@ -12,7 +12,7 @@ from greenroom.protocol.approval import CommandQuestion, Decision, FormQuestion
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn
@@ -28,10 +28,10 @@ class Decisions:
     def __init__(self) -> None:
         self.made: list[tuple[int, Decision]] = []
 
-    def decide(self, _: Turn, question_id: int, decision: Decision) -> None:
+    def decide(self, _: ConversationTurn, question_id: int, decision: Decision) -> None:
         self.made.append((question_id, decision))
 
-    def on_decided_elsewhere(self, _: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+    def on_decided_elsewhere(self, _: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
         """Nothing is decided elsewhere."""
 
 
@@ -41,7 +41,7 @@ def test_a_turn_that_has_ended_waits_for_no_collector(is_refused: bool) -> None:
     hearing = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 1.0)
     audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
-    turn = Turn(TurnId("turn"), THREAD, b"[]", audience)
+    turn = ConversationTurn(TurnId("turn"), THREAD, b"[]", audience)
     if is_refused:
         audience.failed(Failure("overloaded", "no"))
         audience.attach(turn)
@@ -62,7 +62,7 @@ async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
     hearing = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 30.0)
     audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", conversations))
-    audience.attach(Turn(TurnId("turn"), THREAD, b"[]", audience))
+    audience.attach(ConversationTurn(TurnId("turn"), THREAD, b"[]", audience))
     audience.asks(3, FormQuestion(server="s", message="?", form={}), "current")
     await asyncio.sleep(30.0)
     assert decisions == [(3, too_late(30.0))]
@@ -81,7 +81,7 @@ async def test_each_command_is_asked_for_with_its_own_reason_whatever_was_announ
     hearing = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 600.0)
     audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
-    audience.attach(Turn(TurnId("turn"), THREAD, b"[]", audience))
+    audience.attach(ConversationTurn(TurnId("turn"), THREAD, b"[]", audience))
     for number, reason in enumerate(("the first", "the second")):
         event = b'{"type":"exec_approval_request","call_id":"call_%d","reason":"%b"}' % (number, reason.encode())
         hearing.events(TurnId("turn"), event)

@@ -14,7 +14,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Nobody, Turn
+from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")
@@ -42,7 +42,7 @@ class Board:
         self.is_task = self.is_held = False
         self.told_end = 0
         self.call = MultiRoundCall(self, THREAD, "print", "unknown")
-        self.call.turn = Turn(TurnId("turn"), THREAD, b"[]", self.call)
+        self.call.turn = ConversationTurn(TurnId("turn"), THREAD, b"[]", self.call)
 
     def tell(self, request: Request, token: ProgressToken, signs: int, doing: str) -> None:
         assert self.open is not None, "progress is told for requests that wait"
@@ -50,11 +50,13 @@ class Board:
     def worktree_of(self, conversation_id: ConversationId) -> dict[str, str] | None:
         return None
 
-    def decide(self, turn: Turn, question_id: int, decision: Decision) -> None:
+    def decide(self, turn: ConversationTurn, question_id: int, decision: Decision) -> None:
         assert question_id not in self.decided
         self.decided.append(question_id)
 
-    def on_decided_elsewhere(self, turn: Turn, question_id: int, withdraw: Callable[[Decision], None]) -> None:
+    def on_decided_elsewhere(
+        self, turn: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]
+    ) -> None:
         """Nothing is decided elsewhere."""
 
     def waits(self, question: AnyQuestion) -> bool:
