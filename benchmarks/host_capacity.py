@@ -22,7 +22,7 @@ from benchmarks.light_nodes import Crew, key_file
 from benchmarks.paced_process import PacedModel, prompt
 from benchmarks.quiet_client import QuietClient
 from greenroom.protocol.ids import ConversationId, uuid7
-from greenroom.sessions.finder import find
+from greenroom.sessions.finder import find_listed
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
 from tests.support import processes
@@ -291,7 +291,7 @@ def disk(figures: Figures) -> None:
             took = []
             for _ in range(5):
                 began = time.process_time()
-                assert find(home, ConversationId(identifier))
+                assert find_listed(home, ConversationId(identifier))
                 took.append(time.process_time() - began)
             figures.add(f"find_{count}", median(took) * 1e3)
 

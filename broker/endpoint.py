@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker.answers import Answer, AuthError, frames
+from greenroom.protocol.internal.broker.answers import Answer, AuthError, broker_frames
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, broadcast_frames
 from greenroom.protocol.internal.broker.questions import SUPERVISOR_MAY, WORKER_MAY, Question, read_question
 from greenroom.runtime.zap import sender
@@ -124,7 +124,7 @@ class BrokerEndpoint:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self._send([route, *frames(message_id, answer)])
+            self._send([route, *broker_frames(message_id, answer)])
 
     async def _answer_later(self, route: bytes, message_id: bytes, pending: Awaitable[Answer | None]) -> None:
         try:
@@ -133,12 +133,12 @@ class BrokerEndpoint:
             log.exception("a question could not be answered")
             answer = AuthError(code="transient", reason="internal")
         if answer is not None:
-            self._send([route, *frames(message_id, answer)])
+            self._send([route, *broker_frames(message_id, answer)])
 
     def _refuse(self, name: str, route: bytes, message_id: bytes, error: AuthError) -> None:
         self._strikes[name] += 1
         log.warning("%s: violation %d (%s)", name, self._strikes[name], error.code)
-        self._send([route, *frames(message_id, error)])
+        self._send([route, *broker_frames(message_id, error)])
         if self._strikes[name] >= STRIKES:
             log.warning("%s: key dropped", name)
             self.forget(name)

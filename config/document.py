@@ -4,7 +4,7 @@ import re
 import tomllib
 from typing import Final, TypeAlias
 
-from greenroom.config.encoding import EncodingError, decoded
+from greenroom.config.encoding import EncodingError, decode_text
 from greenroom.config.reason import reason
 from greenroom.protocol.errors import ConfigError
 
@@ -28,7 +28,7 @@ def read_document(path: str) -> Table:
 
 def _parse(path: str, content: bytes) -> Table:
     try:
-        text = decoded(content)
+        text = decode_text(content)
     except EncodingError as error:
         raise ConfigError(f"failed to parse {path}: {error}") from None
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ class EncodingError(ValueError):
     """The text has an unsupported encoding. The error text completes a sentence, and says what to do."""
 
 
-def decoded(content: bytes) -> str:
+def decode_text(content: bytes) -> str:
     """Return the text. Raises `EncodingError` for UTF-16 and UTF-32, and `UnicodeDecodeError` for invalid UTF-8."""
     refuse_other_encodings(content)
     return content.removeprefix(codecs.BOM_UTF8).decode()

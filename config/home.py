@@ -65,12 +65,12 @@ def _entries(path: str) -> dict[str, str]:
 
     from dotenv import dotenv_values
 
-    from greenroom.config.encoding import decoded
+    from greenroom.config.encoding import decode_text
     from greenroom.config.reason import reason
 
     try:
         with open(path, "rb") as stream:
-            text = decoded(stream.read())
+            text = decode_text(stream.read())
         values = dotenv_values(stream=StringIO(text), interpolate=False)
     except (OSError, ValueError) as error:
         raise _error(f"failed to read {path}: {reason(error)}") from error

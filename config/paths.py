@@ -7,7 +7,7 @@ from greenroom.config.home import user_home
 from greenroom.protocol.errors import ConfigError
 
 
-def absolute(base: str, path: str, environment: Mapping[str, str]) -> str:
+def resolve_path(base: str, path: str, environment: Mapping[str, str]) -> str:
     """Return an absolute path without `.` and `..`; a relative one is relative to `base`, which is absolute.
 
     `~` and paths that begin with `~/` are relative to the user's home, as in a shell; `./~` is an entry of that name.

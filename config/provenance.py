@@ -1,6 +1,7 @@
 """Tells for every value of the settings which layer it comes from. Free of I/O.
 
-The layers are those of `greenroom.config.settings.resolve`: the file's top level, the chosen profile, `-c` in order.
+The layers are those of `greenroom.config.settings.resolve_settings`: the file's top level, the chosen profile, `-c` in
+order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ class Origin(NamedTuple):
     layer: str
 
 
-def origins(file: Table, assignments: Sequence[Assignment], profile: str | None) -> list[Origin]:
+def value_origins(file: Table, assignments: Sequence[Assignment], profile: str | None) -> list[Origin]:
     """Return all values that the layers set, by key. `profile`: the chosen one, if any.
 
     Values of profiles that were not chosen are left out, and so are those that a stronger layer has replaced.

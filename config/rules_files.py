@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.encoding import decoded
+from greenroom.config.encoding import decode_text
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.rules import NO_RULES, PrefixRule, Rules
@@ -55,7 +55,7 @@ def _read(path: str, reader: Reader, faults: list[str]) -> Rules | None:
     from greenroom.config.rules_language import MAX_BYTES, RulesError, parse_rules
 
     try:
-        return parse_rules(decoded(reader.read(path, MAX_BYTES)))
+        return parse_rules(decode_text(reader.read(path, MAX_BYTES)))
     except RulesError as error:
         faults.append(_fault(path, str(error)))
     except (OSError, ValueError) as error:

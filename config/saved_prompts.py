@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.encoding import decoded
+from greenroom.config.encoding import decode_text
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 
@@ -115,7 +115,7 @@ def _names(home: str) -> list[str]:
 def _read(home: str, name: str) -> SavedPrompt | None:
     path = os.path.join(home, FOLDER, name + SUFFIX)
     try:
-        text = decoded(Reader(home).read(path, MAX_BYTES))
+        text = decode_text(Reader(home).read(path, MAX_BYTES))
     except (OSError, ValueError) as error:
         log.warning("%s is not offered as a prompt: %s", path, reason(error))
         return None

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from greenroom.config.encoding import decoded
+from greenroom.config.encoding import decode_text
 from greenroom.protocol.secrecy import is_secret_name
 
 
@@ -67,7 +67,7 @@ def holds_secret(content: bytes) -> bool:
     if not _QUICK.search(content) and content.isascii():
         return False
     try:
-        text = decoded(content)
+        text = decode_text(content)
         table = tomllib.loads(text)
     except (ValueError, RecursionError):
         return True

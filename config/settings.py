@@ -9,12 +9,12 @@ import msgspec
 
 from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.document import Table
-from greenroom.config.encoding import decoded
+from greenroom.config.encoding import decode_text
 from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
 from greenroom.config.layers import layered
 from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from greenroom.config.overrides import config_assignments, parse_assignment
-from greenroom.config.paths import absolute
+from greenroom.config.paths import resolve_path
 from greenroom.config.prices import PriceRow
 from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
@@ -161,7 +161,7 @@ class Settings:
     """Seconds for which pieces of a text are gathered; 0 where each is told by itself."""
 
 
-def resolve(
+def resolve_settings(
     home: str,
     cli_overrides: Sequence[str],
     overrides: ConversationOverrides,
@@ -179,7 +179,7 @@ def resolve(
     explicit = frozenset(assignment.path[0] for assignment in assignments)
     if overrides.cwd is not None and "\0" in overrides.cwd:
         raise ConfigError("invalid value: no directory has a NUL in its name\nin `cwd`")
-    cwd = absolute(process_cwd, overrides.cwd or "", environment)
+    cwd = resolve_path(process_cwd, overrides.cwd or "", environment)
     read = read._replace(file=read.file.with_profile(overrides.profile, explicit))
     return _settle(read, overrides, home, cwd, environment)
 
@@ -307,7 +307,7 @@ def _sandbox_policy(
         case "read-only":
             return ReadOnlyPolicy()
         case "workspace-write":
-            roots = tuple(absolute(cwd, root, environment) for root in workspace.writable_roots)
+            roots = tuple(resolve_path(cwd, root, environment) for root in workspace.writable_roots)
             return msgspec.structs.replace(workspace, writable_roots=roots)
         case "danger-full-access":
             return DangerFullAccessPolicy()
@@ -329,9 +329,9 @@ def _compact_prompt(reader: Reader, file: ConfigFile, cwd: str, environment: Map
 
 
 def _read_text(reader: Reader, what: str, path: str, cwd: str, environment: Mapping[str, str]) -> str:
-    path = absolute(cwd, path, environment)
+    path = resolve_path(cwd, path, environment)
     try:
-        text = decoded(reader.read(path, LONGEST_TEXT)).replace("\r\n", "\n").strip()
+        text = decode_text(reader.read(path, LONGEST_TEXT)).replace("\r\n", "\n").strip()
     except (OSError, ValueError) as error:
         raise ConfigError(f"failed to read {what} {path}: {reason(error)}") from error
     if not text:

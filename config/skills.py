@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from greenroom.config.document import Table
-from greenroom.config.encoding import decoded
+from greenroom.config.encoding import decode_text
 from greenroom.config.front_matter import FrontMatterError, read_front_matter
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
@@ -126,7 +126,7 @@ def find_skills(
 
 def read_skill(reader: Reader, path: str) -> str:
     """Return the text of a file, front matter and all. Raises `OSError`, or `ValueError` for what is no text."""
-    return decoded(reader.read(path, MAX_BYTES))
+    return decode_text(reader.read(path, MAX_BYTES))
 
 
 def _roots(home: str, user_home: str | None, directories: Sequence[str]) -> Iterator[tuple[str, SkillScope]]:

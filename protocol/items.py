@@ -47,7 +47,7 @@ _PART_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def is_known(item: Mapping[str, object]) -> bool:
+def is_known_item(item: Mapping[str, object]) -> bool:
     """Tell whether an item is of a known type and has its required members."""
     kind = KINDS.get(str(item.get("type")))
     return kind is not None and all(isinstance(item.get(name), types) for name, types in kind.required.items())
@@ -58,7 +58,7 @@ def sent_form(item: Mapping[str, object]) -> JsonObject | None:
 
     Absent and null members are left out, ids are kept, and members that servers add for display are not.
     """
-    if not is_known(item):
+    if not is_known_item(item):
         return None
     kind = str(item["type"])
     sent: JsonObject = {"type": kind}

@@ -61,7 +61,7 @@ def unpack(kind: type[M], data: bytes) -> M:
     return message
 
 
-def prepare(*kinds: type[msgspec.Struct]) -> None:
+def prepare_decoders(*kinds: type[msgspec.Struct]) -> None:
     """Build the decoders in advance. A process that forks calls it once, so that its children share the result."""
     for kind in kinds:
         _decoder(kind)

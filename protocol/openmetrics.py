@@ -14,7 +14,7 @@ Told: TypeAlias = tuple[Labels, Sequence[Family]]
 """Labels that tell an instance from others, and its metrics."""
 
 
-def page(told: Iterable[Told]) -> str:
+def metrics_page(told: Iterable[Told]) -> str:
     """Return the page of one or more instances. Each metric is described once, with the samples of all of them."""
     families: dict[str, tuple[Metric, list[str]]] = {}
     for extra, ones in told:

@@ -1,4 +1,4 @@
-"""Conversion between words and shell text. A POSIX shell and `split` read the text of `join` as the same words.
+"""Conversion between words and shell text. A POSIX shell and `shell_split` read the text of `shell_join` as the same words.
 
 `shlex` is not used because the text is part of the wire form, whose style of quotes is the reference's.
 """
@@ -14,7 +14,7 @@ _NOT_IN_DOUBLE: Final = frozenset("`$!^")
 _SPECIAL_IN_DOUBLE: Final = re.compile(r'(["\\])')
 
 
-def join(words: Sequence[str]) -> str:
+def shell_join(words: Sequence[str]) -> str:
     """Write words as one line of shell text. Words with a NUL, which no shell accepts, are not quoted."""
     if any("\0" in word for word in words):
         return " ".join(words)
@@ -62,7 +62,7 @@ _WORD: Final = re.compile(
 _BLANK_OR_COMMENT: Final = re.compile(r"(?:\s+|\\\n|\#[^\n]*)*")
 
 
-def split(text: str) -> list[str] | None:
+def shell_split(text: str) -> list[str] | None:
     """Parse shell text as words, without expanding anything; `None` where a quote is left open.
 
     A `#` at the start of a word begins a comment, as it does in a shell.

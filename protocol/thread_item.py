@@ -72,7 +72,7 @@ class CommandExecution(Item, frozen=True, tag="CommandExecution"):
     @property
     def directory(self) -> str:
         """The working directory, as a path."""
-        return path_of(self.cwd)
+        return path_from_uri(self.cwd)
 
 
 class FileChanges(Item, frozen=True, tag="FileChange"):
@@ -117,7 +117,7 @@ class ImageView(Item, frozen=True, tag="ImageView"):
     @property
     def file(self) -> str:
         """The image's path."""
-        return path_of(self.path)
+        return path_from_uri(self.path)
 
 
 class ContextCompaction(Item, frozen=True, tag="ContextCompaction"):
@@ -167,7 +167,7 @@ def read_item(item: Mapping[str, object]) -> AnyItem | None:
     return found
 
 
-def path_of(location: str) -> str:
+def path_from_uri(location: str) -> str:
     """Return the path of a file URI; a path is returned as it is."""
     return unquote(urlsplit(location).path) if location.startswith("file://") else location
 

@@ -39,7 +39,7 @@ def parent(environment: Mapping[str, str]) -> str:
     return found
 
 
-def remove(path: str) -> None:
+def remove_directory(path: str) -> None:
     """Remove an instance's directory with its contents."""
     shutil.rmtree(path, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from greenroom.protocol.choices import LogFormat
 from greenroom.runtime.log_format import format_in
-from greenroom.runtime.logline import LEFT_OUT, NO_IDS, Ids, as_json, message_of
+from greenroom.runtime.logline import LEFT_OUT, NO_IDS, Ids, json_line, message_of
 from greenroom.runtime.repetition import RepetitionLimit
 
 MOST_OF_TEXT: Final = 10
@@ -62,7 +62,7 @@ class _RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if self.form == "json":
-            text = redact(as_json(record, self.process.partition(" ")[0], self.ids))
+            text = redact(json_line(record, self.process.partition(" ")[0], self.ids))
         else:
             left_out = getattr(record, LEFT_OUT, 0)
             more = f" ({left_out} like this were left out before it)" if left_out else ""

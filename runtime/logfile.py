@@ -17,7 +17,7 @@ import msgspec
 
 from greenroom.runtime import filelock
 from greenroom.runtime.log import carry, redact, repetition
-from greenroom.runtime.logline import Ids, as_json
+from greenroom.runtime.logline import Ids, json_line
 
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"
@@ -46,7 +46,7 @@ class LogFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record. A write error is reported once on standard error and is not raised."""
         try:
-            self._append(encode(record, self._process, self.ids))
+            self._append(encode_log_line(record, self._process, self.ids))
         except OSError as error:
             self._close()
             if not self._failing:
@@ -137,9 +137,9 @@ def identify(**ids: str | int | None) -> None:
             carry(handler.ids)
 
 
-def encode(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
+def encode_log_line(record: logging.LogRecord, process: str, ids: Ids) -> bytes:
     """Return the line of a record, secrets masked, newline included."""
-    return redact(as_json(record, process, ids)).encode() + b"\n"
+    return redact(json_line(record, process, ids)).encode() + b"\n"
 
 
 def recent(home: str, count: int, **ids: str | int) -> list[str]:

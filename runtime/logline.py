@@ -35,7 +35,7 @@ def about(**ids: str | int) -> Iterator[None]:
         _about.reset(token)
 
 
-def as_json(record: logging.LogRecord, process: str, ids: Ids) -> str:
+def json_line(record: logging.LogRecord, process: str, ids: Ids) -> str:
     """Return the line of a record without its newline. `ids` are those of the process."""
     carried = {name: value for name in ID_NAMES if (value := getattr(record, name, None)) is not None}
     line: dict[str, object] = {

@@ -46,7 +46,7 @@ def identity(path: str) -> Identity | None:
     return facts.st_dev, facts.st_ino
 
 
-def remove(path: str, own: Identity | None) -> None:
+def remove_socket(path: str, own: Identity | None) -> None:
     """Remove a socket, unless another one is in its place by now."""
     if own is not None and identity(path) == own:
         with suppress(OSError):

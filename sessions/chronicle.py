@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from greenroom.protocol.items import JsonObject, is_known
+from greenroom.protocol.items import JsonObject, is_known_item
 from greenroom.protocol.user_messages import is_user_message
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class ChronicleReader:
 
     def _take_item(self, payload: bytes | msgspec.Raw) -> None:
         item = _decode(payload, dict[str, object])
-        if item is None or not is_known(item):
+        if item is None or not is_known_item(item):
             return
         if is_user_message(item) and (not self._is_open or self._is_next_without_events()):
             if self._is_open:

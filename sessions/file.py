@@ -18,8 +18,8 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.format import HistoryMode, SessionRecord, encode
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.format import HistoryMode, SessionRecord, encode_line
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.ordinals import next_ordinal
 from greenroom.sessions.packed import plain_path, present_path, unpack_file
@@ -34,7 +34,7 @@ _sync_data: Final[Callable[[int], None]] = os.fsync if sys.platform == "darwin" 
 def read(reader: Reader, path: str, consumption: Consumption | None = None) -> Restored:
     """Rebuild the conversation of a file, of which `consumption` is told too. Raises `SessionFileError`."""
     try:
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             return restore(file if consumption is None else consumption.watching(file))
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -85,7 +85,7 @@ class SessionFile:
     ) -> "SessionFile":
         """Begin the file of a new conversation. It is created by the first `commit` of anything besides `meta`."""
         file = cls(home, session_path(home, conversation_id, started), conversation_id, clock)
-        file._unwritten = encode(meta, started)
+        file._unwritten = encode_line(meta, started)
         file._is_new = True
         return file
 
@@ -147,7 +147,7 @@ class SessionFile:
         now = self._clock()
         with self._appending:
             for record in records:
-                self._appended.append(encode(record, now, self._ordinal))
+                self._appended.append(encode_line(record, now, self._ordinal))
                 if self._ordinal is not None:
                     self._ordinal += 1
 

@@ -36,7 +36,7 @@ class SessionName(msgspec.Struct, frozen=True):
     conversation_id: ConversationId
 
 
-def find(home: str, conversation_id: ConversationId) -> str | None:
+def find_listed(home: str, conversation_id: ConversationId) -> str | None:
     """Return the path of a conversation's file, `None` where there is none.
 
     Of several it is the one that was begun together with its id, as the id tells, else the newest.
@@ -58,7 +58,7 @@ def find_archived(home: str, conversation_id: ConversationId) -> str | None:
 
 def find_anywhere(home: str, conversation_id: ConversationId) -> str | None:
     """Return the path of a conversation's file, listed or put aside; `None` where there is none."""
-    return find(home, conversation_id) or find_archived(home, conversation_id)
+    return find_listed(home, conversation_id) or find_archived(home, conversation_id)
 
 
 def path_of(home: str, conversation_id: ConversationId) -> str:

@@ -18,8 +18,8 @@ from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.directory import make_private, sync
 from greenroom.sessions.file import session_path
-from greenroom.sessions.format import timestamp
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.format import record_timestamp
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.ordinals import renumbered
 
 Clock = Callable[[], float]
@@ -41,13 +41,13 @@ class _Line(msgspec.Struct, frozen=True):
     payload: dict[str, object] | None = None
 
 
-def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.time) -> Fork:
+def fork_file(home: str, path: str, turns: int | None = None, clock: Clock = time.time) -> Fork:
     """Copy the first turns of a file, all that have ended where no number is given. On return the copy is safe on disk.
 
     Raises `SessionFileError` where there are no such turns, and `OSError`.
     """
     reader = Reader(home)
-    with open_conversation(reader, path) as file:
+    with open_with_origins(reader, path) as file:
         first = file.readline()
         line, is_2025 = _meta(first)
         ends = chronicle(chain([first], file)).ends
@@ -56,7 +56,7 @@ def fork(home: str, path: str, turns: int | None = None, clock: Clock = time.tim
         raise SessionFileError(f"{len(ends)} of its turns have ended, so there is no turn {count} to fork after")
     conversation_id, now = ConversationId(uuid7()), clock()
     head = (_former_head if is_2025 else _head)(line, conversation_id, now)
-    with open_conversation(reader, path) as file:
+    with open_with_origins(reader, path) as file:
         if is_2025:  # only the current format has a place for the metadata of the origin
             file.readline()
         copied = _lines(file, ends[count - 1] - (len(first) if is_2025 else 0))
@@ -88,7 +88,7 @@ def _meta(line: bytes) -> tuple[Meta, bool]:
 def _head(line: Meta, conversation_id: ConversationId, now: float) -> bytes:
     meta = msgspec.convert(line["payload"], Meta)
     payload = {**_renewed(meta, conversation_id, now), "session_id": conversation_id}
-    return msgspec.json.encode({**line, "timestamp": timestamp(now), "payload": payload}) + b"\n"
+    return msgspec.json.encode({**line, "timestamp": record_timestamp(now), "payload": payload}) + b"\n"
 
 
 def _former_head(line: Meta, conversation_id: ConversationId, now: float) -> bytes:
@@ -96,7 +96,7 @@ def _former_head(line: Meta, conversation_id: ConversationId, now: float) -> byt
 
 
 def _renewed(meta: Meta, conversation_id: ConversationId, now: float) -> Meta:
-    return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": timestamp(now)}
+    return {**meta, "id": conversation_id, "forked_from_id": meta["id"], "timestamp": record_timestamp(now)}
 
 
 def _write(home: str, conversation_id: ConversationId, content: Iterable[bytes], now: float) -> None:

@@ -65,16 +65,18 @@ class SessionRecord(msgspec.Struct, frozen=True):
     payload: Mapping[str, object] | msgspec.Raw
 
 
-def encode(record: SessionRecord, at: float, ordinal: int | None = None) -> bytes:
+def encode_line(record: SessionRecord, at: float, ordinal: int | None = None) -> bytes:
     """Return the line of a record, newline included.
 
     `at` is in seconds since the epoch. Lines of a paginated file have an `ordinal`, which counts them from 0.
     """
     number = {} if ordinal is None else {"ordinal": ordinal}
-    return _encode({"timestamp": timestamp(at), **number, "type": record.kind, "payload": record.payload}) + b"\n"
+    return (
+        _encode({"timestamp": record_timestamp(at), **number, "type": record.kind, "payload": record.payload}) + b"\n"
+    )
 
 
-def timestamp(at: float) -> str:
+def record_timestamp(at: float) -> str:
     """Write a time as session files do: UTC, in milliseconds."""
     return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
@@ -101,7 +103,7 @@ def session_meta(
     payload: JsonObject = {
         "session_id": conversation_id,
         "id": conversation_id,
-        "timestamp": timestamp(started),
+        "timestamp": record_timestamp(started),
         "cwd": cwd,
         "originator": originator,
         "cli_version": cli_version,

@@ -16,10 +16,9 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.chronicle import Chronicle, chronicle
 from greenroom.sessions.file import read
-from greenroom.sessions.finder import SessionName, find, list_sessions
-from greenroom.sessions.fork import Fork
-from greenroom.sessions.fork import fork as copy
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.finder import SessionName, find_listed, list_sessions
+from greenroom.sessions.fork import Fork, fork_file
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.lock import writers
 from greenroom.sessions.passage import Passage, passage_of
 from greenroom.sessions.restored import Restored, restore
@@ -108,7 +107,7 @@ def entries_of(home: str, names: Iterable[SessionName]) -> Iterator[SessionEntry
             yield replace(entry, writer=open_in.get(name.conversation_id))
 
 
-def page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], str | None]:
+def session_page(home: str, limit: int, after: str = "") -> tuple[list[SessionEntry], str | None]:
     """Return conversations of a home, the newest first, and a cursor, `None` at the end.
 
     `after` is the cursor of an earlier page. Raises `ValueError` where it is not valid.
@@ -141,7 +140,7 @@ def story_of(home: str, name: SessionName) -> Story:
     return Story(replace(entry, writer=writers(home).get(name.conversation_id)), told, len(read_whole.ends), log.turns)
 
 
-def changes(home: str, conversation_id: ConversationId) -> Changes:
+def file_changes(home: str, conversation_id: ConversationId) -> Changes:
     """Return every patch that was applied in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
     name = _named(home, conversation_id)
     entry = _entry(Reader(home), name)
@@ -150,17 +149,17 @@ def changes(home: str, conversation_id: ConversationId) -> Changes:
 
 def exists(home: str, conversation_id: ConversationId) -> bool:
     """Tell whether a conversation is saved."""
-    return find(home, conversation_id) is not None
+    return find_listed(home, conversation_id) is not None
 
 
-def fork(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
+def fork_conversation(home: str, conversation_id: ConversationId, turns: int | None) -> Fork:
     """Make a new conversation from the first turns of another one, or from all that have ended.
 
     Raises `SessionUnknownError` or `SessionFileError`.
     """
     path = _named(home, conversation_id).path
     try:
-        return copy(home, path, turns)
+        return fork_file(home, path, turns)
     except OSError as error:
         raise SessionFileError(f"Conversation {conversation_id} cannot be forked: {error.strerror}") from error
     except SessionFileError as error:
@@ -186,7 +185,7 @@ def passages_of(home: str, path: str) -> list[Passage]:
 
 
 def _named(home: str, conversation_id: ConversationId) -> SessionName:
-    path = find(home, conversation_id)
+    path = find_listed(home, conversation_id)
     if path is None:
         raise _unknown(home, conversation_id)
     started = os.path.basename(path).removeprefix("rollout-")[: len("YYYY-MM-DDThh-mm-ss")]
@@ -199,7 +198,7 @@ def _unknown(home: str, conversation_id: ConversationId) -> SessionUnknownError:
 
 def _chronicle(reader: Reader, path: str, log: TurnLog | None = None) -> Chronicle:
     try:
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             return chronicle(file if log is None else log.watching(file))
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -243,7 +242,7 @@ def _outcome(log: TurnLog, restored: Restored) -> Outcome:
 
 def _ends(reader: Reader, path: str, on_gap: Callable[[], None]) -> Iterator[bytes]:
     """Yield the first and the last lines of a file; `on_gap` is called where lines are left out between them."""
-    with open_conversation(reader, path) as file:
+    with open_with_origins(reader, path) as file:
         read_so_far = 0
         while read_so_far < HEAD and (line := file.readline(MAX_LINE)):
             read_so_far += len(line)

@@ -41,7 +41,7 @@ class _Line(msgspec.Struct, frozen=True):
     ordinal: int | None = None
 
 
-def open_conversation(reader: Reader, path: str) -> BinaryIO:
+def open_with_origins(reader: Reader, path: str) -> BinaryIO:
     """Open the conversation of a file for reading, with what its origins hold of it, in order.
 
     Its first line is that of the file, without `history_base` where the beginning was put back. Raises `OSError`, or
@@ -62,7 +62,7 @@ def open_conversation(reader: Reader, path: str) -> BinaryIO:
         raise
 
 
-def origin(reader: Reader, path: str) -> ConversationId | None:
+def session_origin(reader: Reader, path: str) -> ConversationId | None:
     """Return the conversation whose file holds the beginning of this one; `None` for a file that holds all of its own.
 
     Raises `OSError` or `SessionFileError`.

@@ -9,7 +9,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 
 TOLD: Final = frozenset(
     {
@@ -38,7 +38,7 @@ _decode_item: Final = msgspec.json.Decoder(JsonObject).decode
 def initial_messages(reader: Reader, path: str) -> list[JsonObject]:
     """Return the events of a session file that show its messages; none where it cannot be read."""
     try:
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             return list(retold(file))
     except (OSError, SessionFileError):
         return []

@@ -14,7 +14,7 @@ import msgspec
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.items import JsonObject, as_list, is_known
+from greenroom.protocol.items import JsonObject, as_list, is_known_item
 from greenroom.protocol.user_messages import is_user_message, summary_message
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ class _Replay:
 
     def take_item(self, payload: bytes | msgspec.Raw) -> None:
         item = _decode(payload, dict[str, object])
-        if item is None or not is_known(item):
+        if item is None or not is_known_item(item):
             return
         if is_user_message(item):
             self._turns.append(_Turn(self._items, len(self._items), self._settings))
@@ -237,7 +237,7 @@ class _Replay:
         if history is None:
             history = [item for item in self._items if is_user_message(item)] + [summary_message(compacted.message)]
         # A new list: turns before this point still refer to the old one, should they be rolled back
-        self._items = [item for item in history if is_known(item)]
+        self._items = [item for item in history if is_known_item(item)]
         self._settings = None
         number = compacted.window_number
         self._window_number = self._window_number + 1 if number is None else number

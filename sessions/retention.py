@@ -72,7 +72,7 @@ class RetentionResult:
     """Files that were in use, or could not be changed."""
 
 
-def plan(
+def plan_retention(
     files: Iterable[AgedFile], retention: Retention, now: float, origins: Collection[ConversationId] = ()
 ) -> Iterator[RetentionStep]:
     """Yield what is to be done at a time. `origins` hold the beginnings of other conversations, and are kept."""
@@ -91,14 +91,14 @@ def due(home: str, retention: Retention, now: float) -> list[RetentionStep]:
     kept: Collection[ConversationId] = ()
     if retention.delete_after_days:
         try:
-            kept = origins(home)
+            kept = fork_origins(home)
         except SessionFileError as error:
             log.warning("%s", error)
             retention = replace(retention, delete_after_days=0)
-    return list(plan(_aged(home), retention, now, kept))
+    return list(plan_retention(_aged(home), retention, now, kept))
 
 
-def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
+def fork_origins(home: str) -> dict[ConversationId, set[ConversationId]]:
     """Return the conversations that hold the beginnings of others, with these.
 
     Raises `SessionFileError` where that cannot be told of a file: its beginning may be in any other.
@@ -107,7 +107,7 @@ def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
     found: dict[ConversationId, set[ConversationId]] = {}
     for name in _names(home):
         try:
-            origin = lineage.origin(reader, name.path)
+            origin = lineage.session_origin(reader, name.path)
         except (FileNotFoundError, SessionFileError):  # moved or removed meanwhile, or not to be continued anyway
             continue
         except OSError as error:
@@ -117,19 +117,21 @@ def origins(home: str) -> dict[ConversationId, set[ConversationId]]:
     return found
 
 
-def delete(home: str, conversation_id: ConversationId) -> None:
+def delete_unless_forked(home: str, conversation_id: ConversationId) -> None:
     """Remove the file of a conversation, listed or archived, unless it holds the beginning of others.
 
     Raises `SessionUnknownError`, `SessionBusyError` or `SessionFileError`.
     """
     path_of(home, conversation_id)
-    if others := origins(home).get(conversation_id):
+    if others := fork_origins(home).get(conversation_id):
         forks = ", ".join(sorted(others))
         raise SessionFileError(f"thread {conversation_id} holds the beginning of {forks}: delete them first")
     shelf.delete(home, conversation_id)
 
 
-def apply(home: str, steps: Iterable[RetentionStep], is_stopped: Callable[[], bool] = lambda: False) -> RetentionResult:
+def apply_steps(
+    home: str, steps: Iterable[RetentionStep], is_stopped: Callable[[], bool] = lambda: False
+) -> RetentionResult:
     """Do what is to be done, unless a file is in use or has changed since. What fails is logged and left."""
     result = RetentionResult()
     for step in steps:
@@ -152,7 +154,7 @@ def apply_daily(home: str, retention: Retention, is_stopped: Callable[[], bool])
         facts = os.fstat(lock)
         if facts.st_size and 0 <= now - facts.st_mtime < PAUSE:
             return None
-        result = apply(home, due(home, retention, now), is_stopped)
+        result = apply_steps(home, due(home, retention, now), is_stopped)
         if not is_stopped():  # else another run does the rest
             os.pwrite(lock, b"\n", 0)  # an empty file is one that was just made
             os.utime(lock)

@@ -4,9 +4,9 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.finder import find
+from greenroom.sessions.finder import find_listed
 from greenroom.sessions.format import SessionRecord
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.thread_history import thread_history
 
 
@@ -15,13 +15,13 @@ def revert(home: str, conversation_id: ConversationId, before_turn: str) -> int:
 
     Raises `SessionUnknownError`, `SessionBusyError` where a process has the conversation open, or `SessionFileError`.
     """
-    path = find(home, conversation_id)
+    path = find_listed(home, conversation_id)
     if path is None:
         raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
     try:
         file = SessionFile.resume(home, path, conversation_id)
         try:
-            with open_conversation(Reader(home), file.path) as lines:
+            with open_with_origins(Reader(home), file.path) as lines:
                 turns = [turn.id for turn in thread_history(lines).turns]
             if before_turn not in turns:
                 raise SessionFileError(f"turn not found: {before_turn}")

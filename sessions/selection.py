@@ -13,7 +13,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.sessions.finder import SessionName, list_archived, list_sessions
 from greenroom.sessions.index import SessionEntry, SessionState, entries_of
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.names import names as given_names
 from greenroom.sessions.text_search import TextSearch
 
@@ -77,10 +77,10 @@ def _telling(home: str, text: str, names: Iterable[SessionName]) -> Iterator[Ses
 
 def _tells(reader: Reader, path: str, search: TextSearch) -> bool:
     try:
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             if not search.may_be_told(file):
                 return False
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             return search.is_told(file)
     except (OSError, SessionFileError):
         return False

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from greenroom.config.path_map import PathMap
-from greenroom.sessions.format import HistoryMode, SessionRecord, encode
+from greenroom.sessions.format import HistoryMode, SessionRecord, encode_line
 from greenroom.sessions.lock import WriterLock
 
 Clock = Callable[[], float]
@@ -62,7 +62,7 @@ class SentRecords:
         cls, sender: RecordsSender, path: str, paths: PathMap, meta: SessionRecord, started: float
     ) -> "SentRecords":
         """Begin the records of a new conversation. Nothing is sent before there is something besides `meta`."""
-        return cls(sender, path, paths, first=encode(at_home(meta, paths), started))
+        return cls(sender, path, paths, first=encode_line(at_home(meta, paths), started))
 
     @property
     def lock(self) -> WriterLock | None:
@@ -75,7 +75,7 @@ class SentRecords:
     def append(self, records: Iterable[SessionRecord]) -> None:
         now = self._clock()
         for record in records:
-            self._waiting.append(encode(at_home(record, self._paths), now, self._ordinal))
+            self._waiting.append(encode_line(at_home(record, self._paths), now, self._ordinal))
             if self._ordinal is not None:
                 self._ordinal += 1
 

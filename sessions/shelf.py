@@ -12,7 +12,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.finder import ARCHIVE, FOLDER, find, find_archived, path_of
+from greenroom.sessions.finder import ARCHIVE, FOLDER, find_archived, find_listed, path_of
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import forms, pack_file, plain_path, present_path
 
@@ -24,7 +24,7 @@ def archive(home: str, conversation_id: ConversationId) -> str:
 
     Raises `SessionUnknownError`, `SessionBusyError` where a process has it open, or `SessionFileError`.
     """
-    path = find(home, conversation_id)
+    path = find_listed(home, conversation_id)
     if path is None:
         raise SessionUnknownError(f"no rollout found for thread id {conversation_id}")
     return _change(home, conversation_id, path, lambda form: move(form, os.path.join(home, ARCHIVE)))[0]

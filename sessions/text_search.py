@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol.items import JsonObject, is_known
+from greenroom.protocol.items import JsonObject, is_known_item
 from greenroom.sessions.chronicle import chronicle
 from greenroom.sessions.passage import passage_of
 
@@ -49,7 +49,7 @@ class TextSearch:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return False
         item = record.get("payload", record)
-        if not isinstance(item, dict) or not is_known(item):
+        if not isinstance(item, dict) or not is_known_item(item):
             return False
         passage = passage_of(item)
         return passage is not None and self.is_in(passage.text)

@@ -101,7 +101,7 @@ def meta_of(line: bytes) -> StoredMeta:
         return StoredMeta()
 
 
-def milliseconds(timestamp: str) -> int:
+def epoch_milliseconds(timestamp: str) -> int:
     """Return the time of a line in milliseconds since the epoch; 0 where it has none."""
     try:
         return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
@@ -127,7 +127,7 @@ class _Reading:
             return
         try:
             record = _decode_line(line)
-            self._at_ms = milliseconds(record.timestamp)
+            self._at_ms = epoch_milliseconds(record.timestamp)
             if record.payload is None:
                 self._take_history(_decode_object(line))
                 return

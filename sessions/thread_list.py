@@ -10,7 +10,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.names import names
 from greenroom.sessions.restored import restore
 from greenroom.sessions.thread_history import StoredMeta, ThreadHistory, meta_of, thread_history
@@ -54,7 +54,7 @@ class Query:
     excluded: frozenset[str] = frozenset()
 
 
-def page(home: str, query: Query, limit: int, after: str = "") -> tuple[list[ThreadEntry], str | None]:
+def thread_page(home: str, query: Query, limit: int, after: str = "") -> tuple[list[ThreadEntry], str | None]:
     """Return conversations with a message of the user, and a cursor, `None` at the end.
 
     `after` is the cursor of an earlier page. Raises `ValueError` where it is not valid.
@@ -86,7 +86,7 @@ def history(home: str, conversation_id: ConversationId) -> ThreadHistory:
     """Return the turns of a conversation, archived or not. Raises `SessionUnknownError` or `SessionFileError`."""
     path = path_of(home, conversation_id)
     try:
-        with open_conversation(Reader(home), path) as file:
+        with open_with_origins(Reader(home), path) as file:
             return thread_history(file)
     except OSError as error:
         raise SessionFileError(f"Session file {path} cannot be read: {error.strerror}") from error
@@ -140,7 +140,7 @@ def _matching(
 def _entry(reader: Reader, name: SessionName, given: dict[str, str]) -> ThreadEntry | None:
     try:
         changed_at = os.stat(name.path).st_mtime
-        with open_conversation(reader, name.path) as file:
+        with open_with_origins(reader, name.path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
         restored = restore(head)
     except (OSError, SessionFileError):

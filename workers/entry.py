@@ -16,7 +16,7 @@ from greenroom.workers.actor import Actor
 
 # The fork server imports this module, so that all workers share what is loaded here.
 settings.preload()
-message.prepare(Open, StartTurn, Welcome)
+message.prepare_decoders(Open, StartTurn, Welcome)
 
 
 def complete(directory: str) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Notice
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
@@ -143,7 +143,7 @@ class _Silence:
         pass
 
     def notify(self, notice: Notice, payload: bytes = b"") -> None:
-        frames(notice, payload)
+        message_frames(notice, payload)
 
     async def drain(self) -> None:
         pass

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 import msgspec
 
 from greenroom.broker.credential.claims import Claims, read_claims
-from greenroom.config.encoding import EncodingError, decoded
+from greenroom.config.encoding import EncodingError, decode_text
 from greenroom.protocol.message import place_of
 
 StoredMode: TypeAlias = Literal[
@@ -78,7 +78,7 @@ class AuthRecord(_Stored, frozen=True, kw_only=True):
     def read(cls, data: bytes) -> Self:
         """Decode the file. Raises `StoreError`."""
         try:
-            content = msgspec.json.decode(decoded(data))
+            content = msgspec.json.decode(decode_text(data))
         except EncodingError as error:
             raise StoreError(f"auth.json cannot be read: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

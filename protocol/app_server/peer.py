@@ -34,7 +34,7 @@ class AppServerPeer(McpPeer):
         return request_id, _bare(line)
 
 
-def notification_line(method: str, params: bytes, at_ms: int) -> bytes:
+def timed_notification_line(method: str, params: bytes, at_ms: int) -> bytes:
     """Return the line of a notification that is sent at a time, in milliseconds since the epoch."""
     return b'{"method":%b,"params":%b,"emittedAtMs":%d}\n' % (encode(method), params, at_ms)
 

@@ -87,7 +87,7 @@ _TO_RAY: Final[msgspec.json.Decoder[ToRay]] = msgspec.json.Decoder(ToRay)
 _FROM_RAY: Final = msgspec.json.Decoder(Seen)
 
 
-def encode(message: ToRay | Seen) -> bytes:
+def encode_datagram(message: ToRay | Seen) -> bytes:
     """Return the datagram of a message."""
     return msgspec.json.encode(message)
 

@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from greenroom.protocol.mcp.tool_form import LOOKS, text, tool
+from greenroom.protocol.mcp.tool_form import LOOKS, text, tool_definition
 
 Choice: TypeAlias = Literal["approve", "approve-for-session", "deny", "stop"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
@@ -62,7 +62,7 @@ APPROVAL: Final[dict[str, object]] = {
 }
 
 APPROVAL_TOOLS: Final = (
-    tool(
+    tool_definition(
         "codex-approvals",
         "List Approvals",
         "List what waits for the user's decision in the conversations of `codex`: what would run or change, where and "
@@ -75,7 +75,7 @@ APPROVAL_TOOLS: Final = (
         {"approvals": {"type": "array", "items": APPROVAL, "description": "The oldest first."}},
         LOOKS,
     ),
-    tool(
+    tool_definition(
         "codex-approve",
         "Decide Approval",
         "Decide what waits for the user's decision, in the user's name: decide as the user has told you to, and ask "

@@ -44,7 +44,7 @@ def mode_of(question: bytes) -> ElicitationMode:
     return _decode_moded(question).mode
 
 
-def read_answer(result: bytes | None) -> Decision:
+def read_decision(result: bytes | None) -> Decision:
     """Interpret an answer; `result` is `None` for an error response."""
     if result is None:
         return Decision(verdict="denied", reason="the client could not ask the user")

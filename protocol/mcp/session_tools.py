@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from greenroom.protocol.mcp.tool_form import LOOKS, MAKES, STOPS, USAGE_PROPERTIES, number, text, tool
+from greenroom.protocol.mcp.tool_form import LOOKS, MAKES, STOPS, USAGE_PROPERTIES, number, text, tool_definition
 
 PAGE: Final = 20
 """Default number of conversations that `codex-list` returns."""
@@ -124,7 +124,7 @@ _APPROVALS: Final[dict[str, object]] = {
 }
 
 SESSION_TOOLS: Final = (
-    tool(
+    tool_definition(
         "codex-list",
         "List Conversations",
         "List the conversations of `codex`, saved and running, the latest first: id, title, directory, age and state. "
@@ -143,7 +143,7 @@ SESSION_TOOLS: Final = (
         },
         LOOKS,
     ),
-    tool(
+    tool_definition(
         "codex-read",
         "Read Conversation",
         "Return what was said and done in a conversation, with the number of each turn: its end, or with a `cursor` "
@@ -166,7 +166,7 @@ SESSION_TOOLS: Final = (
         },
         LOOKS,
     ),
-    tool(
+    tool_definition(
         "codex-wait",
         "Wait for Conversation",
         "Wait until the turns of a conversation, or one of them, have ended, until a question waits for the user, or "
@@ -197,7 +197,7 @@ SESSION_TOOLS: Final = (
         },
         LOOKS,
     ),
-    tool(
+    tool_definition(
         "codex-interrupt",
         "Interrupt Conversation",
         "Stop the turn that a conversation runs and those that wait in it. Their calls end as aborted; the "
@@ -210,7 +210,7 @@ SESSION_TOOLS: Final = (
         },
         STOPS,
     ),
-    tool(
+    tool_definition(
         "codex-close",
         "Close Conversation",
         "Stop what a conversation runs and end its process with everything that it has started. Nothing that was said "
@@ -234,7 +234,7 @@ SESSION_TOOLS: Final = (
         },
         STOPS,
     ),
-    tool(
+    tool_definition(
         "codex-steer",
         "Steer Conversation",
         "Give the turn that a conversation runs something more to go by, without stopping it. Returns once the agent "
@@ -244,7 +244,7 @@ SESSION_TOOLS: Final = (
         {"threadId": text("The conversation.")},
         MAKES,
     ),
-    tool(
+    tool_definition(
         "codex-compact",
         "Compact Conversation",
         "Let a conversation replace its history by a summary, to make room. Waits for the turns before it.",
@@ -253,7 +253,7 @@ SESSION_TOOLS: Final = (
         {"threadId": text("The conversation.")},
         MAKES,
     ),
-    tool(
+    tool_definition(
         "codex-fork",
         "Fork Conversation",
         "Make a new conversation that begins with the turns of another one, which stays as it is. Go on with the new "

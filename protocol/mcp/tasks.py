@@ -116,7 +116,7 @@ def waiting(record: TaskRecord, questions: Mapping[str, bytes], now: float) -> T
     )
 
 
-def described(record: TaskRecord) -> dict[str, object]:
+def task_form(record: TaskRecord) -> dict[str, object]:
     """Return a task in the form for clients."""
     lasting = record.time_to_live
     seen: dict[str, object] = {
@@ -139,7 +139,7 @@ def described(record: TaskRecord) -> dict[str, object]:
 
 def creation_result(record: TaskRecord) -> bytes:
     """Return the result of a call that continues as a task."""
-    seen = described(record)
+    seen = task_form(record)
     handle = {name: seen[name] for name in seen if name not in ("inputRequests", "result")}
     return encode({"resultType": "task", **handle})
 

@@ -14,7 +14,7 @@ def number(description: str, least: int, most: int | None = None) -> dict[str, o
     return {"type": "integer", "description": description, **limits}
 
 
-def tool(
+def tool_definition(
     name: str,
     title: str,
     description: str,

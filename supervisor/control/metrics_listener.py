@@ -74,7 +74,7 @@ class MetricsListener:
         """Stop listening, and remove the socket."""
         if self._server is not None:
             if self._path is not None:
-                socket_file.remove(self._path, self._own)
+                socket_file.remove_socket(self._path, self._own)
             self._server.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -85,7 +85,7 @@ class MetricsListener:
             response = web.Response(status=refusal.status, text=f"{refusal}\n", headers={**_TEXT, **refusal.headers})
             response.force_close()
             return response
-        text = openmetrics.page([((), await self._read())])
+        text = openmetrics.metrics_page([((), await self._read())])
         return web.Response(body=text.encode(), headers={**_TEXT, "Content-Type": openmetrics.CONTENT_TYPE})
 
     def _check(self, request: web.BaseRequest) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.paths import absolute
+from greenroom.config.paths import resolve_path
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
@@ -79,7 +79,7 @@ def _named(overrides: _Overrides) -> str | None:
     if overrides.cwd is None or "\0" in overrides.cwd:
         return None
     try:
-        return absolute(os.getcwd(), overrides.cwd, os.environ)
+        return resolve_path(os.getcwd(), overrides.cwd, os.environ)
     except ConfigError:
         return None
 

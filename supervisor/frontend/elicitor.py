@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.jsonrpc import RequestId, Response
-from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_answer
+from greenroom.protocol.mcp.elicitation import METHOD, mode_of, read_decision
 from greenroom.protocol.mcp.handshake import ElicitationMode
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 
@@ -96,7 +96,7 @@ class Elicitor:
         """Handle an answer; return whether it belongs to an open question."""
         question = self._close(response.id)
         if question is not None:
-            question.on_decision(read_answer(None if response.error is not None else response.result))
+            question.on_decision(read_decision(None if response.error is not None else response.result))
         return question is not None
 
     def withdraw(self, question: Elicitation, reason: str) -> bool:

@@ -8,11 +8,11 @@ from greenroom.supervisor.conversations.host import ConversationHost
 
 def requires_openai_auth(host: ConversationHost) -> bool | None:
     """Tell whether the configured provider takes credentials of OpenAI; `None` where the configuration is in error."""
-    from greenroom.config.settings import ConversationOverrides, resolve  # a first call need not wait for it
+    from greenroom.config.settings import ConversationOverrides, resolve_settings  # a first call need not wait for it
 
     options = host.options
     try:
-        settings = resolve(
+        settings = resolve_settings(
             options.codex_home, options.config_overrides, ConversationOverrides(), os.getcwd(), host.environment
         )
     except ConfigError:

@@ -89,7 +89,7 @@ class UnixListener:
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
-            socket_file.remove(self._path, self._own)
+            socket_file.remove_socket(self._path, self._own)
             self._listening.close()
 
     @property

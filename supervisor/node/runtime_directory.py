@@ -33,7 +33,7 @@ def runtime_directory(lock: HostLock, state: str, environment: Mapping[str, str]
             log.warning("%s will not be removed if this node is killed: %s", path, error)
         yield path
     finally:
-        directory.remove(path)
+        directory.remove_directory(path)
         remove_unfinished(state)
 
 
@@ -44,4 +44,4 @@ def _remove_former(state: str, environment: Mapping[str, str]) -> None:
         return
     place, name = os.path.split(former.socket)
     if place == directory.place(environment) and _NAME.fullmatch(name) and directory.is_private(former.socket):
-        directory.remove(former.socket)
+        directory.remove_directory(former.socket)

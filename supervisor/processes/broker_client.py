@@ -24,8 +24,8 @@ from greenroom.protocol.internal.broker.answers import (
     Reloaded,
     Status,
     Succeeded,
-    frames,
-    read_answer,
+    broker_frames,
+    read_broker_answer,
 )
 from greenroom.protocol.internal.broker.body import AuthMode
 from greenroom.protocol.internal.broker.broadcasts import (
@@ -234,7 +234,7 @@ class BrokerClient:
 
     def _send(self, message_id: bytes, question: Question) -> None:
         if self._port is not None:
-            self._port.send(frames(message_id, question))
+            self._port.send(broker_frames(message_id, question))
 
     def _take(self, message: list[zmq.Frame]) -> None:
         self._is_connected = True
@@ -242,7 +242,7 @@ class BrokerClient:
         if parts[0] in BROADCASTS:
             self._receive_broadcast(read_broadcast(parts))
             return
-        received = read_answer(parts)
+        received = read_broker_answer(parts)
         if self._requests.receive(received):
             self._learn(received.answer)
 

@@ -39,7 +39,7 @@ class InstanceEndpoints:
         """Close every socket and remove the directory."""
         self.authenticator.close()
         self.context.destroy(linger=0)
-        directory.remove(self.directory)
+        directory.remove_directory(self.directory)
 
 
 def key_pair() -> KeyPair:

@@ -10,7 +10,7 @@ from greenroom.protocol.errors import RemoteProtocolError, StartError
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameDecoder
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Ready, ReceivedNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
 from greenroom.runtime.keep_alive import keep_alive
@@ -84,7 +84,7 @@ class WorkerRouter:
 
     def send(self, worker_id: WorkerId, operation: Operation, payload: bytes = b"") -> bool:
         """Send an operation; `False` where the worker is not connected."""
-        return self._port.send([worker_id.encode(), *frames(operation, payload)])
+        return self._port.send([worker_id.encode(), *message_frames(operation, payload)])
 
     def catch_up(self) -> None:
         """Handle what has arrived already."""

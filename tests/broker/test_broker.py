@@ -17,7 +17,7 @@ import zmq.asyncio
 
 from greenroom.broker import broker
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker.answers import frames
+from greenroom.protocol.internal.broker.answers import broker_frames
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, AuthProblem, LoginComplete
 from greenroom.protocol.internal.broker.questions import GetStatus, Hello, LoginApiKey, Logout, TokenCommand
 from greenroom.supervisor.processes.broker_client import BrokerError
@@ -58,11 +58,11 @@ def test_a_key_that_nobody_vouched_for_gets_nothing(tmp_path: Any) -> None:
         await listening(stage)
         keys = key_pair()
         stranger = raw(stage, keys.public.encode(), keys.secret.encode())
-        await stranger.send_multipart(frames(b"1", GetStatus(include_token=True)))
+        await stranger.send_multipart(broker_frames(b"1", GetStatus(include_token=True)))
         plain = zmq.asyncio.Context(stage.context).socket(zmq.DEALER)
         plain.linger = 0
         plain.connect(stage.house.address)
-        await plain.send_multipart(frames(b"1", GetStatus(include_token=True)))
+        await plain.send_multipart(broker_frames(b"1", GetStatus(include_token=True)))
         assert await hears(stranger, 0.3) is None
         assert await hears(plain, 0.1) is None
         assert (await stage.link.status()).mode == "chatgpt"
@@ -81,14 +81,14 @@ def test_a_worker_may_not_do_what_the_supervisor_may(tmp_path: Any, question: An
         spec = stage.house.worker("bad")
         await stage.link.attach({spec.id: spec.keys.public})
         bad = raw(stage, spec.keys.public.encode(), spec.keys.secret.encode())
-        parts = [question, b"1", b""] if isinstance(question, bytes) else frames(b"1", question)
+        parts = [question, b"1", b""] if isinstance(question, bytes) else broker_frames(b"1", question)
         for _ in range(3):
             await bad.send_multipart(parts)
             answer = await hears(bad, 5)
             assert answer is not None
             assert answer[0] == b"error"
             assert b"forbidden" in answer[2]
-        await bad.send_multipart(frames(b"2", Hello(worker_id=spec.id)))
+        await bad.send_multipart(broker_frames(b"2", Hello(worker_id=spec.id)))
         assert await hears(bad, 0.2) is None
         assert (await stage.channels[0].get_auth()).mode == "chatgpt"
         assert "bad: key dropped" in stage.house.log()

@@ -6,7 +6,7 @@ from typing import Any
 
 from greenroom.broker.endpoint import REMEMBERED, SUPERVISOR, BrokerEndpoint
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.broker.answers import AuthError, Succeeded, frames, read_answer
+from greenroom.protocol.internal.broker.answers import AuthError, Succeeded, broker_frames, read_broker_answer
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged
 from greenroom.protocol.internal.broker.questions import GetEnvironment, Hello, Reload
 
@@ -38,7 +38,7 @@ class Sent:
 
     @property
     def answers(self) -> list[object]:
-        return [read_answer(parts[1:]).answer for parts in self.parts]
+        return [read_broker_answer(parts[1:]).answer for parts in self.parts]
 
 
 HELLO = Hello(worker_id=WorkerId("w"))
@@ -55,8 +55,8 @@ def test_a_handler_that_fails_is_an_answer_too() -> None:
         sent = Sent()
         sent.desk.on(Hello, fail)
         sent.desk.on(GetEnvironment, fail_later)
-        sent.take("w", frames(b"1", HELLO))
-        sent.take("w", frames(b"2", GetEnvironment(names=())))
+        sent.take("w", broker_frames(b"1", HELLO))
+        sent.take("w", broker_frames(b"2", GetEnvironment(names=())))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert sent.answers == [AuthError(code="transient", reason="internal")] * 2
@@ -70,7 +70,7 @@ def test_a_question_without_bounds_is_a_violation() -> None:
     sent.desk.on(GetEnvironment, lambda *_: Succeeded())
     names = tuple(f"NAME_{number}" for number in range(40_000))
     for number in range(4):
-        sent.take("w", frames(bytes([number]), GetEnvironment(names=names)))
+        sent.take("w", broker_frames(bytes([number]), GetEnvironment(names=names)))
     assert sent.answers == [AuthError(code="protocol")] * 3
     assert sent.revoked == ["w"]
 
@@ -81,10 +81,10 @@ def test_a_question_that_comes_twice_is_answered_once() -> None:
     sent.desk.welcome("v")
     sent.desk.on(Hello, lambda *_: Succeeded())
     for name in ("w", "w", "v"):
-        sent.take(name, frames(b"1", HELLO))
+        sent.take(name, broker_frames(b"1", HELLO))
     assert len(sent.answers) == 2
     for number in range(REMEMBERED):
-        sent.take("w", frames(f"x{number}".encode(), HELLO))
+        sent.take("w", broker_frames(f"x{number}".encode(), HELLO))
     assert len(sent.desk._seen) == REMEMBERED
 
 
@@ -98,9 +98,9 @@ def test_a_closed_desk_is_silent() -> None:
             return asyncio.get_running_loop().create_future()
 
         sent.desk.on(Hello, wait)
-        sent.take("w", frames(b"1", HELLO))
+        sent.take("w", broker_frames(b"1", HELLO))
         await sent.desk.close()
-        sent.take("w", frames(b"2", HELLO))
+        sent.take("w", broker_frames(b"2", HELLO))
         assert asked.is_set()
         assert sent.parts == []
 
@@ -111,15 +111,15 @@ def test_nobody_else_is_heard() -> None:
     """K2: no name, a name that was shut out, and a name whose key was dropped."""
     sent = Sent()
     sent.desk.on(Hello, lambda *_: Succeeded())
-    sent.take("", frames(b"1", HELLO))
-    sent.take("stranger", frames(b"1", HELLO))
+    sent.take("", broker_frames(b"1", HELLO))
+    sent.take("stranger", broker_frames(b"1", HELLO))
     assert sent.parts == []
     for number in range(5):
-        sent.take("w", frames(f"{number}".encode(), Reload()))
+        sent.take("w", broker_frames(f"{number}".encode(), Reload()))
     assert sent.answers == [AuthError(code="forbidden")] * 3
     assert sent.revoked == ["w"]
     sent.desk.welcome("w")
-    sent.take("w", frames(b"9", HELLO))
+    sent.take("w", broker_frames(b"9", HELLO))
     assert sent.answers[-1] == Succeeded()
 
 
@@ -129,7 +129,7 @@ def test_the_supervisor_hears_what_it_missed() -> None:
     sent.desk.on(Reload, lambda *_: Succeeded())
     sent.desk.notify_supervisor(change)
     assert sent.parts == []
-    sent.take(SUPERVISOR, frames(b"1", Reload()))
+    sent.take(SUPERVISOR, broker_frames(b"1", Reload()))
     sent.desk.notify_supervisor(change)
     assert [parts[:2] for parts in sent.parts] == [
         [b"route-supervisor", b"auth-changed"],

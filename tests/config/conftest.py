@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Home:
     ) -> Settings:
         if text is not None:
             self.write(text)
-        return resolve(
+        return resolve_settings(
             str(self.path),
             cli,
             overrides or ConversationOverrides(),

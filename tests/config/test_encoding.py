@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from greenroom.broker.credential.record import StoreError
 from greenroom.broker.storage.file import FileStore
 from greenroom.config.document import read_document
-from greenroom.config.encoding import EncodingError, decoded
+from greenroom.config.encoding import EncodingError, decode_text
 from greenroom.config.home import load_dotenv
 from greenroom.config.reader import Reader
 from greenroom.config.saved_prompts import saved_prompt
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import GreenroomError
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
 from greenroom.workers.job_context import Setting
@@ -36,12 +36,12 @@ def _dotenv(home: Path) -> object:
 
 def _instructions(home: Path) -> object:
     overrides = ConversationOverrides(config={"model_instructions_file": "text.md"}, cwd=str(home))
-    return resolve(str(home), (), overrides, str(home), {}).base_instructions
+    return resolve_settings(str(home), (), overrides, str(home), {}).base_instructions
 
 
 def _compaction(home: Path) -> object:
     overrides = ConversationOverrides(config={"experimental_compact_prompt_file": "text.md"}, cwd=str(home))
-    return resolve(str(home), (), overrides, str(home), {}).compact_prompt
+    return resolve_settings(str(home), (), overrides, str(home), {}).compact_prompt
 
 
 def _prompt(home: Path) -> object:
@@ -117,11 +117,11 @@ def test_the_mark_stays_where_a_client_changes_the_settings(tmp_path: Path) -> N
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")))
 def test_every_text_is_read_as_it_was_written(text: str) -> None:
-    assert decoded(text.encode()) == decoded((MARK + text).encode()) == text
+    assert decode_text(text.encode()) == decode_text((MARK + text).encode()) == text
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\0"), min_size=1))
 def test_latin_text_in_another_encoding_is_always_seen(text: str) -> None:
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
         with pytest.raises(EncodingError):
-            decoded(text.encode(encoding))
+            decode_text(text.encode(encoding))

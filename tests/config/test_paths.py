@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.paths import absolute, require_directory
+from greenroom.config.paths import require_directory, resolve_path
 from greenroom.protocol.errors import ConfigError
 
 ENVIRONMENT = {"HOME": "/home/ada"}
@@ -30,12 +30,12 @@ ENVIRONMENT = {"HOME": "/home/ada"}
     ],
 )
 def test_how_paths_are_read(path: str, expected: str) -> None:
-    assert absolute("/base", path, ENVIRONMENT) == expected
+    assert resolve_path("/base", path, ENVIRONMENT) == expected
 
 
 @given(st.text("/.~a", max_size=8))
 def test_a_path_is_always_absolute_and_plain(path: str) -> None:
-    found = absolute("/base", path, ENVIRONMENT)
+    found = resolve_path("/base", path, ENVIRONMENT)
     assert found.startswith("/")
     assert not {".", ".."} & set(found.split("/"))
 

@@ -1,29 +1,29 @@
-"""Each value in force is told with its layer, as `resolve` would choose it, and secrets are hidden."""
+"""Each value in force is told with its layer, as `resolve_settings` would choose it, and secrets are hidden."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.config.document import Table
 from greenroom.config.overrides import Assignment, assign
-from greenroom.config.provenance import HIDDEN, Origin, chosen_profile, origins
+from greenroom.config.provenance import HIDDEN, Origin, chosen_profile, value_origins
 
 
 def test_the_strongest_layer_counts() -> None:
     file: Table = {"model": "a", "sandbox_mode": "read-only", "profiles": {"p": {"model": "b"}, "q": {"model": "c"}}}
-    assert origins(file, [], None) == [
+    assert value_origins(file, [], None) == [
         Origin("model", "a", "config.toml"),
         Origin("sandbox_mode", "read-only", "config.toml"),
     ]
-    assert Origin("model", "b", "profile p") in origins(file, [], "p")
-    assert Origin("model", "d", "-c") in origins(file, [Assignment(("model",), "d")], "p")
+    assert Origin("model", "b", "profile p") in value_origins(file, [], "p")
+    assert Origin("model", "d", "-c") in value_origins(file, [Assignment(("model",), "d")], "p")
 
 
 def test_a_table_and_a_value_replace_each_other() -> None:
     file: Table = {"tools": {"web_search": {"context_size": "low"}}}
-    assert origins(file, [Assignment(("tools", "web_search"), True)], None) == [
+    assert value_origins(file, [Assignment(("tools", "web_search"), True)], None) == [
         Origin("tools.web_search", "true", "-c"),
     ]
-    assert origins({"tools": {"web_search": True}}, [Assignment(("tools",), {"web_search": {"x": 1}})], None) == [
+    assert value_origins({"tools": {"web_search": True}}, [Assignment(("tools",), {"web_search": {"x": 1}})], None) == [
         Origin("tools.web_search.x", "1", "-c"),
     ]
 
@@ -35,7 +35,7 @@ def test_secrets_are_hidden_and_long_values_are_cut() -> None:
         "shell_environment_policy": {"set": {"A": "b"}},
         "developer_instructions": "x" * 500,
     }
-    found = {origin.key: origin.value for origin in origins(file, [], None)}
+    found = {origin.key: origin.value for origin in value_origins(file, [], None)}
     hidden = {key for key, value in found.items() if value == HIDDEN}
     assert hidden == {
         "model_providers.p.experimental_bearer_token",
@@ -72,5 +72,5 @@ def test_what_is_told_is_what_the_overrides_lead_to(assignments: list[Assignment
     table: Table = {}
     for assignment in assignments:
         assign(table, assignment)
-    told = {origin.key: origin.value for origin in origins({}, assignments, None)}
+    told = {origin.key: origin.value for origin in value_origins({}, assignments, None)}
     assert told == (leaves(table) if table else {})

@@ -362,7 +362,7 @@ def test_preload_leaves_nothing_to_load_for_a_fork() -> None:
     preload()
     watch = (
         "import sys, greenroom.config.settings as s; s.preload(); before = set(sys.modules);"
-        "s.resolve('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
+        "s.resolve_settings('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
         "print(sorted(set(sys.modules) - before), 'asyncio' in sys.modules, 'dotenv' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
@@ -375,7 +375,7 @@ def test_neither_the_settings_nor_how_they_come_about_import_pydantic() -> None:
         "modules = pkgutil.iter_modules(greenroom.config.__path__, 'greenroom.config.');"
         "[importlib.import_module(module.name) for module in modules];"
         "s = sys.modules['greenroom.config.settings'];"
-        "s.resolve('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
+        "s.resolve_settings('/nonexistent', ['model=o3'], s.ConversationOverrides(), '/', {});"
         "print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)

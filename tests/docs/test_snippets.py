@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from greenroom.config.greenroom import server_settings
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.demo.script import Text, rule
 from tests.docs.test_generated import DOCS, ROOT
 from tests.support.client import text
@@ -128,7 +128,7 @@ def test_a_snippet_of_settings_is_accepted(tmp_path: Path, snippet: Snippet) -> 
     (tmp_path / "config.toml").write_text(snippet.text)
     assert tomllib.loads(snippet.text)
     server_settings(str(tmp_path), ())
-    settings = resolve(str(tmp_path), (), ConversationOverrides.from_json(b"{}"), str(tmp_path), {})
+    settings = resolve_settings(str(tmp_path), (), ConversationOverrides.from_json(b"{}"), str(tmp_path), {})
     assert settings.warnings == ()
 
 

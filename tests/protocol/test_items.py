@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.items import KINDS, JsonObject, is_known, sent_form, text_parts
+from greenroom.protocol.items import KINDS, JsonObject, is_known_item, sent_form, text_parts
 
 VALUES = st.none() | st.text(max_size=5) | st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(), st.none())
 ITEMS = st.dictionaries(
@@ -21,7 +21,7 @@ def test_sent_form_has_only_known_members(item: JsonObject) -> None:
         return
     assert set(sent) <= {"type", *KINDS[str(item["type"])].sent}
     assert None not in sent.values()
-    assert is_known(sent)
+    assert is_known_item(sent)
     assert sent_form(msgspec.json.decode(msgspec.json.encode(sent))) == sent
 
 
@@ -82,7 +82,7 @@ def test_empty_reasoning_is_not_sent() -> None:
     ],
 )
 def test_item_that_lacks_something_is_unknown(item: JsonObject) -> None:
-    assert not is_known(item)
+    assert not is_known_item(item)
     assert sent_form(item) is None
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.metric import Distribution, Family, Metric, Sample
 from greenroom.protocol.metrics import METRICS
-from greenroom.protocol.openmetrics import Labels, page
+from greenroom.protocol.openmetrics import Labels, metrics_page
 from tests.support.openmetrics import read_page
 
 labels = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8)
@@ -46,7 +46,7 @@ pages = st.tuples(*(family_of(name, metric) for name, metric in METRICS.items())
 
 @given(pages)
 def test_every_page_is_read_by_the_official_parser(families: tuple[Family, ...]) -> None:
-    found = read_page(page([((), families)]))
+    found = read_page(metrics_page([((), families)]))
     for family in families:
         suffix = {"counter": "_total", "gauge": "", "info": "_info", "histogram": ""}[family.metric.kind]
         for sample in family.samples:
@@ -66,7 +66,7 @@ def test_two_instances_share_a_page_in_which_each_metric_is_described_once() -> 
     families = [Family("greenroom_clients", METRICS["greenroom_clients"], (Sample((), 3.0),))]
     one: Labels = (("pid", "1"),)
     other: Labels = (("pid", "2"),)
-    text = page([(one, families), (other, families)])
+    text = metrics_page([(one, families), (other, families)])
     assert text.count("# TYPE greenroom_clients gauge") == 1
     assert read_page(text) == {("greenroom_clients", frozenset({label})): 3.0 for label in (*one, *other)}
 

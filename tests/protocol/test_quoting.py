@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.protocol.quoting import join, quote, split
+from greenroom.protocol.quoting import quote, shell_join, shell_split
 
 WORDS = st.lists(
     st.one_of(
@@ -41,17 +41,17 @@ def test_words_are_quoted_as_clients_know_them(word: str, quoted: str) -> None:
 
 
 def test_words_are_joined_by_blanks() -> None:
-    assert join(["find", "tests", "-name", "*_t.py"]) == "find tests -name '*_t.py'"
+    assert shell_join(["find", "tests", "-name", "*_t.py"]) == "find tests -name '*_t.py'"
 
 
 def test_a_word_that_no_shell_can_take_is_shown_bare() -> None:
-    assert join(["a b", "c\0d"]) == "a b c\0d"
+    assert shell_join(["a b", "c\0d"]) == "a b c\0d"
 
 
 @settings(max_examples=60, deadline=None)
 @given(WORDS)
 def test_a_shell_reads_back_what_was_joined(words: list[str]) -> None:
-    script = f"printf '%s\\0' {join(words)}" if words else "true"
+    script = f"printf '%s\\0' {shell_join(words)}" if words else "true"
     told = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, check=True, env={"LC_ALL": "C.UTF-8"})
     assert told.stdout.decode().split("\0")[:-1] == words
 
@@ -59,7 +59,7 @@ def test_a_shell_reads_back_what_was_joined(words: list[str]) -> None:
 @settings(deadline=None)
 @given(WORDS)
 def test_split_reads_back_what_was_joined(words: list[str]) -> None:
-    assert split(join(words)) == words
+    assert shell_split(shell_join(words)) == words
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_split_reads_back_what_was_joined(words: list[str]) -> None:
     ],
 )
 def test_split_follows_the_shell(text: str, words: list[str] | None) -> None:
-    assert split(text) == words
+    assert shell_split(text) == words

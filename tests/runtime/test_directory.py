@@ -45,8 +45,8 @@ def test_an_instance_leaves_nothing_of_itself(runtime: Path) -> None:
     path = directory.create({"XDG_RUNTIME_DIR": str(runtime)})
     other = directory.create({"XDG_RUNTIME_DIR": str(runtime)})
     Path(path, "mailbox").touch()
-    directory.remove(path)
-    directory.remove(path)
+    directory.remove_directory(path)
+    directory.remove_directory(path)
     assert not os.path.exists(path)
     assert os.path.exists(other)
 
@@ -71,7 +71,7 @@ def test_a_runtime_directory_that_will_not_do_is_passed_over(
         assert path.startswith(f"/tmp/greenroom-{os.getuid()}/")
         assert mode(path) == mode(Path(path).parent) == 0o700
     finally:
-        directory.remove(path)
+        directory.remove_directory(path)
 
 
 @pytest.mark.parametrize("trap", ["link", "file", "open to others", "dangling link"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from greenroom.runtime import logfile
 from greenroom.runtime.log import MASK
-from greenroom.runtime.logfile import KEPT, LogFile, encode, identify, log_path, open_log, recent
+from greenroom.runtime.logfile import KEPT, LogFile, encode_log_line, identify, log_path, open_log, recent
 from greenroom.runtime.logline import about
 
 TOKEN = "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl"
@@ -76,7 +76,7 @@ def test_a_line_says_when_who_what_and_about_what(tmp_path: Path) -> None:
 
 
 def test_times_are_in_utc_and_milliseconds() -> None:
-    assert json.loads(encode(record("hello"), "p", {}))["time"] == "2026-11-22T21:18:16.726Z"
+    assert json.loads(encode_log_line(record("hello"), "p", {}))["time"] == "2026-11-22T21:18:16.726Z"
 
 
 def test_ids_can_be_taken_back(tmp_path: Path) -> None:
@@ -109,7 +109,9 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
 
 @given(st.text(st.characters()), st.text(st.characters()))
 def test_every_record_is_one_line_of_json(message: str, extra: str) -> None:
-    line = encode(record("%s", message, turn_id=extra.encode("utf-8", "replace").decode()), "p", {"instance": 1})
+    line = encode_log_line(
+        record("%s", message, turn_id=extra.encode("utf-8", "replace").decode()), "p", {"instance": 1}
+    )
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     told = json.loads(line)
@@ -118,13 +120,13 @@ def test_every_record_is_one_line_of_json(message: str, extra: str) -> None:
 
 @pytest.mark.parametrize("place", ["{}", 'a "{}" b', "x\n{}\ty", "Bearer {}", "é{}é"])
 def test_masking_leaves_json_whole(place: str) -> None:
-    told = json.loads(encode(record("%s", place.format(TOKEN)), "p", {}))
+    told = json.loads(encode_log_line(record("%s", place.format(TOKEN)), "p", {}))
     assert TOKEN not in told["message"]
     assert MASK in told["message"]
 
 
 def test_a_long_message_is_cut_and_says_so() -> None:
-    told = json.loads(encode(record("x" * 1_000_000), "p", {}))
+    told = json.loads(encode_log_line(record("x" * 1_000_000), "p", {}))
     assert len(told["message"]) < 10_000
     assert told["message"].endswith("… (1000000 characters)")
 

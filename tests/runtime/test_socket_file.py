@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.errors import StartError
-from greenroom.runtime.socket_file import identity, open_socket, remove
+from greenroom.runtime.socket_file import identity, open_socket, remove_socket
 
 
 def test_a_socket_without_a_server_gives_way_and_other_files_do_not(tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_the_socket_of_a_successor_is_not_removed(tmp_path: Path) -> None:
     with open_socket(path):
         own = identity(path)
     with open_socket(path):
-        remove(path, own)
+        remove_socket(path, own)
         assert os.path.exists(path)
-        remove(path, identity(path))
+        remove_socket(path, identity(path))
         assert not os.path.exists(path)
-        remove(path, None)
+        remove_socket(path, None)

@@ -106,7 +106,7 @@ def test_processes_that_have_stopped_hold_up_nothing(stage: Stage) -> None:
 
 @pytest.mark.parametrize("command", ["mcp-server", "serve"])
 def test_a_disk_that_does_not_answer_holds_up_nothing(stage: Stage, command: str) -> None:
-    slow = "import sys, time, greenroom.sessions.index as index; index.page = lambda *_: time.sleep(600)"
+    slow = "import sys, time, greenroom.sessions.index as index; index.session_page = lambda *_: time.sleep(600)"
     statement = f"{slow}; from greenroom.supervisor.main import main; sys.exit(main())"
     program = (sys.executable, "-I", "-c", statement, command)
     stage.play(RUN, more=AT_ONCE)

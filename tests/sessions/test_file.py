@@ -21,7 +21,7 @@ from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions import file as session_file
 from greenroom.sessions.file import SessionFile, read, session_path
-from greenroom.sessions.format import SessionRecord, encode, response_item, session_meta, stored_event
+from greenroom.sessions.format import SessionRecord, encode_line, response_item, session_meta, stored_event
 from greenroom.sessions.lock import FOLDER
 from tests.support.events import event
 
@@ -88,12 +88,12 @@ def paginated(home: str, conversation_id: ConversationId, end: bytes = b"") -> s
     head = SessionRecord(record.kind, {**msgspec.to_builtins(record.payload), "history_mode": "paginated"})
     path = Path(session_path(home, conversation_id, STARTED))
     path.parent.mkdir(parents=True)
-    path.write_bytes(encode(head, STARTED, 0) + encode(user("a"), STARTED, 1) + end)
+    path.write_bytes(encode_line(head, STARTED, 0) + encode_line(user("a"), STARTED, 1) + end)
     return str(path)
 
 
 @pytest.mark.parametrize(
-    ("end", "kept"), [(b"", 2), (b'{"timestamp":"t","ord', 2), (encode(user("b"), STARTED, 2)[:-1], 3)]
+    ("end", "kept"), [(b"", 2), (b'{"timestamp":"t","ord', 2), (encode_line(user("b"), STARTED, 2)[:-1], 3)]
 )
 def test_a_paginated_file_goes_on_with_its_numbers(
     home: str, conversation_id: ConversationId, end: bytes, kept: int
@@ -347,14 +347,14 @@ def test_a_file_cut_at_any_byte_of_its_last_records_reads_back_and_goes_on(
 
 @pytest.mark.parametrize("tail", [b"\0" * 100, b"x" * 200_000, b'{"type":"response_item"', b"\xff"])
 def test_a_torn_tail_is_cut_off(home: str, conversation_id: ConversationId, tail: bytes) -> None:
-    sound = encode(meta(conversation_id), 0) + encode(user("a"), 0)
+    sound = encode_line(meta(conversation_id), 0) + encode_line(user("a"), 0)
     path = written(home, conversation_id, sound + tail)
     SessionFile.resume(home, path, conversation_id).close()
     assert Path(path).read_bytes() == sound
 
 
 def test_a_whole_last_line_only_gets_its_newline(home: str, conversation_id: ConversationId) -> None:
-    sound = encode(meta(conversation_id), 0) + encode(user("a" * 100_000), 0)
+    sound = encode_line(meta(conversation_id), 0) + encode_line(user("a" * 100_000), 0)
     path = written(home, conversation_id, sound[:-1])
     SessionFile.resume(home, path, conversation_id).close()
     assert Path(path).read_bytes() == sound

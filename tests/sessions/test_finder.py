@@ -12,7 +12,7 @@ import pytest
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions import finder
 from greenroom.sessions.file import session_path
-from greenroom.sessions.finder import find, list_sessions
+from greenroom.sessions.finder import find_listed, list_sessions
 
 HOUR = 3600
 
@@ -30,13 +30,13 @@ def test_a_file_is_found_in_any_folder(tmp_path: Path, folder: str) -> None:
     conversation_id = ConversationId(str(uuid4()))
     put(tmp_path, "2026/11/22", "2026-11-22T11-44-02", str(uuid4()))
     path = put(tmp_path, folder, "2026-11-22T11-44-02", conversation_id)
-    assert find(str(tmp_path), conversation_id) == path
+    assert find_listed(str(tmp_path), conversation_id) == path
 
 
 def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
-    assert find(str(tmp_path), ConversationId(uuid7())) is None
+    assert find_listed(str(tmp_path), ConversationId(uuid7())) is None
     put(tmp_path, "2026/11/22", "2026-11-22T11-44-02", str(uuid4()))
-    assert find(str(tmp_path), ConversationId(str(uuid4()))) is None
+    assert find_listed(str(tmp_path), ConversationId(str(uuid4()))) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_other_names_are_not_session_files(tmp_path: Path, name: str) -> None:
     directory = tmp_path / "sessions"
     directory.mkdir()
     (directory / name.format(id=conversation_id)).touch()
-    assert find(str(tmp_path), conversation_id) is None
+    assert find_listed(str(tmp_path), conversation_id) is None
 
 
 def test_among_many_of_a_day_only_the_names_with_the_id_are_read(
@@ -76,7 +76,7 @@ def test_among_many_of_a_day_only_the_names_with_the_id_are_read(
 
     pattern = finder._NAME
     monkeypatch.setattr(finder, "_NAME", Pattern())
-    assert find(str(tmp_path), wanted) == newest
+    assert find_listed(str(tmp_path), wanted) == newest
     assert len(read) == 1
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_was_begun_with_its_id_is_found_without_a_search(
     os.makedirs(os.path.dirname(path))
     Path(path).touch()
     monkeypatch.setattr(os, "listdir", lambda _: pytest.fail("a directory was searched"))
-    assert find(str(tmp_path), conversation_id) == path
+    assert find_listed(str(tmp_path), conversation_id) == path
 
 
 @pytest.mark.parametrize("hours", [-14, 0, 12])
@@ -101,7 +101,7 @@ def test_an_id_that_tells_its_day_is_looked_for_there_first(
     local = datetime.now(UTC) + timedelta(hours=hours)
     path = put(tmp_path, local.strftime("%Y/%m/%d"), "2026-11-22T11-44-02", conversation_id)
     monkeypatch.delattr(finder, "list_sessions")
-    assert find(str(tmp_path), conversation_id) == path
+    assert find_listed(str(tmp_path), conversation_id) == path
 
 
 def test_files_are_listed_newest_first(tmp_path: Path) -> None:
@@ -121,5 +121,5 @@ def test_ten_thousand_files_do_not_make_it_slow(tmp_path: Path) -> None:
     wanted = ConversationId(str(uuid4()))
     path = put(tmp_path, "2026/01/01", "2026-11-22T11-44-02", wanted)
     started = time.process_time()
-    assert find(str(tmp_path), wanted) == path
+    assert find_listed(str(tmp_path), wanted) == path
     assert time.process_time() - started < 1

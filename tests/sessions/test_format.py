@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions import format as session_format
-from greenroom.sessions.format import HistoryMode, SessionRecord, encode, response_item, stored_event, timestamp
+from greenroom.sessions.format import (
+    HistoryMode,
+    SessionRecord,
+    encode_line,
+    record_timestamp,
+    response_item,
+    stored_event,
+)
 from tests.support.events import event
 
 ID = ConversationId("0b9c3f5e-1111-4222-8333-444455556666")
@@ -22,7 +29,7 @@ JSON = st.recursive(
 
 
 def decoded(record: SessionRecord, at: float = 0) -> JsonObject:
-    line = encode(record, at)
+    line = encode_line(record, at)
     assert line.endswith(b"}\n")
     assert line.count(b"\n") == 1
     return msgspec.json.decode(line, type=dict[str, object])
@@ -39,7 +46,7 @@ def test_a_record_is_one_line_whatever_is_in_it(item: JsonObject) -> None:
 
 
 def test_what_is_encoded_already_is_written_as_it_is() -> None:
-    line = encode(SessionRecord("event_msg", msgspec.Raw(b'{"type":"task_started","x":1.50}')), 0)
+    line = encode_line(SessionRecord("event_msg", msgspec.Raw(b'{"type":"task_started","x":1.50}')), 0)
     assert (
         line
         == b'{"timestamp":"1970-01-01T00:00:00.000Z","type":"event_msg","payload":{"type":"task_started","x":1.50}}\n'
@@ -55,7 +62,7 @@ def test_what_is_encoded_already_is_written_as_it_is() -> None:
     ],
 )
 def test_times_are_utc_in_milliseconds(at: float, text: str) -> None:
-    assert timestamp(at) == text
+    assert record_timestamp(at) == text
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,6 @@ def test_the_end_of_a_call_of_a_server_is_stored_without_its_turn() -> None:
 
 
 def test_a_number_stands_before_what_the_line_is_about() -> None:
-    line = encode(SessionRecord("event_msg", {"type": "task_started"}), 0, 7)
+    line = encode_line(SessionRecord("event_msg", {"type": "task_started"}), 0, 7)
     assert list(msgspec.json.decode(line)) == ["timestamp", "ordinal", "type", "payload"]
     assert msgspec.json.decode(line)["ordinal"] == 7

@@ -226,7 +226,7 @@ def test_pages_follow_one_another_and_each_conversation_is_on_one(tmp_path: Path
     found: list[ConversationId] = []
     after = ""
     for size in (2, 2, 1):
-        listed, more = session_index.page(str(tmp_path), 2, after)
+        listed, more = session_index.session_page(str(tmp_path), 2, after)
         assert len(listed) == size
         found += [entry.id for entry in listed]
         after = more or ""
@@ -237,13 +237,13 @@ def test_pages_follow_one_another_and_each_conversation_is_on_one(tmp_path: Path
 @pytest.mark.parametrize("after", ["x", " ", "x ", " x"])
 def test_a_place_that_no_page_has_named_is_refused(tmp_path: Path, after: str) -> None:
     with pytest.raises(ValueError, match="not where a page has ended"):
-        session_index.page(str(tmp_path), 2, after)
+        session_index.session_page(str(tmp_path), 2, after)
 
 
 @pytest.mark.parametrize(("turns", "texts"), [(None, ["one", "two"]), (1, ["one"]), (2, ["one", "two"])])
 def test_a_fork_has_the_turns_that_were_asked_for(tmp_path: Path, turns: int | None, texts: list[str]) -> None:
     before = save(tmp_path, meta(), *ended("one"), *ended("two"), *ended("three")[:-1]).read_bytes()
-    made = session_index.fork(str(tmp_path), FIRST, turns)
+    made = session_index.fork_conversation(str(tmp_path), FIRST, turns)
     assert made.turns == len(texts)
     told = session_index.story(str(tmp_path), made.conversation_id)
     assert [passage.text for _, passage in told.told if passage.speaker == "user"] == texts
@@ -271,7 +271,7 @@ def former(text: str, answer: str = "yes") -> list[str]:
 @pytest.mark.parametrize(("turns", "texts"), [(None, ["one", "two"]), (1, ["one"]), (2, ["one", "two"])])
 def test_a_fork_of_a_file_of_august_2025_is_one_too(tmp_path: Path, turns: int | None, texts: list[str]) -> None:
     save(tmp_path, FORMER, *former("one"), *former("two"), bare("user", "three"))
-    made = session_index.fork(str(tmp_path), FIRST, turns)
+    made = session_index.fork_conversation(str(tmp_path), FIRST, turns)
     assert made.turns == len(texts)
     told = session_index.story(str(tmp_path), made.conversation_id)
     assert [passage.text for _, passage in told.told if passage.speaker == "user"] == texts
@@ -287,24 +287,28 @@ def test_a_fork_of_a_file_of_august_2025_is_one_too(tmp_path: Path, turns: int |
 def test_there_is_no_fork_after_a_turn_that_has_not_been(tmp_path: Path, turns: int) -> None:
     save(tmp_path, meta(), *ended("one"), *ended("two"))
     with pytest.raises(SessionFileError, match=f"cannot be forked: 2 of its turns have ended, .* no turn {turns} "):
-        session_index.fork(str(tmp_path), FIRST, turns)
+        session_index.fork_conversation(str(tmp_path), FIRST, turns)
 
 
 def test_what_is_not_saved_cannot_be_read_or_forked(tmp_path: Path) -> None:
     assert not session_index.exists(str(tmp_path), FIRST)
-    for ask in (session_index.story, session_index.changes, lambda home, one: session_index.fork(home, one, None)):
+    for ask in (
+        session_index.story,
+        session_index.file_changes,
+        lambda home, one: session_index.fork_conversation(home, one, None),
+    ):
         with pytest.raises(SessionUnknownError):
             ask(str(tmp_path), FIRST)
     save(tmp_path, '{"id":"x","timestamp":"y"}')
     assert session_index.exists(str(tmp_path), FIRST)
     with pytest.raises(SessionFileError, match="does not begin with the metadata of a session"):
-        session_index.fork(str(tmp_path), FIRST, None)
+        session_index.fork_conversation(str(tmp_path), FIRST, None)
 
 
 def test_the_diff_has_every_patch_that_was_applied(tmp_path: Path) -> None:
     changes = {"/home/ada/shop/a.txt": {"add": {"content": "hello\n"}}}
     save(tmp_path, meta(), *ended("one"), line("event_msg", type="patch_apply_end", success=True, changes=changes))
-    found = session_index.changes(str(tmp_path), FIRST)
+    found = session_index.file_changes(str(tmp_path), FIRST)
     assert as_diff(found.patches, found.cwd) == (
         "diff --git a/a.txt b/a.txt\nnew file mode 100644\n--- /dev/null\n+++ b/a.txt\n@@ -0,0 +1 @@\n+hello\n"
     )
@@ -317,7 +321,7 @@ def test_a_fork_keeps_members_that_only_later_releases_know(tmp_path: Path) -> N
     odd["future"] = odd["payload"]["future"] = odd["payload"]["content"][0]["future"] = 1.5
     end = line("event_msg", type="task_complete", future=[])
     save(tmp_path, json.dumps(first), line("event_msg", type="task_started"), json.dumps(odd), end)
-    made = session_index.fork(str(tmp_path), FIRST, None)
+    made = session_index.fork_conversation(str(tmp_path), FIRST, None)
     (path,) = [one.path for one in entries(str(tmp_path)) if one.id == made.conversation_id]
     lines = [json.loads(text) for text in Path(path).read_text().splitlines()]
     assert (lines[0]["future"], lines[0]["payload"]["future"]) == (first["future"], first["payload"]["future"])

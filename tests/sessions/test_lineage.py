@@ -16,9 +16,9 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions import index
 from greenroom.sessions.file import SessionFile, read
-from greenroom.sessions.finder import ARCHIVE, find
+from greenroom.sessions.finder import ARCHIVE, find_listed
 from greenroom.sessions.format import SessionRecord, response_item
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.replay import initial_messages
 from greenroom.workers.jobs.list_sessions import preview
 
@@ -95,7 +95,12 @@ def test_every_reader_sees_the_beginning(tmp_path: Path) -> None:
     story = index.story(str(tmp_path), third.id)
     assert story.turns == 4
     assert [passage.text for _, passage in story.told] == ["a", "A", "b", "B", "c", "C", "d", "D"]
-    assert [list(patch) for patch in index.changes(str(tmp_path), third.id).patches] == [["/a"], ["/b"], ["/c"], ["/d"]]
+    assert [list(patch) for patch in index.file_changes(str(tmp_path), third.id).patches] == [
+        ["/a"],
+        ["/b"],
+        ["/c"],
+        ["/d"],
+    ]
 
 
 def test_what_an_origin_said_after_the_fork_is_not_the_forks(tmp_path: Path) -> None:
@@ -155,8 +160,8 @@ def test_a_copy_holds_everything_itself_and_is_numbered_from_0(
     for place in range(depth):
         saved = save(home, "bcd"[place], origin=saved)
     turns = min(cut, depth + 1)
-    copy = index.fork(str(home), saved.id, turns)
-    path = Path(find(str(home), copy.conversation_id) or "")
+    copy = index.fork_conversation(str(home), saved.id, turns)
+    path = Path(find_listed(str(home), copy.conversation_id) or "")
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     assert [line["ordinal"] for line in lines] == list(range(len(lines)))
     assert all("history_base" not in line["payload"] for line in lines)
@@ -226,9 +231,9 @@ def test_a_beginning_that_cannot_be_had_is_an_error_that_says_so(
 def test_a_line_is_given_in_whatever_pieces_are_asked_for(tmp_path: Path) -> None:
     fork = save(tmp_path, "b" * 5000, origin=save(tmp_path, "a" * 300_000))
     reader = Reader(str(tmp_path))
-    with open_conversation(reader, str(fork.path)) as file:
+    with open_with_origins(reader, str(fork.path)) as file:
         whole = file.read()
-    with open_conversation(reader, str(fork.path)) as file:
+    with open_with_origins(reader, str(fork.path)) as file:
         pieces = b"".join(iter(lambda: file.read(777), b""))
     assert whole == pieces
     assert whole.count(b"\n") == 1 + 2 * len(turn("a"))

@@ -16,7 +16,7 @@ from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index, packed
 from greenroom.sessions.file import SessionFile, read
-from greenroom.sessions.finder import find
+from greenroom.sessions.finder import find_listed
 from greenroom.sessions.format import response_item
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import open_session
@@ -83,8 +83,8 @@ def entry(home: Path) -> tuple[Any, ...]:
 
 
 def forked(home: Path, conversation_id: ConversationId) -> Any:
-    made = index.fork(str(home), conversation_id, None)
-    path = find(str(home), made.conversation_id)
+    made = index.fork_conversation(str(home), conversation_id, None)
+    path = find_listed(str(home), made.conversation_id)
     assert path is not None
     lines = Path(path).read_bytes().split(b"\n", 1)[1]
     Path(path).unlink()
@@ -96,16 +96,16 @@ NOTHING = Reader("/nowhere")
 Reading = Callable[[Path, ConversationId], Any]
 READERS: dict[str, Reading] = {
     "entries": lambda home, _: entry(home),
-    "page": lambda home, _: [one.title for one in index.page(str(home), 10)[0]],
+    "page": lambda home, _: [one.title for one in index.session_page(str(home), 10)[0]],
     "story": lambda home, named: index.story(str(home), named).told,
     "turns": lambda home, named: index.story(str(home), named).turns,
-    "changes": lambda home, named: index.changes(str(home), named),
+    "changes": lambda home, named: index.file_changes(str(home), named),
     "passages": lambda home, named: index.passages(str(home), named),
     "exists": lambda home, named: index.exists(str(home), named),
     "search": lambda home, named: index.search(str(home), lambda one: one == named),
-    "restored": lambda home, named: read(NOTHING, find(str(home), named) or ""),
-    "messages": lambda home, named: initial_messages(NOTHING, find(str(home), named) or ""),
-    "preview": lambda home, named: preview(NOTHING, find(str(home), named) or ""),
+    "restored": lambda home, named: read(NOTHING, find_listed(str(home), named) or ""),
+    "messages": lambda home, named: initial_messages(NOTHING, find_listed(str(home), named) or ""),
+    "preview": lambda home, named: preview(NOTHING, find_listed(str(home), named) or ""),
     "fork": forked,
 }
 
@@ -133,7 +133,7 @@ def test_a_resumed_one_is_plain_again_and_goes_on(tmp_path: Path, sample: Path) 
     content = sample.read_bytes()
     path, conversation_id = put(tmp_path, content)
     target = pack(path)
-    found = find(str(tmp_path), conversation_id)
+    found = find_listed(str(tmp_path), conversation_id)
     assert found == str(target)
     file = SessionFile.resume(str(tmp_path), found, conversation_id)
     file.append([response_item(ITEM)])
@@ -161,7 +161,7 @@ def test_of_two_forms_the_plain_one_counts_and_is_listed_once(tmp_path: Path) ->
     pack(path)
     path.write_bytes(content + json.dumps({"timestamp": "", "type": "response_item", "payload": ITEM}).encode() + b"\n")
     assert [one.path for one in index.entries(str(tmp_path))] == [str(path)]
-    assert find(str(tmp_path), conversation_id) == str(path)
+    assert find_listed(str(tmp_path), conversation_id) == str(path)
     assert read(NOTHING, f"{path}.zst").items[-1] == ITEM
 
 
@@ -187,7 +187,7 @@ def test_wherever_unpacking_ends_early_the_conversation_is_whole(
     target = pack(path)
     with killed_at(monkeypatch, call, which):
         packed.unpack_file(NOTHING, str(target), str(path.with_name(".x.new")))
-    found = find(str(tmp_path), conversation_id)
+    found = find_listed(str(tmp_path), conversation_id)
     assert found is not None
     with open_session(NOTHING, found) as file:
         assert file.read() == content

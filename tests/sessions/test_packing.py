@@ -14,7 +14,7 @@ from greenroom.protocol.errors import SessionBusyError, SessionFileError
 from greenroom.sessions import packed, shelf
 from greenroom.sessions.directory import sync
 from greenroom.sessions.file import SessionFile, read
-from greenroom.sessions.finder import find, find_archived
+from greenroom.sessions.finder import find_archived, find_listed
 from greenroom.sessions.format import response_item
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.packed import open_session, pack_file
@@ -33,7 +33,7 @@ def test_a_compressed_file_is_found_read_and_continued(tmp_path: Path, sample: P
     assert saved == len(content) - target.stat().st_size > 0
     assert (target.stat().st_mtime, target.stat().st_mode & 0o777) == (7, 0o600)
     assert zstd.decompress(target.read_bytes()) == content
-    found = find(str(tmp_path), conversation_id)
+    found = find_listed(str(tmp_path), conversation_id)
     assert found == str(target)
     assert read(NOTHING, found) == before
     file = SessionFile.resume(str(tmp_path), found, conversation_id)
@@ -94,7 +94,7 @@ def test_wherever_compressing_ends_early_the_conversation_is_whole(
     path, conversation_id = put(tmp_path, content)
     with killed_at(monkeypatch, call, which):
         pack_file(NOTHING, str(path), str(path.with_name(f".{conversation_id}.new")))
-    found = find(str(tmp_path), conversation_id)
+    found = find_listed(str(tmp_path), conversation_id)
     assert found is not None
     with open_session(NOTHING, found) as file:
         assert file.read() == content

@@ -13,7 +13,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.user_messages import summary_message
 from greenroom.sessions import format as session_format
-from greenroom.sessions.format import SessionRecord, encode, response_item
+from greenroom.sessions.format import SessionRecord, encode_line, response_item
 from greenroom.sessions.restored import Restored, restore
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -53,7 +53,7 @@ def context(model: str = "gpt-5", cwd: str = "/home/ada/shop") -> SessionRecord:
 
 
 def restored(*records: SessionRecord, first: bytes = MINIMAL) -> Restored:
-    return restore([first, *(encode(record, 0) for record in records)])
+    return restore([first, *(encode_line(record, 0) for record in records)])
 
 
 def texts(result: Restored) -> list[str]:
@@ -123,11 +123,14 @@ def test_what_the_last_turn_was_told_wins() -> None:
 @pytest.mark.parametrize(
     "line",
     [b"\n", b"   \n", b"junk\n", b"{}\n", b"[]\n", b'"x"\n', b'{"type":"other","payload":{}}\n', b"\xff\xfe\n"]
-    + [encode(response_item(item), 0) for item in ({"type": "ghost_snapshot"}, {"type": "message"}, {"type": "new"})]
+    + [
+        encode_line(response_item(item), 0)
+        for item in ({"type": "ghost_snapshot"}, {"type": "message"}, {"type": "new"})
+    ]
     + [b'{"type":"event_msg","payload":5}\n', b'{"type":"compacted","payload":[]}\n', b'{"record_type":"state"}\n'],
 )
 def test_lines_that_nobody_needs_are_passed_over(line: bytes) -> None:
-    result = restore([MINIMAL, line, encode(user("hello"), 0)])
+    result = restore([MINIMAL, line, encode_line(user("hello"), 0)])
     assert (texts(result), result.torn) == (["hello"], False)
 
 
@@ -231,7 +234,7 @@ def test_rolling_back_behind_a_compaction_undoes_it() -> None:
     [
         (b"junk\n", "does not begin with the metadata"),
         (MINIMAL[:50], "does not begin with the metadata"),
-        (encode(user("a"), 0), "does not begin with the metadata"),
+        (encode_line(user("a"), 0), "does not begin with the metadata"),
         (b'{"type":"session_meta","payload":{"cwd":"/"}}\n', "does not begin with the metadata"),
         (b'{"record_type":"state"}\n', "does not begin with the metadata"),
         (MINIMAL.replace(b"6f9619ff-", b"zzzzzzzz-"), "is no UUID"),
@@ -240,7 +243,7 @@ def test_rolling_back_behind_a_compaction_undoes_it() -> None:
 )
 def test_a_file_without_sound_metadata_is_refused(first: bytes, reason: str) -> None:
     with pytest.raises(SessionFileError, match=reason):
-        restore([first, encode(user("a"), 0)])
+        restore([first, encode_line(user("a"), 0)])
 
 
 @pytest.mark.parametrize("lines", [[], [b"\n", b"  "]])
@@ -258,8 +261,8 @@ def test_nothing_after_the_metadata_can_make_a_file_unreadable(junk: list[bytes]
 @settings(deadline=None)
 @given(st.integers(1, 200))
 def test_a_torn_last_line_is_noticed_and_left_out(cut: int) -> None:
-    last = encode(user("b" * 100), 0)
-    result = restore([MINIMAL, encode(user("a"), 0), last[:-cut]])
+    last = encode_line(user("b" * 100), 0)
+    result = restore([MINIMAL, encode_line(user("a"), 0), last[:-cut]])
     whole = cut == 1
     assert texts(result) == (["a", "b" * 100] if whole else ["a"])
     assert result.torn == (not whole and cut < len(last))

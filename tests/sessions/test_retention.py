@@ -11,9 +11,18 @@ import pytest
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import lineage, retention, shelf
-from greenroom.sessions.finder import SessionName, find, find_archived
+from greenroom.sessions.finder import SessionName, find_archived, find_listed
 from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.retention import DAY, AgedFile, Retention, RetentionResult, apply, apply_daily, due, plan
+from greenroom.sessions.retention import (
+    DAY,
+    AgedFile,
+    Retention,
+    RetentionResult,
+    apply_daily,
+    apply_steps,
+    due,
+    plan_retention,
+)
 from tests.sessions.test_index import FIRST, SECOND, meta, said, save
 
 NOW = 1_000 * DAY
@@ -42,11 +51,11 @@ def aged(days: float, name: str = FIRST, ending: str = "") -> AgedFile:
     ],
 )
 def test_what_is_due_follows_from_the_age(set_to: Retention, file: AgedFile, act: str | None) -> None:
-    assert [step.act for step in plan([file], set_to, NOW)] == ([] if act is None else [act])
+    assert [step.act for step in plan_retention([file], set_to, NOW)] == ([] if act is None else [act])
 
 
 def test_what_holds_the_beginning_of_another_is_not_deleted_but_may_be_compressed() -> None:
-    steps = plan([aged(100), aged(100, SECOND)], Retention(30, 90), NOW, {FIRST})
+    steps = plan_retention([aged(100), aged(100, SECOND)], Retention(30, 90), NOW, {FIRST})
     assert [(step.act, step.file.name.conversation_id) for step in steps] == [("compress", FIRST), ("delete", SECOND)]
 
 
@@ -60,20 +69,20 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_compressed_and_deleted_files_are_counted(home: Path) -> None:
-    first = apply(str(home), due(str(home), Retention(compress_after_days=30), time.time()))
+    first = apply_steps(str(home), due(str(home), Retention(compress_after_days=30), time.time()))
     assert (first.compressed, first.deleted, first.left) == (1, 0, 0)
     assert first.saved > 3000
-    assert (find(str(home), FIRST) or "").endswith(".zst")
+    assert (find_listed(str(home), FIRST) or "").endswith(".zst")
     assert due(str(home), Retention(compress_after_days=30), time.time()) == []
-    second = apply(str(home), due(str(home), Retention(30, 90), time.time()))
+    second = apply_steps(str(home), due(str(home), Retention(30, 90), time.time()))
     assert second == RetentionResult(deleted=1)
-    assert find(str(home), FIRST) is None
-    assert find(str(home), SECOND) is not None
+    assert find_listed(str(home), FIRST) is None
+    assert find_listed(str(home), SECOND) is not None
 
 
 def test_archived_files_have_their_time_too(home: Path) -> None:
     shelf.archive(str(home), FIRST)
-    apply(str(home), due(str(home), Retention(delete_after_days=90), time.time()))
+    apply_steps(str(home), due(str(home), Retention(delete_after_days=90), time.time()))
     assert find_archived(str(home), FIRST) is None
 
 
@@ -81,19 +90,19 @@ def test_nothing_is_done_to_a_file_in_use_nor_to_one_that_has_gone_on_meanwhile(
     steps = due(str(home), Retention(delete_after_days=90), time.time())
     lock = WriterLock(str(home), FIRST)
     try:
-        assert apply(str(home), steps) == RetentionResult(left=1)
+        assert apply_steps(str(home), steps) == RetentionResult(left=1)
     finally:
         lock.release()
-    path = find(str(home), FIRST)
+    path = find_listed(str(home), FIRST)
     assert path is not None
     os.utime(path)
-    assert apply(str(home), steps) == RetentionResult(left=1)
-    assert find(str(home), FIRST) == path
+    assert apply_steps(str(home), steps) == RetentionResult(left=1)
+    assert find_listed(str(home), FIRST) == path
 
 
 def test_it_stops_where_it_is_told_to(home: Path) -> None:
     steps = due(str(home), Retention(delete_after_days=90), time.time())
-    assert apply(str(home), steps, lambda: True) == RetentionResult()
+    assert apply_steps(str(home), steps, lambda: True) == RetentionResult()
 
 
 def test_it_is_done_once_a_day_by_the_instance_that_looks_first(home: Path) -> None:
@@ -121,9 +130,9 @@ def test_nothing_is_deleted_while_a_file_cannot_be_read(home: Path, monkeypatch:
     def unreadable(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(lineage, "origin", unreadable)
+    monkeypatch.setattr(lineage, "session_origin", unreadable)
     with pytest.raises(SessionFileError, match="no file is deleted"):
-        retention.origins(str(home))
+        retention.fork_origins(str(home))
     assert {step.act for step in due(str(home), wanted, time.time())} <= {"compress"}
 
 
@@ -132,13 +141,13 @@ def test_a_fork_keeps_the_file_with_its_beginning(home: Path) -> None:
         meta(SECOND, history_mode="paginated", history_base={"thread_id": FIRST, "end_ordinal_exclusive": 2})
     )
     save(home, json.dumps(head), conversation_id=SECOND)
-    assert retention.origins(str(home)) == {FIRST: {SECOND}}
+    assert retention.fork_origins(str(home)) == {FIRST: {SECOND}}
     assert due(str(home), Retention(delete_after_days=90), time.time()) == []
     shelf.compress(str(home), SECOND)
-    assert retention.origins(str(home)) == {FIRST: {SECOND}}
+    assert retention.fork_origins(str(home)) == {FIRST: {SECOND}}
     with pytest.raises(SessionFileError, match=f"holds the beginning of {SECOND}"):
-        retention.delete(str(home), FIRST)
-    retention.delete(str(home), SECOND)
-    retention.delete(str(home), FIRST)
+        retention.delete_unless_forked(str(home), FIRST)
+    retention.delete_unless_forked(str(home), SECOND)
+    retention.delete_unless_forked(str(home), FIRST)
     with pytest.raises(SessionUnknownError):
-        retention.delete(str(home), FIRST)
+        retention.delete_unless_forked(str(home), FIRST)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from greenroom.config.path_map import PathMap
 from greenroom.protocol.ids import ConversationId, uuid7
-from greenroom.sessions.format import SessionRecord, encode, response_item, session_meta
+from greenroom.sessions.format import SessionRecord, encode_line, response_item, session_meta
 from greenroom.sessions.sent import SentRecords, at_home
 
 HERE = PathMap({})
@@ -53,14 +53,14 @@ def test_nothing_is_sent_before_there_is_something_besides_the_first_line() -> N
 
 def test_lines_are_those_of_a_file_here_and_go_once() -> None:
     sender, first, item = Sender(), meta(), response_item({"type": "message"})
-    records = SentRecords(sender, "/home/file", HERE, first=encode(first, 0.0), clock=clock())
+    records = SentRecords(sender, "/home/file", HERE, first=encode_line(first, 0.0), clock=clock())
     records.append((item,))
     records.flush()
     records.append((item, item))
     records.commit()
     records.commit()
-    line = encode(item, 1.0)
-    assert sender.sent == [(encode(first, 0.0) + line, False), (line + line, True)]
+    line = encode_line(item, 1.0)
+    assert sender.sent == [(encode_line(first, 0.0) + line, False), (line + line, True)]
 
 
 def test_a_conversation_is_begun_at_once_where_that_is_wanted() -> None:
@@ -84,8 +84,8 @@ def test_lines_of_a_paginated_file_are_counted_on() -> None:
 
 def test_directories_are_told_as_the_host_names_them() -> None:
     paths = PathMap({"/projects": "/node"})
-    assert b'"cwd":"/projects/x"' in encode(at_home(meta("/node/x"), paths), 0.0)
-    assert b'"cwd":"/elsewhere"' in encode(at_home(meta("/elsewhere"), paths), 0.0)
+    assert b'"cwd":"/projects/x"' in encode_line(at_home(meta("/node/x"), paths), 0.0)
+    assert b'"cwd":"/elsewhere"' in encode_line(at_home(meta("/elsewhere"), paths), 0.0)
     item = response_item({"cwd": "/node/x"})
     assert at_home(item, paths) is item, "what was said stays as it was said"
 

@@ -8,7 +8,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
-from greenroom.sessions.finder import find, find_archived
+from greenroom.sessions.finder import find_archived, find_listed
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.names import FILE, give_name, names
 
@@ -25,14 +25,14 @@ def home(tmp_path: Path) -> str:
 
 
 def test_a_file_is_put_aside_and_back_to_its_day(home: str) -> None:
-    before = find(home, ID)
+    before = find_listed(home, ID)
     shelf.archive(home, ID)
-    assert find(home, ID) is None
+    assert find_listed(home, ID) is None
     assert find_archived(home, ID) is not None
     with pytest.raises(SessionUnknownError):
         shelf.archive(home, ID)
     shelf.unarchive(home, ID)
-    assert find(home, ID) == before
+    assert find_listed(home, ID) == before
     assert find_archived(home, ID) is None
     assert len(list(Path(home).rglob("*.zst"))) == 1
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_being_written_stays(home: str) -> None:
             shelf.delete(home, ID)
     finally:
         lock.release()
-    assert find(home, ID) is not None
+    assert find_listed(home, ID) is not None
 
 
 def test_the_last_name_counts(home: str) -> None:

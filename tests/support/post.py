@@ -11,7 +11,7 @@ import zmq
 
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
-from greenroom.protocol.internal.worker.header import frames
+from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Notice, ReceivedNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
 from greenroom.runtime.zmq_stream import ZmqStream
@@ -99,7 +99,7 @@ class Post:
         )
 
     def send(self, operation: Operation, payload: bytes = b"") -> None:
-        assert self.port.send([WORKER.encode(), *frames(operation, payload)])
+        assert self.port.send([WORKER.encode(), *message_frames(operation, payload)])
 
     async def until(self, wanted: Callable[[], object], within: float = 10.0) -> None:
         """Wait until the received messages satisfy a condition."""

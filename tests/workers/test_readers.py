@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from greenroom.config.saved_prompts import saved_prompts
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import GreenroomError
 from greenroom.sessions.file import read
 from greenroom.sessions.history_file import remember
@@ -68,7 +68,7 @@ def _patches(at: Folders) -> str:
 def _settings(at: Folders) -> str:
     overrides = ConversationOverrides(config={"model_instructions_file": "AGENTS.md"}, cwd=str(at.work))
     try:
-        return str(resolve(str(at.home), (), overrides, "/", {}).base_instructions)
+        return str(resolve_settings(str(at.home), (), overrides, "/", {}).base_instructions)
     except GreenroomError as error:
         return f"could not: {error}"
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from greenroom.config.rules import SYSTEM_DIRECTORIES, RuleMatch, Rules, strictest
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.protocol.quoting import join
+from greenroom.protocol.quoting import shell_join
 from greenroom.workers.approval.decision import (
     EXEC_REJECTED_BY_USER,
     AskFirst,
@@ -41,7 +41,7 @@ class Ruling:
     def text(self, form: str) -> str:
         """Return a text about it. `form` has places for `prefix` and `because`."""
         reason = self.match.rule.justification
-        return form.format(prefix=join(self.match.prefix), because="" if reason is None else f": {reason}")
+        return form.format(prefix=shell_join(self.match.prefix), because="" if reason is None else f": {reason}")
 
 
 def ruling_on(rules: Rules, argv: Sequence[str]) -> Ruling | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol.items import JsonObject, as_list, is_known, sent_form
+from greenroom.protocol.items import JsonObject, as_list, is_known_item, sent_form
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.workers.model.chat_members import MEMBER
 
@@ -52,7 +52,7 @@ def recorded(items: Iterable[JsonObject]) -> list[HistoryEntry]:
 
 def entry_of(item: JsonObject) -> HistoryEntry | None:
     """Return the entry of an item; `None` for a system message and for an item of an unknown type."""
-    if not is_known(item) or item.get("role") == "system":
+    if not is_known_item(item) or item.get("role") == "system":
         return None
     sent = sent_form(item)
     role, call_id = item.get("role"), item.get("call_id")

@@ -12,7 +12,7 @@ from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.file import read
-from greenroom.sessions.finder import find
+from greenroom.sessions.finder import find_listed
 from greenroom.sessions.restored import Restored
 from greenroom.workers.conversation import prompt
 from greenroom.workers.conversation.transcript import Transcript
@@ -78,7 +78,7 @@ def resumed_session(operation: Open, home: str, reader: Reader) -> ResumedSessio
     """
     if operation.resume == "no":
         return None
-    path = operation.path or find(home, operation.conversation_id)
+    path = operation.path or find_listed(home, operation.conversation_id)
     if path is not None:
         path = os.path.realpath(path)  # so that the file that is read is also written, even if a link changes
         consumption = Consumption()

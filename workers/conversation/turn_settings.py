@@ -7,9 +7,9 @@ from dataclasses import replace
 import msgspec
 
 from greenroom.config.path_map import PathMap
-from greenroom.config.paths import absolute, require_directory
+from greenroom.config.paths import require_directory, resolve_path
 from greenroom.config.sandbox import SandboxPolicy, WorkspaceWritePolicy
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 
@@ -50,7 +50,7 @@ class ConversationSettings:
                 verbosity=other.verbosity,
                 tool_output_token_limit=other.tool_output_token_limit,
             )
-        cwd = absolute(settings.cwd, wanted.cwd, os.environ)
+        cwd = resolve_path(settings.cwd, wanted.cwd, os.environ)
         if self._paths is not None:
             cwd = self._paths.there(cwd) or cwd
         require_directory(cwd, "cwd")
@@ -65,7 +65,7 @@ class ConversationSettings:
         )
 
     def _resolve(self, overrides: ConversationOverrides) -> Settings:
-        return resolve(self._home, self._cli, overrides, os.getcwd(), os.environ)
+        return resolve_settings(self._home, self._cli, overrides, os.getcwd(), os.environ)
 
 
 def _schema(output_schema: bytes) -> dict[str, object]:
@@ -79,5 +79,5 @@ def _policy(sandbox: TurnSandbox, cwd: str) -> SandboxPolicy:
     policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), SandboxPolicy)
     if not isinstance(policy, WorkspaceWritePolicy):
         return policy
-    roots = tuple(absolute(cwd, root, os.environ) for root in policy.writable_roots)
+    roots = tuple(resolve_path(cwd, root, os.environ) for root in policy.writable_roots)
     return msgspec.structs.replace(policy, writable_roots=roots)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.events.command import Listing, ParsedCommand, Reading, Searching, UnknownCommand
-from greenroom.protocol.quoting import join, split
+from greenroom.protocol.quoting import shell_join, shell_split
 from greenroom.workers.exec.script import plain_commands
 
 _CONNECTORS: Final = frozenset({"&&", "||", "|", ";"})
@@ -100,10 +100,10 @@ def _of_script(script: str) -> list[_Summary]:
 def _command_of_only_part(part: _Summary, script: str, commands: int) -> str:
     if isinstance(part, _Other):
         return part.cmd if part.role == "test" else script
-    words = split(script) or []
+    words = shell_split(script) or []
     if isinstance(part, _Read) and "|" in words and ("sed", "-n") in pairwise(words):
         return script
-    return join(words) if commands == 1 and _CONNECTORS.isdisjoint(words) else part.cmd
+    return shell_join(words) if commands == 1 and _CONNECTORS.isdisjoint(words) else part.cmd
 
 
 def _is_helper(words: list[str]) -> bool:
@@ -121,14 +121,14 @@ def _of_words(argv: list[str]) -> list[_Summary]:
     if len(argv) > 2 and argv[0] in _ANSWERS and argv[1] == "|":
         argv = argv[2:]
     if argv[:2] == ["bash", "-c"] and len(argv) == 3:
-        words = split(argv[2])
+        words = shell_split(argv[2])
         if words is None:
             return [_Other(argv[2])]
         argv = words
     parts = [_of_command(words) for words in _between_connectors(argv)]
     while len(parts) > 1 and (superfluous := _superfluous(parts)) is not None:
         del parts[superfluous]
-    return parts or [_Other(join(argv))]
+    return parts or [_Other(shell_join(argv))]
 
 
 def _between_connectors(words: list[str]) -> list[list[str]]:
@@ -164,7 +164,7 @@ def _is_silent(part: _Other, index: int, later: list[_Summary]) -> bool:
 
 
 def _of_command(words: list[str]) -> _Summary:
-    cmd = join(words)
+    cmd = shell_join(words)
     reader = _READERS.get(words[0])
     summary = reader(cmd, words[1:]) if reader else None
     return summary or _Other(cmd, tuple(words), _role(words))

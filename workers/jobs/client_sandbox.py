@@ -10,7 +10,7 @@ import msgspec
 from greenroom.config.home import home_name
 from greenroom.config.paths import require_directory
 from greenroom.config.sandbox import SandboxPolicy
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import Setting
@@ -30,7 +30,9 @@ def client_settings(
 
     Raises `ConfigError`.
     """
-    settings = resolve(setting.home, setting.config_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ)
+    settings = resolve_settings(
+        setting.home, setting.config_overrides, ConversationOverrides(cwd=cwd), os.getcwd(), os.environ
+    )
     require_directory(settings.cwd, "cwd")
     if sandbox_policy is None:
         return settings

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tomlkit.exceptions import TOMLKitError
 
-from greenroom.config.encoding import EncodingError, decoded
+from greenroom.config.encoding import EncodingError, decode_text
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.runtime.content_version import version_of_content
 from greenroom.sessions.directory import make_private, sync
@@ -34,7 +34,7 @@ def change_config(home: str, change: Callable[[str, str], str]) -> Written:
         make_private(os.path.dirname(path))
         content = _read(path)
         mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-        changed = mark + change(decoded(content), version_of_content(content)).encode()
+        changed = mark + change(decode_text(content), version_of_content(content)).encode()
         _replace(path, changed)
     except OSError as error:
         raise JobError(f"{path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.config.models import ModelFamily, known_models
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList, ReasoningEffort
 from greenroom.workers.job_context import Setting
 
@@ -20,7 +20,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     """Return the result of `model/list`. Raises `ConfigError`."""
     wanted = msgspec.json.decode(params, type=ListModels)
     overrides = ConversationOverrides.from_json(b"{}")
-    settings = resolve(setting.home, setting.config_overrides, overrides, os.getcwd(), os.environ)
+    settings = resolve_settings(setting.home, setting.config_overrides, overrides, os.getcwd(), os.environ)
     return msgspec.json.encode(page(list(listed(settings)), wanted))
 
 

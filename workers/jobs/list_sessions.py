@@ -13,7 +13,7 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.finder import SessionName, list_sessions
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.replay import texts
 from greenroom.sessions.restored import restore
 from greenroom.workers.job_context import Setting
@@ -56,7 +56,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
 def preview(reader: Reader, path: str) -> Preview | None:
     """Read the beginning of a file; `None` if it has no user message there, or cannot be read."""
     try:
-        with open_conversation(reader, path) as file:
+        with open_with_origins(reader, path) as file:
             head = file.read(HEAD).splitlines(keepends=True)
         message = next(filter(is_user_message, restore(head).items), None)
         first = msgspec.json.decode(head[0], type=_FirstLine)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.paths import absolute
+from greenroom.config.paths import resolve_path
 from greenroom.config.servers import McpServer
 from greenroom.protocol.version import __version__
 from greenroom.runtime.search_path import with_absolute_path
@@ -51,7 +51,7 @@ def program(server: McpServer, cwd: str, environment: Mapping[str, str], values:
     assert server.command is not None, "the server has a command"
     variables = {name: environment[name] for name in INHERITED if name in environment}
     variables |= {name: values[name] for name in server.env_vars if name in values and name not in OWN_VARIABLES}
-    directory = absolute(cwd, server.cwd or "", environment)
+    directory = resolve_path(cwd, server.cwd or "", environment)
     return ServerProgram((server.command, *server.args), directory, with_absolute_path(variables) | server.env)
 
 

@@ -22,8 +22,8 @@ from greenroom.protocol.internal.broker.answers import (
     Slot,
     UnauthorizedReport,
     Welcome,
-    frames,
-    read_answer,
+    broker_frames,
+    read_broker_answer,
 )
 from greenroom.protocol.internal.broker.body import AuthErrorCode
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, RateLimited, read_broadcast
@@ -96,7 +96,7 @@ class CredentialsChannel:
         self._spec = spec
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._requests = RpcClient(lambda *message: self._port.send(frames(*message)), CredentialError)
+        self._requests = RpcClient(lambda *message: self._port.send(broker_frames(*message)), CredentialError)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.limited: set[str] = set()
         """Rate limits for which requests wait in turn."""
@@ -213,7 +213,7 @@ class CredentialsChannel:
         self._requests.close()
 
     def _take(self, message: list[zmq.Frame]) -> None:
-        self._requests.receive(read_answer([frame.bytes for frame in message]))
+        self._requests.receive(read_broker_answer([frame.bytes for frame in message]))
 
     def _receive(self, message: list[zmq.Frame]) -> None:
         broadcast = read_broadcast([frame.bytes for frame in message])

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from greenroom.protocol.items import KINDS, JsonObject, is_known
+from greenroom.protocol.items import KINDS, JsonObject, is_known_item
 from greenroom.protocol.jsontext import mended
 from greenroom.workers.model.error_body import find_complaint
 from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE, CutShort, cut_short, reason_named
@@ -280,7 +280,7 @@ def _read_item(wire: _Wire) -> ItemDone | ResponseFailed:
 
 def _item_told(item: JsonObject) -> ItemDone | ResponseFailed:
     kind = str(item.get("type"))
-    if kind in KINDS and not is_known(item):
+    if kind in KINDS and not is_known_item(item):
         needed = ", ".join(KINDS[kind].required)
         return ResponseFailed(f"an item of the answer, a {kind}, lacks what it needs: {needed}", UNREADABLE)
     return ItemDone(item)

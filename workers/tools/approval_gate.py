@@ -14,7 +14,7 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.patch import ApplyPatchApprovalRequest
 from greenroom.protocol.events.turn import BackgroundEvent, WarningEvent
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
-from greenroom.protocol.quoting import join
+from greenroom.protocol.quoting import shell_join
 from greenroom.workers.approval.decision import (
     AskFirst,
     Decision,
@@ -190,7 +190,7 @@ class ApprovalGate:
         question = CommandQuestion(
             call_id=facts.call_id,
             command=command,
-            shell_text=join(facts.command),
+            shell_text=shell_join(facts.command),
             cwd=facts.cwd,
             parts=parts,
             reason=ask.reason,

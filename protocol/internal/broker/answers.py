@@ -207,12 +207,12 @@ class ReceivedAnswer(NamedTuple):
     answer: Answer
 
 
-def frames(message_id: bytes, body: Question | Answer) -> list[bytes]:
+def broker_frames(message_id: bytes, body: Question | Answer) -> list[bytes]:
     """Return the frames of a question or an answer."""
     return [body.wire, message_id, pack(body)]
 
 
-def read_answer(parts: Sequence[bytes]) -> ReceivedAnswer:
+def read_broker_answer(parts: Sequence[bytes]) -> ReceivedAnswer:
     """Decode an answer. Raises `RemoteProtocolError`."""
     if len(parts) != 3 or parts[0] not in ANSWERS:
         raise RemoteProtocolError("not an answer of the auth broker")

@@ -23,7 +23,7 @@ class Addressed(Header):
     incarnation: Incarnation
 
 
-def frames(message: Header, payload: bytes = b"") -> list[bytes]:
+def message_frames(message: Header, payload: bytes = b"") -> list[bytes]:
     """Return the frames of a message."""
     return [message.wire, pack(message), payload]
 

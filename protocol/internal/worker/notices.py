@@ -10,7 +10,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ErrorKind, RemoteProtocolError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import TurnId, WorkerId
-from greenroom.protocol.internal.worker.header import Addressed, Header, frames, known_kind, three_frames
+from greenroom.protocol.internal.worker.header import Addressed, Header, known_kind, message_frames, three_frames
 from greenroom.protocol.message import Message, unpack
 from greenroom.protocol.spending import Spending
 from greenroom.protocol.timings import Timing
@@ -279,7 +279,7 @@ _order: Final = struct.Struct(">QQ")
 
 def notice_frames(notice: Notice, payload: bytes, order: NoticeOrder) -> list[bytes]:
     """Return the frames of a notice."""
-    return [*frames(notice, payload), _order.pack(*order)]
+    return [*message_frames(notice, payload), _order.pack(*order)]
 
 
 def read_notice(parts: Sequence[bytes]) -> ReceivedNotice:

@@ -17,8 +17,8 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.chronicle import ChronicleReader, TurnItem
-from greenroom.sessions.finder import find, find_archived
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.finder import find_archived, find_listed
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.passage import passage_of
 
 MOST: Final = 300
@@ -119,7 +119,7 @@ class TranscriptReader:
         if self._file is None or mark[:2] != self._mark[:2] or mark[2] < self._mark[2]:
             self.close()
             self._forget()
-            self._file = open_conversation(Reader(self._home), path)
+            self._file = open_with_origins(Reader(self._home), path)
         self._take(self._file)
         self._mark = mark
         if not self._file.seekable():  # it cannot be read on from its end
@@ -128,7 +128,7 @@ class TranscriptReader:
 
     def _path(self) -> str:
         """Return the path of the file. Raises `SessionFileError`."""
-        path = find(self._home, self._id) or find_archived(self._home, self._id)
+        path = find_listed(self._home, self._id) or find_archived(self._home, self._id)
         if path is None:
             raise SessionFileError("the conversation has no session file yet")
         return path

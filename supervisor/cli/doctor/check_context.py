@@ -14,7 +14,7 @@ from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.ray_nodes import RayTable
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
 from greenroom.supervisor.cli.doctor.cluster import Machines, ask_cluster
@@ -124,7 +124,7 @@ class CheckContext:
 async def settings_of(context: CheckContext) -> Settings:
     """Return what a conversation in the working directory would go by. Raises `ConfigError`."""
     return await in_thread(
-        lambda: resolve(
+        lambda: resolve_settings(
             context.home,
             context.config_overrides,
             ConversationOverrides(),

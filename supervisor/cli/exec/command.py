@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from greenroom.config.overrides import parse_assignment
-from greenroom.config.paths import absolute
+from greenroom.config.paths import resolve_path
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
@@ -98,7 +98,7 @@ def _for_host(request: ExecRequest, options: ServerOptions) -> ExecRequest:
 
 def _directory(arguments: ExecCommandLine, environment: Mapping[str, str]) -> str:
     """Return the directory to work in, which is to be in a Git repository. Raises `ExecError`."""
-    cwd = absolute(os.getcwd(), arguments.cwd or "", environment)
+    cwd = resolve_path(os.getcwd(), arguments.cwd or "", environment)
     if not os.path.isdir(cwd):
         raise ExecError(f"the directory {cwd} does not exist")
     if not (arguments.without_git or arguments.bypass or _is_in_repository(cwd)):

@@ -35,6 +35,6 @@ def run_metrics(arguments: Namespace) -> int:
         refusal = reply.text if isinstance(reply, ActionRefused) else None
         complain(f"instance {pid}: {refusal or 'it does not answer'}")
         code = UNANSWERED if refusal is None else code or REFUSED
-    sys.stdout.write(openmetrics.page(told))
+    sys.stdout.write(openmetrics.metrics_page(told))
     sys.stdout.flush()
     return code

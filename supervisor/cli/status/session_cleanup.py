@@ -60,7 +60,7 @@ def run_prune(arguments: Namespace) -> int:
         for step in steps:
             say(f"would {step.act} {step.file.name.conversation_id}")
         return WELL
-    result = retention.apply(home, steps)
+    result = retention.apply_steps(home, steps)
     saved = size(result.saved)
     say(f"{result.deleted} deleted, {result.compressed} compressed (saves {saved}), {result.left} left as they were")
     return DEGRADED if result.left else WELL
@@ -136,7 +136,7 @@ def _compressor(_: str) -> _Changer:
 
 
 def _deleter(home: str) -> _Changer:
-    origins = retention.origins(home)
+    origins = retention.fork_origins(home)
 
     def delete(home: str, target: _Target) -> str:
         conversation_id = target.name.conversation_id

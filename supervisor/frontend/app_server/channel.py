@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from greenroom.protocol.app_server.notifications import NOTIFICATIONS
-from greenroom.protocol.app_server.peer import AppServerPeer, notification_line
+from greenroom.protocol.app_server.peer import AppServerPeer, timed_notification_line
 from greenroom.protocol.app_server.wire import ServerNotification
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
@@ -40,9 +40,9 @@ class AppServerChannel(ClientChannel):
     def notify(self, method: str, params: object) -> None:
         """Send a notification, unless this protocol has none of that name."""
         if method in NOTIFICATIONS and method not in self.unwanted:
-            self.write(notification_line(method, encode(params), round(time.time() * 1000)))
+            self.write(timed_notification_line(method, encode(params), round(time.time() * 1000)))
 
     def tell(self, notification: ServerNotification) -> None:
         """Send a notification of this protocol."""
         if notification.method not in self.unwanted:
-            self.write(notification_line(notification.method, _encode(notification), round(time.time() * 1000)))
+            self.write(timed_notification_line(notification.method, _encode(notification), round(time.time() * 1000)))

@@ -18,7 +18,7 @@ from greenroom.protocol.approval import (
 )
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import read_answer
+from greenroom.protocol.mcp.elicitation import read_decision
 from greenroom.protocol.question_text import form_of, tool_meta
 from greenroom.supervisor.frontend.app_server.item_form import actions_of
 
@@ -90,7 +90,7 @@ def decision_of(question: wire.AnyQuestion, answer: bytes | None) -> Decision:
     if answer is None:
         return NO_ANSWER
     if isinstance(question, wire.ServerElicitation):
-        return read_answer(answer)
+        return read_decision(answer)
     try:
         decision = msgspec.json.decode(answer, type=wire.ApprovalAnswer).decision
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -27,7 +27,7 @@ class SavedThreads:
         from greenroom.sessions import thread_list
 
         try:
-            return await asyncio.to_thread(thread_list.page, self._home, query, limit, after)
+            return await asyncio.to_thread(thread_list.thread_page, self._home, query, limit, after)
         except ValueError:
             raise RefusedError(INVALID_REQUEST, f"invalid cursor: {after}") from None
 
@@ -47,7 +47,7 @@ class SavedThreads:
         """Copy the first turns of a thread into a new one, and return its id."""
         from greenroom.sessions import index
 
-        made = await self._do(lambda home, origin: index.fork(home, origin, turns), conversation_id)
+        made = await self._do(lambda home, origin: index.fork_conversation(home, origin, turns), conversation_id)
         return made.conversation_id
 
     async def archive(self, conversation_id: ConversationId) -> None:
@@ -66,7 +66,7 @@ class SavedThreads:
         """Delete a thread, unless its file holds the beginning of others."""
         from greenroom.sessions import retention
 
-        await self._do(retention.delete, conversation_id)
+        await self._do(retention.delete_unless_forked, conversation_id)
 
     async def revert(self, conversation_id: ConversationId, before_turn: str) -> None:
         """Take back a turn and those that follow it."""

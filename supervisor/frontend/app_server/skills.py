@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from greenroom.config.reader import Reader
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.app_server.skills import SkillErrorInfo, SkillMetadata, SkillsListEntry
 from greenroom.workers.conversation.skills import skills_of
 
@@ -15,7 +15,7 @@ def list_skills(home: str, cli_overrides: Sequence[str], cwd: str, roots: tuple[
     `roots`: folders in which skills are looked for beside the usual ones.
     """
     overrides = ConversationOverrides(cwd=cwd, skill_roots=roots)
-    settings = resolve(home, cli_overrides, overrides, os.getcwd(), os.environ)
+    settings = resolve_settings(home, cli_overrides, overrides, os.getcwd(), os.environ)
     found = skills_of(settings, Reader(home))
     skills = [
         SkillMetadata(

@@ -63,7 +63,7 @@ class WebSocketListener:
         if self._unix is not None:
             self._unix.close()
             self._unix = None
-            socket_file.remove(self._path, self._own)
+            socket_file.remove_socket(self._path, self._own)
 
     async def drained(self) -> None:
         """Return: there is nothing to wait for."""

@@ -6,7 +6,7 @@ from greenroom.protocol import exec_events as wire
 from greenroom.protocol import thread_item as neutral
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.quoting import join
+from greenroom.protocol.quoting import shell_join
 
 
 @singledispatch
@@ -31,7 +31,7 @@ def _(item: neutral.Reasoning, item_id: str) -> wire.AnyExecItem | None:
 def _(item: neutral.CommandExecution, item_id: str) -> wire.AnyExecItem | None:
     return wire.ExecCommandExecutionItem(
         id=item_id,
-        command=join(item.command),
+        command=shell_join(item.command),
         aggregated_output=item.aggregated_output or "",
         exit_code=item.exit_code,
         status=item.status,

@@ -11,7 +11,7 @@ from greenroom.protocol.display import clean_lines
 from greenroom.protocol.events.event import Object
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
-from greenroom.protocol.quoting import join
+from greenroom.protocol.quoting import shell_join
 from greenroom.protocol.thread_item import AgentMessage, AnyItem, CommandExecution, FileChanges, McpToolCall, WebSearch
 from greenroom.protocol.thread_item import Reasoning as ReasoningItem
 from greenroom.protocol.version import __version__
@@ -85,7 +85,7 @@ class ReportText:
         match one.item:
             case CommandExecution() as item:
                 yield self._styled("agent", "exec")
-                yield f"{_clean(join(item.command))} in {_clean(item.directory)}"
+                yield f"{_clean(shell_join(item.command))} in {_clean(item.directory)}"
             case McpToolCall() as item:
                 yield f"{self._styled('agent', 'mcp:')} {_clean(f'{item.server}/{item.tool}')} started"
 

@@ -12,7 +12,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId, uuid7
 from greenroom.protocol.jsonrpc import Request
-from greenroom.protocol.mcp.elicitation import mode_of, read_answer
+from greenroom.protocol.mcp.elicitation import mode_of, read_decision
 from greenroom.protocol.mcp.handshake import ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn
@@ -134,7 +134,7 @@ class MultiRoundCall:
         for key, question in list(self._questions.items()):
             if key in answers:
                 self._close(key)
-                question.decide(read_answer(bytes(answers[key])))
+                question.decide(read_decision(bytes(answers[key])))
         self._speak()
 
     def hold(self) -> bool:

@@ -29,10 +29,10 @@ class SavedConversations:
         self._conversations = conversations
 
     async def page(self, limit: int, after: str = "") -> "tuple[list[SessionEntry], str | None]":
-        """Return saved conversations (`greenroom.sessions.index.page`). Raises `ValueError`."""
+        """Return saved conversations (`greenroom.sessions.index.session_page`). Raises `ValueError`."""
         from greenroom.sessions import index as session_index
 
-        return await asyncio.to_thread(session_index.page, self._home, limit, after)
+        return await asyncio.to_thread(session_index.session_page, self._home, limit, after)
 
     async def story(self, conversation_id: ConversationId) -> "Story":
         """Return everything that was said in a conversation. Raises `SessionUnknownError` or `SessionFileError`."""
@@ -45,14 +45,14 @@ class SavedConversations:
         from greenroom.sessions import index as session_index
         from greenroom.workers.patch.stored import as_diff
 
-        changes = await asyncio.to_thread(session_index.changes, self._home, conversation_id)
+        changes = await asyncio.to_thread(session_index.file_changes, self._home, conversation_id)
         return as_diff(changes.patches, changes.cwd)
 
     async def fork(self, conversation_id: ConversationId, turns: int | None) -> "Fork":
         """Copy the beginning of a conversation into a new one. Raises `SessionUnknownError` or `SessionFileError`."""
         from greenroom.sessions import index as session_index
 
-        return await asyncio.to_thread(session_index.fork, self._home, conversation_id, turns)
+        return await asyncio.to_thread(session_index.fork_conversation, self._home, conversation_id, turns)
 
     async def is_saved(self, conversation_id: ConversationId) -> bool:
         """Tell whether a conversation has a file."""

@@ -110,7 +110,7 @@ class TaskKeeper:
 
     def _changed(self, live: LiveTask) -> None:
         for listener in tuple(self.listeners):
-            listener(live.record.id, tasks.described(live.record))
+            listener(live.record.id, tasks.task_form(live.record))
         self._in_background(self._save(live.record))
 
     async def _save(self, record: TaskRecord) -> None:

@@ -77,7 +77,7 @@ class Tasks:
 
     def _get(self, request: Request) -> None:
         def tell(record: TaskRecord) -> None:
-            self._channel.respond(request, msgspec.json.encode(tasks.described(record)))
+            self._channel.respond(request, msgspec.json.encode(tasks.task_form(record)))
 
         self._find(request, lambda live, _: tell(live.record), tell)
 

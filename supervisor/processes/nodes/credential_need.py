@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from greenroom.config.layers import CONFIG_FILE
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import ConfigError
 
 _State = tuple[int, int, int]
@@ -31,7 +31,9 @@ class CredentialNeed:
 
     def _look(self) -> bool:
         try:
-            settings = resolve(self._home, self._cli_overrides, ConversationOverrides(), "/", self._environment)
+            settings = resolve_settings(
+                self._home, self._cli_overrides, ConversationOverrides(), "/", self._environment
+            )
         except ConfigError:  # which each conversation is told
             return True
         provider = settings.provider

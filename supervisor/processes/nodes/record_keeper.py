@@ -39,8 +39,8 @@ from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.sessions.file import SessionFile
-from greenroom.sessions.finder import find
-from greenroom.sessions.lineage import open_conversation
+from greenroom.sessions.finder import find_listed
+from greenroom.sessions.lineage import open_with_origins
 from greenroom.supervisor.processes.nodes.join_engine import bind
 
 log = logging.getLogger(__name__)
@@ -236,14 +236,14 @@ class RecordKeeper:
 
     def _resume(self, entry: _Entry, request: ResumeRecords) -> tuple[RecordsReply, bytes]:
         opening = entry.opening
-        path = opening.path or find(self._home, opening.conversation_id)
+        path = opening.path or find_listed(self._home, opening.conversation_id)
         if path is None:
             if opening.resume == "must":
                 raise SessionUnknownError(f"no conversation with id: {opening.conversation_id}")
             return RecordsResumed(number=request.number, path=""), b""
         file = SessionFile.resume(self._home, os.path.realpath(path), opening.conversation_id)
         entry.file = file
-        with open_conversation(self._reader, file.path) as conversation:
+        with open_with_origins(self._reader, file.path) as conversation:
             return RecordsResumed(number=request.number, path=file.path, ordinal=file.ordinal), conversation.read()
 
     def _write(self, entry: _Entry, request: WriteRecords, lines: bytes) -> None:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker.answers import ANSWERS, LoginStarted, frames, read_answer
+from greenroom.protocol.internal.broker.answers import ANSWERS, LoginStarted, broker_frames, read_broker_answer
 from greenroom.protocol.internal.broker.broadcasts import BROADCASTS, broadcast_frames, read_broadcast
 from greenroom.protocol.internal.broker.questions import (
     QUESTIONS,
@@ -31,13 +31,13 @@ broadcasts = st.sampled_from(sorted(BROADCASTS)).flatmap(lambda wire: instances(
 @settings(suppress_health_check=[HealthCheck.too_slow])  # the first of a kind is slow: its strategy is built
 @given(st.binary(max_size=12), questions)
 def test_questions_come_out_as_they_went_in(message_id: bytes, question: Message) -> None:
-    assert read_question(frames(message_id, question)) == (message_id, question)  # type: ignore[arg-type]
+    assert read_question(broker_frames(message_id, question)) == (message_id, question)  # type: ignore[arg-type]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=12), answers)
 def test_answers_come_out_as_they_went_in(message_id: bytes, answer: Message) -> None:
-    assert read_answer(frames(message_id, answer)) == (message_id, answer)  # type: ignore[arg-type]
+    assert read_broker_answer(broker_frames(message_id, answer)) == (message_id, answer)  # type: ignore[arg-type]
 
 
 @given(broadcasts)
@@ -47,7 +47,7 @@ def test_broadcasts_come_out_as_they_went_in(broadcast: Message) -> None:
 
 @given(st.lists(st.binary(max_size=30), max_size=4))
 def test_any_frames_are_a_message_or_a_violation(parts: list[bytes]) -> None:
-    for read in (read_question, read_answer, read_broadcast):
+    for read in (read_question, read_broker_answer, read_broadcast):
         with pytest.raises(RemoteProtocolError):
             read(parts)
 

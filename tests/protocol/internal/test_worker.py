@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId, Incarnation
-from greenroom.protocol.internal.worker.header import Addressed, frames
+from greenroom.protocol.internal.worker.header import Addressed, message_frames
 from greenroom.protocol.internal.worker.notices import NOTICES, JobDone, NoticeOrder, notice_frames, read_notice
 from greenroom.protocol.internal.worker.operations import OPERATIONS, Close, Interrupt, read_operation
 from greenroom.protocol.message import MAX_HEADER, Message, pack
@@ -28,7 +28,7 @@ objects = st.recursive(
 
 @given(operations, st.binary(max_size=100))
 def test_operations_come_out_as_they_went_in(operation: Message, payload: bytes) -> None:
-    assert read_operation(frames(operation, payload)) == (operation, payload)  # type: ignore[arg-type]
+    assert read_operation(message_frames(operation, payload)) == (operation, payload)  # type: ignore[arg-type]
 
 
 orders = st.builds(NoticeOrder, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -42,7 +42,7 @@ def test_notices_come_out_as_they_went_in(notice: Message, payload: bytes, order
 @given(notices, st.lists(st.binary(max_size=15), max_size=2))
 def test_a_notice_says_where_it_belongs_among_the_events(notice: Message, more: list[bytes]) -> None:
     with pytest.raises(RemoteProtocolError):
-        read_notice([*frames(notice), *more])  # type: ignore[arg-type]
+        read_notice([*message_frames(notice), *more])  # type: ignore[arg-type]
 
 
 @given(operations)

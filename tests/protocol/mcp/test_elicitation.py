@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.approval import DENIED, Decision
-from greenroom.protocol.mcp.elicitation import MAX_CONTENT, mode_of, read_answer
+from greenroom.protocol.mcp.elicitation import MAX_CONTENT, mode_of, read_decision
 
 
 def test_a_question_shows_a_form_unless_it_says_otherwise() -> None:
@@ -66,7 +66,7 @@ ACTIONS = {"accept", "decline", "cancel"}
 
 @pytest.mark.parametrize(("answer", "decision"), TABLE, ids=lambda value: json.dumps(value, default=str))
 def test_answers_mean_what_the_rule_says(answer: object, decision: Decision) -> None:
-    read = read_answer(json.dumps(answer).encode())
+    read = read_decision(json.dumps(answer).encode())
     assert (read.verdict, read.reason) == (decision.verdict, decision.reason)
 
 
@@ -89,25 +89,25 @@ def test_answers_mean_what_the_rule_says(answer: object, decision: Decision) -> 
 def test_the_standard_answer_is_handed_on_beside_its_meaning(
     answer: object, action: str | None, content: bytes | None
 ) -> None:
-    read = read_answer(json.dumps(answer).encode())
+    read = read_decision(json.dumps(answer).encode())
     assert (read.action, read.content) == (action, content)
 
 
 def test_a_consent_may_be_given_for_longer_than_the_call() -> None:
-    assert read_answer(b'{"action":"accept","_meta":{"persist":"session"}}').verdict == "approved_for_session"
-    assert read_answer(b'{"action":"accept","_meta":{"persist":"soon"}}').verdict == "approved"
-    assert read_answer(b'{"action":"decline","_meta":{"persist":"session"}}').verdict == "denied"
+    assert read_decision(b'{"action":"accept","_meta":{"persist":"session"}}').verdict == "approved_for_session"
+    assert read_decision(b'{"action":"accept","_meta":{"persist":"soon"}}').verdict == "approved"
+    assert read_decision(b'{"action":"decline","_meta":{"persist":"session"}}').verdict == "denied"
 
 
 def test_a_form_that_is_filled_in_without_end_is_a_no() -> None:
     answer = {"action": "accept", "content": {"name": "x" * MAX_CONTENT}}
-    assert read_answer(json.dumps(answer).encode()) == Decision(
+    assert read_decision(json.dumps(answer).encode()) == Decision(
         verdict="denied", reason=f"the answer has more than {MAX_CONTENT} bytes"
     )
 
 
 def test_an_error_is_a_no_with_a_reason() -> None:
-    assert read_answer(None) == Decision(verdict="denied", reason="the client could not ask the user")
+    assert read_decision(None) == Decision(verdict="denied", reason="the client could not ask the user")
 
 
 def named(given_value: object) -> str | None:
@@ -149,7 +149,7 @@ ANSWERS = JSON | st.fixed_dictionaries(
 
 @given(ANSWERS)
 def test_no_answer_is_a_yes_unless_the_rule_says_so(answer: object) -> None:
-    decision = read_answer(json.dumps(answer).encode())
+    decision = read_decision(json.dumps(answer).encode())
     assert decision.verdict.startswith("approved") == says_yes(answer)
 
 
@@ -158,9 +158,9 @@ def test_what_is_no_json_never_raises_and_never_approves(result: bytes) -> None:
     try:
         json.loads(result)
     except (ValueError, RecursionError):
-        assert read_answer(result) == DENIED
+        assert read_decision(result) == DENIED
     else:
-        assert read_answer(result).verdict in ("denied", "approved", "approved_for_session", "abort")
+        assert read_decision(result).verdict in ("denied", "approved", "approved_for_session", "abort")
 
 
 @pytest.mark.parametrize(
@@ -178,4 +178,4 @@ def test_what_is_no_json_never_raises_and_never_approves(result: bytes) -> None:
     ],
 )
 def test_what_cannot_be_read_is_a_no(result: bytes) -> None:
-    assert read_answer(result) == DENIED
+    assert read_decision(result) == DENIED

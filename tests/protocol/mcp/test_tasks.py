@@ -30,7 +30,7 @@ MEMBERS = {
 
 
 def seen(record: TaskRecord) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(tasks.described(record)))
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(tasks.task_form(record)))
     return found
 
 

@@ -147,7 +147,7 @@ async def play(part: Part, pids: dict[str, int]) -> None:
         await over.wait()
     finally:
         server.close()
-        directory.remove(where)
+        directory.remove_directory(where)
 
 
 def main(part: Part) -> None:

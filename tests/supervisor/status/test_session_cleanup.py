@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import find
+from greenroom.sessions.finder import find_listed
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.retention import DAY
 from tests.sessions.test_index import FIRST, SECOND, ended, meta, save
@@ -27,7 +27,7 @@ def home(house: House) -> House:
 
 def there(home: House) -> dict[str, str]:
     """Return the conversations that are left, each with the ending of its file."""
-    found = {one: find(str(home.home), one) for one in (FIRST, SECOND, THIRD)}
+    found = {one: find_listed(str(home.home), one) for one in (FIRST, SECOND, THIRD)}
     return {one: Path(path).suffix for one, path in found.items() if path is not None}
 
 

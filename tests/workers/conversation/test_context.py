@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.config.sandbox import allows_network
-from greenroom.config.settings import ConversationOverrides, Settings, resolve
+from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.context import context_items
 from greenroom.workers.conversation.project_doc import ProjectDoc
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Make:
     def make(config: str = "", **call: Any) -> Settings:
         (tmp_path / "config.toml").write_text(config)
         overrides = ConversationOverrides(cwd="/home/ada/shop", **call)
-        return resolve(str(tmp_path), (), overrides, "/", {})
+        return resolve_settings(str(tmp_path), (), overrides, "/", {})
 
     return make
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.config.sandbox import WorkspaceWritePolicy
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.ids import TurnId
 from greenroom.workers.conversation import opening
@@ -52,7 +52,7 @@ async def test_a_model_server_that_is_not_there_fails_a_compaction_by_its_kind()
 
 
 def test_directories_that_are_missing_are_named(tmp_path: Path) -> None:
-    settings = resolve(str(tmp_path), (), ConversationOverrides(), str(tmp_path), {})
+    settings = resolve_settings(str(tmp_path), (), ConversationOverrides(), str(tmp_path), {})
     there, gone = str(tmp_path), str(tmp_path / "gone")
     policy = WorkspaceWritePolicy(writable_roots=(there, gone))
     assert list(missing_directories(replace(settings, cwd=there))) == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.protocol.quoting import split
+from greenroom.protocol.quoting import shell_split
 from greenroom.workers.exec.script import plain_commands
 
 
@@ -62,4 +62,4 @@ def test_what_is_read_has_the_words_that_a_shell_would_see(script: str) -> None:
     words = [word for command in commands for word in command.written]
     gaps = script.replace("&&", " && ").replace("|", " | ").replace(";", " ; ")
     if not any(joint in "".join(words) for joint in "&|;"):
-        assert words == [word for word in split(gaps) or [] if word not in {"&&", "|", ";"}]
+        assert words == [word for word in shell_split(gaps) or [] if word not in {"&&", "|", ";"}]

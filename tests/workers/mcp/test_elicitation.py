@@ -8,7 +8,7 @@ from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, San
 from greenroom.protocol.approval import AnyQuestion, Decision, FormQuestion, UrlQuestion
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.mcp.elicitation import read_answer
+from greenroom.protocol.mcp.elicitation import read_decision
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
 from greenroom.workers.mcp.questions import ServerQuestions
@@ -55,7 +55,7 @@ class Desk:
 
 
 def answered(result: bytes | None, question: Elicitation = FORM) -> ElicitationReply:
-    desk = Desk(read_answer(result))
+    desk = Desk(read_decision(result))
 
     async def elicit() -> ElicitationReply:
         return await pass_on(desk.questions)(question)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.items import is_known
+from greenroom.protocol.items import is_known_item
 from greenroom.workers.model.finish import UNREADABLE
 from greenroom.workers.model.responses import (
     Completed,
@@ -94,7 +94,7 @@ def test_no_content_of_a_chunk_breaks_the_reader(first: object, second: object, 
     )
     assert some.ended
     assert isinstance(events[-1], Completed | ResponseFailed)
-    assert all(is_known(item) for item in items(events))
+    assert all(is_known_item(item) for item in items(events))
 
 
 @pytest.mark.parametrize("broken", [b"{", b'{"choices":' + b"[" * 100_000, b'{"choices":[{"delta":{"content":"x'])

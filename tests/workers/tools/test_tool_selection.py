@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.settings import ConversationOverrides, resolve
+from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.tool_selection import offered_tools
 
@@ -14,7 +14,7 @@ OTHER = 'model_provider = "other"\n[model_providers.other]\nbase_url = "http://1
 
 def offered(home: Path, text: str, model: str = "gpt-5.5", sandbox: str = "read-only") -> dict[str, JsonObject]:
     (home / "config.toml").write_text(f'sandbox_mode = "{sandbox}"\n{text}')
-    settings = resolve(str(home), [], ConversationOverrides(model=model), "/", {})
+    settings = resolve_settings(str(home), [], ConversationOverrides(model=model), "/", {})
     return {str(tool.get("name", tool["type"])): tool for tool in offered_tools(settings)}
 
 

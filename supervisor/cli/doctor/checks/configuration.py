@@ -11,7 +11,7 @@ from greenroom.config.home import PROTECTED_PREFIX
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.config.otel import otel_settings
 from greenroom.config.overrides import parse_assignment
-from greenroom.config.provenance import chosen_profile, origins
+from greenroom.config.provenance import chosen_profile, value_origins
 from greenroom.config.rules_files import FOLDER, SUFFIX
 from greenroom.config.settings import Settings
 from greenroom.config.unknown_keys import UnknownKey, unknown_keys
@@ -116,7 +116,7 @@ def _values(context: CheckContext, settings: Settings) -> dict[str, Detail]:
     assignments = [parse_assignment(text) for text in context.config_overrides]
     given = next((str(one.value) for one in reversed(assignments) if one.path == ("profile",)), None)
     profile = chosen_profile(file, given)
-    found = origins(file, assignments, profile)
+    found = value_origins(file, assignments, profile)
     known = {origin.key: origin.layer for origin in found}
     main = {
         "model": settings.model,

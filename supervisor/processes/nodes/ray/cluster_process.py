@@ -23,7 +23,7 @@ from greenroom.protocol.internal.outpost import (
     Seen,
     SeenOutpost,
     Wanted,
-    encode,
+    encode_datagram,
     read_to_ray,
 )
 from greenroom.runtime import hardening
@@ -215,7 +215,7 @@ def main() -> None:
             _serve(control, Cluster(begin), begin)
         except Exception as error:  # whatever Ray raises: the host tells the user, and tries again
             with contextlib.suppress(OSError):
-                control.send(encode(Seen(is_connected=False, error=f"{type(error).__name__}: {error}"[:500])))
+                control.send(encode_datagram(Seen(is_connected=False, error=f"{type(error).__name__}: {error}"[:500])))
             os._exit(1)
     os._exit(0)  # without Ray's own exit handlers, which may wait for a head that is gone
 
@@ -229,7 +229,7 @@ def _serve(control: socket.socket, cluster: Cluster, begin: Begin) -> None:
         outposts = cluster.look()
         is_settled = wanted is not None or not cluster.unknown or time.monotonic() >= settled
         if is_settled:
-            control.send(encode(Seen(is_connected=True, outposts=outposts)))
+            control.send(encode_datagram(Seen(is_connected=True, outposts=outposts)))
         until = time.monotonic() + LOOK
         while (left := until - time.monotonic()) > 0 and select.select([control], [], [], left)[0]:
             data = control.recv(DATAGRAM)

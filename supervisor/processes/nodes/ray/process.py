@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.outpost import Begin, Finish, Seen, ToRay, Wanted, encode, read_from_ray
+from greenroom.protocol.internal.outpost import Begin, Finish, Seen, ToRay, Wanted, encode_datagram, read_from_ray
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime import child, orphans
 from greenroom.runtime.launch import CONTROL, DATAGRAM
@@ -123,7 +123,7 @@ class RayProcess:
     def _send(self, message: ToRay) -> None:
         if self._control is not None:
             try:
-                self._control.send(encode(message))
+                self._control.send(encode_datagram(message))
             except BlockingIOError:  # it hangs, and reads nothing: what it is told next says everything
                 log.debug("gr-ray reads nothing at the moment")
                 self._wanted = None

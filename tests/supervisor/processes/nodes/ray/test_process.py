@@ -17,12 +17,12 @@ from tests.support import processes
 
 SPEAK = """
 import os, socket, time
-from greenroom.protocol.internal.outpost import Seen, SeenOutpost, Wanted, encode, read_to_ray
+from greenroom.protocol.internal.outpost import Seen, SeenOutpost, Wanted, encode_datagram, read_to_ray
 control = socket.socket(fileno=3)
 while True:
     message = read_to_ray(control.recv(1 << 20))
     if isinstance(message, Wanted):
-        control.send(encode(Seen(True, tuple(SeenOutpost(one, "pending") for one in message.outposts))))
+        control.send(encode_datagram(Seen(True, tuple(SeenOutpost(one, "pending") for one in message.outposts))))
 """
 WANTED = Wanted(outposts=(Outpost("ray-1"),), admitted={})
 
