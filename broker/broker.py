@@ -18,7 +18,7 @@ from greenroom.broker.credential.rules import LoginRules
 from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
-from greenroom.broker.login.revocation import revoke
+from greenroom.broker.login.revocation import revoke_login
 from greenroom.broker.pace_service import PaceService
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import SHUTDOWN_TIMEOUT, Refresher
@@ -385,7 +385,7 @@ class Broker:
             return AuthError(code="storage_failed", user_text=error.strerror or str(error))
         await self._changes.settle()
         if question.revoke:
-            await revoke(self._issuer, held)
+            await revoke_login(self._issuer, held)
         return self._in_force(removed=removed)
 
     def _in_force(self, *, removed: bool = False) -> InForce:

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.credential import resolve
+from greenroom.broker.credential.credential import resolve_credential
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.refresh_request import Fate, RefreshRequest
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
@@ -59,7 +59,7 @@ class CredentialManager:
     ) -> None:
         """`identity_secret` is the same for all brokers of a supervisor: a turn may ask several of them.
 
-        `environment_key_first` is described at `resolve`.
+        `environment_key_first` is described at `resolve_credential`.
         """
         self.store = store
         self.clock = clock
@@ -179,7 +179,7 @@ class CredentialManager:
 
     def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
         self.record = record
-        resolved = resolve(
+        resolved = resolve_credential(
             record, self._environment, self._preferred, environment_key_first=self._environment_key_first
         )
         credential = self._rules.applied(resolved)

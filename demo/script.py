@@ -227,6 +227,6 @@ class Script:
         return NO_RULE
 
 
-def script(*rules: ScriptRule, name: str = "script") -> Script:
+def make_script(*rules: ScriptRule, name: str = "script") -> Script:
     """Return a script of these rules."""
     return Script(name, rules)

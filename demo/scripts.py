@@ -18,8 +18,8 @@ from greenroom.demo.script import (
     Stall,
     Text,
     Think,
+    make_script,
     rule,
-    script,
 )
 
 NOTE: Final = "note.txt"
@@ -42,7 +42,7 @@ def _words(text: str, pause: float) -> Text:
     return Text(re.findall(r"\S+\s*", text), pause)
 
 
-DEMO: Final = script(
+DEMO: Final = make_script(
     rule(
         FIRST_PROMPT,
         [
@@ -116,7 +116,7 @@ def _patch(operation: str, body: str = "") -> Action:
 
 _NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("true",))]] * COMMANDS
 
-BENCH: Final = script(
+BENCH: Final = make_script(
     _bench("hello", [Text("ok")]),
     _bench("command", [Think(THINKING), CommandStep(("true",))], [Think(THINKING), Text("ok")]),
     _bench("commands", *_NOTHING_BUT_COMMANDS, [Text("ok")]),
@@ -130,7 +130,7 @@ BENCH: Final = script(
 )
 """Rules that `bench_prompt` selects. The commands print the pid of the process that started them."""
 
-ECHO: Final = script(
+ECHO: Final = make_script(
     rule("", [ReasoningStep("A script does not think."), Text("This answer comes from a script.")]), name="echo"
 )
 """The same answer to every message."""

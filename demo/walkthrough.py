@@ -228,7 +228,7 @@ async def walk(command: Sequence[str], terminal: Terminal) -> bool:
             return await Walkthrough(terminal, DemoPlaces.create(root, model.base_url), model).walk(command)
 
 
-def run(command: Sequence[str] = ()) -> int:
+def run_walkthrough(command: Sequence[str] = ()) -> int:
     """Run the demo with the server that `command` starts, by default this program; return the exit code."""
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return 0 if asyncio.run(walk(command or SERVER, Terminal(sys.stdout, colour=colour))) else 1
@@ -239,4 +239,4 @@ def _milliseconds(begun: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_walkthrough(sys.argv[1:]))

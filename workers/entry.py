@@ -46,7 +46,7 @@ def share_zygote() -> int:
     """
     from greenroom.workers.sandbox import zygote_link
 
-    return zygote_link.share_zygote()
+    return zygote_link.start_shared_zygote()
 
 
 def discard() -> None:

@@ -71,7 +71,7 @@ class Credential(msgspec.Struct, frozen=True):
 SIGNED_OUT: Final = Credential()
 
 
-def resolve(
+def resolve_credential(
     record: AuthRecord | None,
     environment: Mapping[str, str],
     preferred: PreferredAuth,

@@ -4,7 +4,7 @@ from greenroom.broker.credential.credential import Credential
 from greenroom.broker.token_issuer.client import Issuer
 
 
-async def revoke(issuer: Issuer, credential: Credential) -> bool:
+async def revoke_login(issuer: Issuer, credential: Credential) -> bool:
     """Revoke a login, as far as the issuer supports it."""
     if credential.refresh_token:
         return await issuer.revoke(credential.refresh_token, "refresh_token")

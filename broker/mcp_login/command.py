@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.broker.mcp_login.issuer import revoke
+from greenroom.broker.mcp_login.issuer import revoke_token
 from greenroom.broker.mcp_login.logins import McpLoginSession, server_to_log_in
 from greenroom.broker.mcp_login.record import credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
@@ -22,7 +22,7 @@ TIMEOUT: Final = 300.0
 """Seconds that the user has to finish in the browser."""
 
 
-def login(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callable[[str], object] | None = None) -> int:
+def log_in(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callable[[str], object] | None = None) -> int:
     """Log in to a server. `open_url` opens a browser; the address is shown in any case."""
 
     async def run() -> int:
@@ -52,7 +52,7 @@ def mcp_logout(home: str, name: str) -> int:
         held = store.read(key)
         removed = await store.remove(key)
         if held is not None and held.client is not None:
-            await revoke(held.client, held.refresh_token or held.access_token, "refresh_token")
+            await revoke_token(held.client, held.refresh_token or held.access_token, "refresh_token")
         _print(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
         return 0
 

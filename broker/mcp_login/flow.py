@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from greenroom.broker.login.page import PageRequest, PageResponse, new_state
 from greenroom.broker.login.server import LoginServer
-from greenroom.broker.mcp_login.issuer import LoginError, exchange, find_issuer, register
+from greenroom.broker.mcp_login.issuer import LoginError, exchange_code, find_issuer, register
 from greenroom.broker.mcp_login.metadata import AuthorizationServer, Challenge, Resource
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import RegisteredClient, TokenGrant
@@ -80,7 +80,7 @@ class McpLoginFlow:
         returned = await self._returned
         if returned.code is None:
             raise LoginError(returned.error or "the login did not succeed")
-        grant = await exchange(self._client, returned.code, self._page.redirect_uri, self._verifier.secret)
+        grant = await exchange_code(self._client, returned.code, self._page.redirect_uri, self._verifier.secret)
         return self._client, grant
 
     async def close(self) -> None:

@@ -14,11 +14,11 @@ from greenroom.broker.mcp_login.metadata import (
     Resource,
     is_safe,
     issuer_places,
-    origin,
     read_challenge,
     read_issuer,
     read_resource,
     resource_places,
+    url_origin,
 )
 from greenroom.broker.mcp_login.record import RegisteredClient, TokenGrant
 from greenroom.protocol.errors import GreenroomError
@@ -126,7 +126,7 @@ async def register(
     )
 
 
-async def exchange(client: RegisteredClient, code: Secret, redirect_uri: str, verifier: Secret) -> TokenGrant:
+async def exchange_code(client: RegisteredClient, code: Secret, redirect_uri: str, verifier: Secret) -> TokenGrant:
     """Exchange the code of a login. Raises `LoginError`."""
     fields = {
         "grant_type": "authorization_code",
@@ -137,13 +137,13 @@ async def exchange(client: RegisteredClient, code: Secret, redirect_uri: str, ve
     return _granted(await _token_request(client, fields))
 
 
-async def refresh(client: RegisteredClient, refresh_token: Secret) -> TokenGrant:
+async def exchange_refresh_token(client: RegisteredClient, refresh_token: Secret) -> TokenGrant:
     """Exchange a refresh token. Raises `DeadLoginError`, or `LoginError` where it may work later."""
     fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
     return _granted(await _token_request(client, fields))
 
 
-async def revoke(client: RegisteredClient, token: Secret, hint: str) -> bool:
+async def revoke_token(client: RegisteredClient, token: Secret, hint: str) -> bool:
     """Revoke a token (RFC 7009); return whether the issuer confirmed it."""
     if client.revocation_endpoint is None or not token:
         return False
@@ -195,7 +195,7 @@ def _fault(reply: Reply) -> str:
 
 
 def _origin_of(url: str) -> str:
-    found = origin(url)
+    found = url_origin(url)
     assert found is not None, "the address is known to have one"
     return url[: url.index("/", len(found[0]) + 3)] if "/" in url[len(found[0]) + 3 :] else url
 
@@ -238,5 +238,5 @@ async def _ask(
 
 
 def _host(url: str) -> str:
-    found = origin(url)
+    found = url_origin(url)
     return "an address" if found is None else found[1]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.mcp_login.issuer import DeadLoginError, find_issuer, refresh
+from greenroom.broker.mcp_login.issuer import DeadLoginError, exchange_refresh_token, find_issuer
 from greenroom.broker.mcp_login.metadata import is_safe
 from greenroom.broker.mcp_login.record import Login, RegisteredClient, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
@@ -139,7 +139,7 @@ class McpKeeper:
             raise DeadLoginError("the authorization server has refused to renew it")
         client = login.client or await _found(login, question.url)
         try:
-            grant = await refresh(client, spent)
+            grant = await exchange_refresh_token(client, spent)
         except DeadLoginError:
             self._dead.add(mark)
             raise

@@ -66,7 +66,9 @@ def resource_places(url: str, named: str | None) -> list[str]:
     """Return where a server's metadata may be, in order. An address on another host than the server is not used."""
     server = urlsplit(url)
     path = server.path.rstrip("/")
-    places = [named] if named is not None and origin(named) == origin(url) and not urlsplit(named).fragment else []
+    places = (
+        [named] if named is not None and url_origin(named) == url_origin(url) and not urlsplit(named).fragment else []
+    )
     places += [_at(server, f"/.well-known/oauth-protected-resource{path}")] if path else []
     return list(dict.fromkeys([*places, _at(server, "/.well-known/oauth-protected-resource")]))
 
@@ -117,7 +119,7 @@ def read_issuer(issuer: str, url: str, document: object) -> AuthorizationServer:
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "registration_endpoint", "revocation_endpoint")
 
 
-def origin(url: str) -> tuple[str, str, int | None] | None:
+def url_origin(url: str) -> tuple[str, str, int | None] | None:
     """Return scheme, host and port of an address, `None` where it has none."""
     try:
         parts = urlsplit(url)
@@ -131,7 +133,7 @@ def origin(url: str) -> tuple[str, str, int | None] | None:
 
 def is_safe(address: str, url: str) -> bool:
     """Tell whether secrets may be sent to an address: with TLS, or on this machine where the server itself is on it."""
-    found, server = origin(address), origin(url)
+    found, server = url_origin(address), url_origin(url)
     if found is None or server is None:
         return False
     return found[0] == "https" or (found[1] in _LOOPBACK and server[1] in _LOOPBACK)
@@ -151,7 +153,7 @@ def _endpoint(members: Mapping[str, object], name: str, url: str) -> str | None:
 
 
 def _covers(resource: str, url: str) -> bool:
-    if origin(resource) is None or origin(resource) != origin(url):
+    if url_origin(resource) is None or url_origin(resource) != url_origin(url):
         return False
     whole, part = urlsplit(url).path.rstrip("/"), urlsplit(resource).path.rstrip("/")
     return whole == part or whole.startswith(f"{part}/")

@@ -13,7 +13,7 @@ from greenroom.broker.clock import Clock
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.refresh_request import Fate, RefreshRequest
 from greenroom.broker.refresh.journal import Journal
-from greenroom.broker.refresh.merge import merged
+from greenroom.broker.refresh.merge import merge_tokens
 from greenroom.broker.storage.locks import writing
 from greenroom.broker.storage.store import Store, has_token
 from greenroom.broker.token_issuer.classify import (
@@ -72,7 +72,7 @@ class InProcessExecutor:
         if not isinstance(answer, RefreshAnswered):
             note(journal, lock, token_fingerprint(order.token), answer)
             return RefreshOutcome(answer)
-        fresh = merged(order.record, answer, self._clock.wall())
+        fresh = merge_tokens(order.record, answer, self._clock.wall())
         fate: Fate = "nothing"
         if fresh is not None:
             fate, fresh = await _put(self._store, order.stored, fresh)

@@ -11,7 +11,7 @@ from greenroom.broker.token_issuer.classify import RefreshAnswered
 log = logging.getLogger(__name__)
 
 
-def merged(record: AuthRecord, answer: RefreshAnswered, now: float) -> AuthRecord | None:
+def merge_tokens(record: AuthRecord, answer: RefreshAnswered, now: float) -> AuthRecord | None:
     """Return the record with the members of the answer; others stay. `None` where it is about another account."""
     old = record.tokens
     if old is None:

@@ -268,7 +268,7 @@ def _mcp_login(arguments: argparse.Namespace) -> int:
     hardening.make_undumpable()
     _, home = environment_and_home()
     scopes = [scope for scope in arguments.scopes.split(",") if scope]
-    return command.login(home, arguments.name, scopes, open_url=webbrowser.open)
+    return command.log_in(home, arguments.name, scopes, open_url=webbrowser.open)
 
 
 def _mcp_logout(arguments: argparse.Namespace) -> int:
@@ -335,9 +335,9 @@ def _exec(words: Sequence[str], settings: Sequence[str], prelaunch: Prelaunch | 
 
 
 def _demo(_: argparse.Namespace) -> int:
-    from greenroom.demo.walkthrough import run
+    from greenroom.demo.walkthrough import run_walkthrough
 
-    return run()
+    return run_walkthrough()
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, TextIO
 
 from greenroom.broker.clock import Clock
-from greenroom.broker.credential.credential import resolve
+from greenroom.broker.credential.credential import resolve_credential
 from greenroom.broker.credential.record import AuthRecord, StoreError
 from greenroom.broker.credential.rules import ANY_LOGIN, LoginRules
 from greenroom.broker.login.flows import BrowserFlow, DeviceFlow
 from greenroom.broker.login.logins import Flow, LoggedIn, record_of
-from greenroom.broker.login.revocation import revoke
+from greenroom.broker.login.revocation import revoke_login
 from greenroom.broker.login.server import PORTS
 from greenroom.broker.storage.locks import STORE, STORE_TIMEOUT, locked
 from greenroom.broker.storage.store import Store
@@ -85,7 +85,7 @@ def login_status(
 ) -> int:
     """Print how this home is logged in; return 0 where it is."""
     try:
-        credential = rules.applied(resolve(store.read_once(), environment, preferred))
+        credential = rules.applied(resolve_credential(store.read_once(), environment, preferred))
     except StoreError as error:
         _print(f"Error checking login status: {error}")
         return 1
@@ -106,11 +106,11 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
     """Remove the store."""
 
     async def run() -> int:
-        held = resolve(_read(store), {}, "chatgpt")
+        held = resolve_credential(_read(store), {}, "chatgpt")
         async with locked(store.home, STORE, STORE_TIMEOUT):
             removed = store.remove()
         if removed and with_revocation:
-            await revoke(Issuer(IssuerEndpoints.from_environment(environment), Clock()), held)
+            await revoke_login(Issuer(IssuerEndpoints.from_environment(environment), Clock()), held)
         _print("Successfully logged out" if removed else "Not logged in")
         return 0
 

@@ -20,11 +20,11 @@ from greenroom.broker.mcp_login.metadata import (
     MetadataError,
     is_safe,
     issuer_places,
-    origin,
     read_challenge,
     read_issuer,
     read_resource,
     resource_places,
+    url_origin,
 )
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import Login, credential_key
@@ -52,7 +52,7 @@ def test_a_login_is_stored_for_the_user_alone_and_can_be_taken_back(tmp_path: An
     with Served() as served:
         home, guarded = configured(tmp_path, served.guarded), served.guarded
         (tmp_path / ".credentials.json").write_text('{"other|0": {"access_token": "theirs", "odd": [1]}}')
-        assert command.login(home, NAME, open_url=served.open_url) == 0
+        assert command.log_in(home, NAME, open_url=served.open_url) == 0
         asked = dict(guarded.asked)
         assert asked["authorize"]["code_challenge_method"] == "S256"
         assert (asked["authorize"]["resource"], asked["authorize"]["scope"]) == (guarded.url, "read")
@@ -98,7 +98,7 @@ def test_the_configuration_and_the_command_say_what_is_asked_for(
 ) -> None:
     with Served() as served:
         home = configured(tmp_path, served.guarded, more)
-        assert command.login(home, NAME, scopes, open_url=served.open_url) == 0
+        assert command.log_in(home, NAME, scopes, open_url=served.open_url) == 0
         asked = dict(served.guarded.asked)["authorize"]
         assert (asked["client_id"], asked["scope"]) == (client, scope)
         assert served.guarded.count("register") == registered
@@ -116,7 +116,7 @@ def test_what_has_no_login_is_said(tmp_path: Any, capsys: Any, name: str, table:
     more = '[mcp_servers.prog]\ncommand = "x"\n[mcp_servers.token]\nurl = "https://x"\nbearer_token_env_var = "T"'
     guarded = Guarded()
     guarded.origin = "https://mcp.example"
-    assert command.login(configured(tmp_path, guarded, more), name) == 1
+    assert command.log_in(configured(tmp_path, guarded, more), name) == 1
     assert text in capsys.readouterr().err
 
 
@@ -149,7 +149,7 @@ def test_hostile_metadata_ends_a_login_before_the_browser_opens(
     opened: list[str] = []
     with Served() as served:
         spoil(served.guarded)
-        assert command.login(configured(tmp_path, served.guarded), NAME, open_url=opened.append) == 1
+        assert command.log_in(configured(tmp_path, served.guarded), NAME, open_url=opened.append) == 1
         assert text in capsys.readouterr().err
         assert (opened, served.guarded.count("register")) == ([], 0)
     assert not (tmp_path / ".credentials.json").exists()
@@ -362,7 +362,7 @@ values = st.recursive(
 @given(values, values, st.text())
 def test_any_metadata_is_taken_or_refused(document: object, more: object, header: str) -> None:
     read_challenge(header)
-    origin(header)
+    url_origin(header)
     for read in (lambda: read_resource(URL, document), lambda: read_issuer("https://auth.example/x", URL, more)):
         try:
             read()

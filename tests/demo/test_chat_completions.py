@@ -19,8 +19,8 @@ from greenroom.demo.script import (
     Script,
     ScriptedUsage,
     Text,
+    make_script,
     rule,
-    script,
 )
 from greenroom.demo.scripted_model import ScriptedModel
 
@@ -28,7 +28,7 @@ Chunks = list[dict[str, Any]]
 
 
 def always(*actions: Action) -> Script:
-    return script(rule("", actions))
+    return make_script(rule("", actions))
 
 
 def body(*messages: dict[str, Any], tools: tuple[str, ...] = ("shell",)) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_commands_and_patches_take_the_form_on_offer(
 
 
 def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
-    played = script(rule("look", [CommandStep(("ls",))], [Quote("It says ")]))
+    played = make_script(rule("look", [CommandStep(("ls",))], [Quote("It says ")]))
     call = {"id": "a", "type": "function", "function": {"name": "shell", "arguments": "{}"}}
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be good."},

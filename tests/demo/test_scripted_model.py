@@ -36,8 +36,8 @@ from greenroom.demo.script import (
     Text,
     Think,
     Until,
+    make_script,
     rule,
-    script,
 )
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.demo.scripts import BENCH, DEMO, FIRST_PROMPT, SECOND_PROMPT
@@ -59,7 +59,7 @@ def play(played: Script, scene: Scene) -> None:
 
 
 def always(*actions: Action) -> Script:
-    return script(rule("", actions))
+    return make_script(rule("", actions))
 
 
 def said(text: str) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def test_a_message_is_streamed_whole_and_under_one_id() -> None:
 
 
 def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
-    played = script(rule("first", [CommandStep(("true",))], [Text("one")]), rule("second", [Text("two")]))
+    played = make_script(rule("first", [CommandStep(("true",))], [Text("one")]), rule("second", [Text("two")]))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         begun = [said("the first"), {"type": "function_call", "call_id": "call_1", "name": "shell", "arguments": "{}"}]
@@ -145,7 +145,7 @@ def test_the_step_follows_from_the_outputs_after_the_last_message() -> None:
 
 
 def test_a_step_with_two_calls_is_over_when_both_have_returned() -> None:
-    played = script(rule("", [CommandStep(("a",)), CommandStep(("b",))], [CommandStep(("c",))], [Text("end")]))
+    played = make_script(rule("", [CommandStep(("a",)), CommandStep(("b",))], [CommandStep(("c",))], [Text("end")]))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         calls = done_items(await ask(server, session, body(said("go"))))
@@ -159,7 +159,7 @@ def test_a_step_with_two_calls_is_over_when_both_have_returned() -> None:
 
 
 def test_a_hundred_conversations_do_not_mix() -> None:
-    played = script(
+    played = make_script(
         *(rule(f"<{number}>", [CommandStep((f"{number}",))], [Text(f"done {number}")]) for number in range(100))
     )
 
@@ -243,7 +243,7 @@ def test_what_a_command_printed_is_found_in_every_form(told: str) -> None:
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         assert text_of(await ask(server, session, body(said("go"), output(told)))) == "It says: a\nb."
 
-    play(script(rule("", [CommandStep(("cat",))], [Quote("It says: ", ".")])), scene)
+    play(make_script(rule("", [CommandStep(("cat",))], [Quote("It says: ", ".")])), scene)
 
 
 def test_reasoning_comes_with_its_summary() -> None:
@@ -297,7 +297,7 @@ def test_a_client_that_does_not_read_holds_only_its_own_stream_back() -> None:
             assert server.statistics().bytes_written < SOCKET_BUFFERS
             assert len(await response.read()) > count * len(piece)
 
-    play(script(rule("flood", [Deltas(count, piece, whole="")]), rule("hi", [Text("hello")])), scene)
+    play(make_script(rule("flood", [Deltas(count, piece, whole="")]), rule("hi", [Text("hello")])), scene)
 
 
 def test_a_broken_connection_ends_the_stream_in_the_middle() -> None:
@@ -422,7 +422,7 @@ def test_malformed_bytes_are_sent_as_they_are() -> None:
 
 
 def test_a_rule_can_be_a_pattern_and_a_message_without_a_rule_is_answered() -> None:
-    played = script(rule(re.compile(r"^list \d+$"), [Text("listed")]))
+    played = make_script(rule(re.compile(r"^list \d+$"), [Text("listed")]))
 
     async def scene(server: ScriptedModel, session: aiohttp.ClientSession) -> None:
         assert text_of(await ask(server, session, body(said("list 12")))) == "listed"

@@ -91,12 +91,12 @@ def test_colours_are_used_only_when_asked_for() -> None:
     ],
 )
 def test_the_walk_fails_where_the_server_does(program: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert walkthrough.run([sys.executable, "-I", "-c", program]) == 1
+    assert walkthrough.run_walkthrough([sys.executable, "-I", "-c", program]) == 1
     said = capsys.readouterr().out
     assert "The model is a script" in said
     assert reason in said
 
 
 def test_the_walk_fails_where_there_is_no_server(capsys: pytest.CaptureFixture[str]) -> None:
-    assert walkthrough.run(["./no-such-server"]) == 1
+    assert walkthrough.run_walkthrough(["./no-such-server"]) == 1
     assert "cannot be started" in capsys.readouterr().out

@@ -85,7 +85,7 @@ def test_a_server_that_was_logged_in_to_is_used_and_its_tokens_stay_with_the_bro
         config = stage.home.path / "config.toml"
         config.write_text(f'mcp_oauth_credentials_store = "file"\n{config.read_text()}\n{served.guarded.config_table}')
         served.guarded.lasts = 10
-        assert command.login(str(stage.home.path), NAME, open_url=served.open_url) == 0
+        assert command.log_in(str(stage.home.path), NAME, open_url=served.open_url) == 0
         client = stage.serve(engine).client
         assert "done" in text(client.result(client.codex("use", cwd=stage.cwd)))
         assert served.guarded.count("refresh_token") >= 1

@@ -13,10 +13,10 @@ from greenroom.runtime import open_directory as directory
 from greenroom.sessions.cleanup_journal import CleanupJournal, beside, clear_away
 from greenroom.sessions.lock import FOLDER, WriterLock
 from greenroom.workers.patch import transaction
-from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.apply import apply_plan
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchWriteError
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 pytestmark = pytest.mark.processes
@@ -89,13 +89,13 @@ def die_in_a_patch(home: Path, plan: PatchPlan, system: DeadlySystem) -> bool:
     try:
         transaction.os = directory.os = system  # type: ignore[attr-defined,assignment]
         lock = WriterLock(str(home), DYING)
-        apply(plan, Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
+        apply_plan(plan, Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
     finally:
         os._exit(0)
 
 
 def plan(work: Path) -> PatchPlan:
-    return plan_patch(parse(PATCH), str(work), Disk(Reader(os.devnull)))
+    return plan_patch(parse_patch(PATCH), str(work), Disk(Reader(os.devnull)))
 
 
 @pytest.mark.parametrize("fails", ["", "link"], ids=["hard links", "no hard links"])
@@ -122,10 +122,10 @@ def test_wherever_a_patch_is_killed_nothing_is_left_of_it(tmp_path: Path, fails:
 def test_a_patch_that_ends_leaves_no_notes(tmp_path: Path) -> None:
     home, work = workspace(tmp_path)
     lock = WriterLock(str(home), DYING)
-    apply(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
+    apply_plan(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(lambda: lock))
     with pytest.raises(PatchWriteError):
-        apply(
-            plan_patch(parse(PATCH), str(workspace(tmp_path / "again")[1]), Disk(Reader(os.devnull))),
+        apply_plan(
+            plan_patch(parse_patch(PATCH), str(workspace(tmp_path / "again")[1]), Disk(Reader(os.devnull))),
             Disk(Reader(os.devnull)),
             lambda _: False,
         )
@@ -154,7 +154,7 @@ def test_a_patch_goes_on_where_nothing_can_be_noted(tmp_path: Path) -> None:
         def clear(self) -> None:
             raise OSError(28, "No space left on device")
 
-    apply(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(Full))
+    apply_plan(plan(work), Disk(Reader(os.devnull)), None, CleanupJournal(Full))
     assert files(work) == AFTER
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from greenroom.demo.request_log import RecordedRequest
-from greenroom.demo.script import ScriptRule, Until, script
+from greenroom.demo.script import ScriptRule, Until, make_script
 from greenroom.demo.scripted_model import ModelStatistics, ScriptedModel
 
 TIMEOUT = 20.0
@@ -25,7 +25,7 @@ class Model:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="model", daemon=True)
         self._thread.start()
-        self._server = ScriptedModel(script(*rules))
+        self._server = ScriptedModel(make_script(*rules))
         self._run(self._server.__aenter__())
         self.base_url = self._server.base_url
 

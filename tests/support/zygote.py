@@ -11,7 +11,7 @@ from tests.support import processes
 @contextmanager
 def shared_zygote() -> Iterator[None]:
     """Let launchers that are made meanwhile share one (`greenroom.workers.entry.share_zygote`)."""
-    pid = zygote_link.share_zygote()
+    pid = zygote_link.start_shared_zygote()
     try:
         yield
     finally:

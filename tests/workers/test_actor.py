@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from greenroom.demo.script import CommandStep, Stall, Text, rule, script
+from greenroom.demo.script import CommandStep, Stall, Text, make_script, rule
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import Heartbeat, JobDone, Opened, OpenFailed, Ready, TurnEnded
@@ -70,7 +70,7 @@ class Life:
 async def life() -> AsyncIterator[Life]:
     reader, writer = os.pipe()
     with TemporaryDirectory() as path:
-        async with ScriptedModel(script(*RULES)) as model:
+        async with ScriptedModel(make_script(*RULES)) as model:
             home = Home(Path(path))
             home.configure(model.base_url)
             lived = Life(home, reader, model)

@@ -13,11 +13,11 @@ from greenroom.sessions.file import read
 from greenroom.sessions.history_file import remember
 from greenroom.sessions.replay import initial_messages
 from greenroom.workers.conversation.project_doc import Search, read_project_doc
-from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.prompt import input_message
 from greenroom.workers.jobs.list_sessions import preview
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import plan_patch
 from greenroom.workers.patch.snapshot import take
 from tests.config.test_reader import KEY, REFUSED, Folders, folders
@@ -51,13 +51,13 @@ def _home(at: Folders) -> str:
 
 
 def _image(at: Folders) -> str:
-    return str(user_message([{"type": "local_image", "path": str(at.place)}], at.reader.read))
+    return str(input_message([{"type": "local_image", "path": str(at.place)}], at.reader.read))
 
 
 def _patches(at: Folders) -> str:
     said = []
     for lines in PATCHES:
-        patch = parse(f"*** Begin Patch\n{lines}\n*** End Patch")
+        patch = parse_patch(f"*** Begin Patch\n{lines}\n*** End Patch")
         try:
             said.append(str(plan_patch(patch, str(at.work), Disk(at.reader)).changes))
         except PatchError as error:

@@ -76,7 +76,7 @@ KNOWN = {
     "workers/sandbox/starter.py:ReadOnlyStarter.__init__": COMMAND,
     "workers/sandbox/zygote.py:_Zygote._fork": FORK,
     "workers/sandbox/zygote_link.py:ZygoteLink.fork": FORK,
-    "workers/sandbox/zygote_link.py:share_zygote": OWN,
+    "workers/sandbox/zygote_link.py:start_shared_zygote": OWN,
     "workers/tools/toolbox.py:Toolbox.__init__": COMMAND,
     "workers/tools/toolbox.py:Toolbox.move": COMMAND,
 }

@@ -143,7 +143,7 @@ RETRIES: Final[dict[ApprovalPolicy, dict[CommandFailure, Literal["tell", "ask"]]
 }
 
 
-def decide(situation: Situation, justification: str | None = None) -> Decision:
+def decide_command(situation: Situation, justification: str | None = None) -> Decision:
     """Decide about a command; `justification` is the model's reason for it."""
     if situation.remembered:
         return Run()

@@ -21,7 +21,7 @@ from greenroom.workers.clock import now_ms
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.model_connection import ModelSource
-from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.prompt import input_message
 from greenroom.workers.conversation.request_builder import RequestBuilder
 from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.transcript import Transcript
@@ -134,7 +134,7 @@ class ApprovalReviewer:
     async def _asked(self, text: str) -> str:
         """Return the model's answer. Raises `ReviewFailedError` or `GreenroomError`."""
         encoder = self._requests.review_encoder(approval_review_policy(), SCHEMA)
-        request = History([user_message([{"type": "text", "text": text}])])
+        request = History([input_message([{"type": "text", "text": text}])])
         body = encoder.body(request.encoded_input(with_members=encoder.takes_members))
         client = await self._model.client()
         texts: list[str] = []

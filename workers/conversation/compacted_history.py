@@ -23,7 +23,7 @@ _GOAL: Final = b'<codex_internal_context source=\\"goal\\">'
 def shortened(history: History, summary: str, budget: int) -> list[JsonObject]:
     """Return the items that replace `history`. `budget` is the size of the user's messages in bytes."""
     running = {id(entry) for entry in history.inputs}
-    entries, unanswered = split(history)
+    entries, unanswered = split_history(history)
     earlier = [entry for entry in entries if id(entry) not in running]
     # Of equal messages the last one stays: it may revoke one in between. So it is with those that tell of the goal.
     context: dict[bytes, JsonObject] = {}
@@ -48,7 +48,7 @@ def can_shorten(history: History, budget: int) -> bool:
     return staying != [entry.item for entry in history]
 
 
-def split(history: History) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
+def split_history(history: History) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
     """Return the entries to be summed up, and after them the user's messages of the running turn without an answer."""
     entries = list(history)
     running = {id(entry) for entry in history.inputs}

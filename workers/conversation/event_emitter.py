@@ -87,12 +87,12 @@ class EventEmitter:
 
     def complete_message(self, texts: list[str], phase: object) -> None:
         """Tell that a text of the agent is complete."""
-        self.complete(thread_items.agent_message(self._message or _fresh("msg"), texts, phase))
+        self.complete(thread_items.agent_message_item(self._message or _fresh("msg"), texts, phase))
         self._message = ""
 
     def complete_reasoning(self, summary: list[str], raw: list[str]) -> None:
         """Tell that a piece of the model's reasoning is complete."""
-        self.complete(thread_items.reasoning(self._reasoning or _fresh("rs"), summary, raw))
+        self.complete(thread_items.reasoning_item(self._reasoning or _fresh("rs"), summary, raw))
         self._reasoning, self._section = "", 0
 
     def raw_item(self, item: JsonObject) -> None:
@@ -110,7 +110,7 @@ class EventEmitter:
         """Tell a piece of the agent's text."""
         if not self._message:
             self._message = _fresh("msg")
-            self._begin_stream(thread_items.agent_message(self._message, [""]), "agent_message_content_delta")
+            self._begin_stream(thread_items.agent_message_item(self._message, [""]), "agent_message_content_delta")
         if self.wants_deltas:
             self._mailbox.emit(b'{"type":"agent_message_delta","delta":%b}' % raw)
             self._emit_piece("agent_message_content_delta", raw, b"}")
@@ -142,7 +142,7 @@ class EventEmitter:
     def _begin_reasoning(self) -> None:
         if not self._reasoning:
             self._reasoning = _fresh("rs")
-            item = thread_items.reasoning(self._reasoning, [], [])
+            item = thread_items.reasoning_item(self._reasoning, [], [])
             self._begin_stream(item, "reasoning_content_delta", "reasoning_raw_content_delta")
 
     def _begin_stream(self, item: JsonObject, *kinds: str) -> None:

@@ -147,12 +147,12 @@ class GoalKeeper:
 
     def call(self, call: JsonObject, measured: ToolTimer) -> str:
         """Answer a call of the model, also one that cannot be carried out."""
-        from greenroom.workers.tools.arguments import parse
+        from greenroom.workers.tools.arguments import parse_arguments
         from greenroom.workers.tools.types import ToolFailure
 
         try:
             if call["name"] == "update_goal":
-                update = parse(str(call["arguments"]), GoalUpdate)
+                update = parse_arguments(str(call["arguments"]), GoalUpdate)
                 self._goal.change(GoalChange(status=update.status), self._clock())
                 self._publish()
         except (ToolFailure, GoalError) as error:

@@ -122,7 +122,7 @@ def read_nothing(path: str) -> bytes:
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
-def user_message(items: Sequence[Mapping[str, object]], read_file: ReadFile = read_nothing) -> JsonObject:
+def input_message(items: Sequence[Mapping[str, object]], read_file: ReadFile = read_nothing) -> JsonObject:
     """Return the message of input items, in their order; items of an unknown kind are left out.
 
     An image that cannot be read is replaced by a text with the reason.

@@ -7,10 +7,10 @@ from typing import Final
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.items import text_parts
 from greenroom.workers.conversation import event
-from greenroom.workers.conversation.compacted_history import split
+from greenroom.workers.conversation.compacted_history import split_history
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.model_connection import ModelSource
-from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.prompt import input_message
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.codec import Encoder
 from greenroom.workers.model.outcome import ModelRequestError, error_info
@@ -42,7 +42,7 @@ class Summarizer:
     async def summary(self) -> tuple[str, ResponseUsage | None]:
         """Return a summary of the history up to the last answer, and its cost. Raises `ModelError` or `StartError`."""
         history = self._transcript.history
-        answered, _ = split(history)
+        answered, _ = split_history(history)
         draft = history.copy(len(answered))
         while True:
             try:
@@ -53,7 +53,7 @@ class Summarizer:
 
     async def _ask(self, draft: History) -> tuple[str, ResponseUsage | None]:
         request = draft.copy()
-        request.append(user_message([{"type": "text", "text": self._prompt}]))
+        request.append(input_message([{"type": "text", "text": self._prompt}]))
         texts: list[str] = []
         usage: ResponseUsage | None = None
         body = self._encoder.body(request.encoded_input(with_members=self._encoder.takes_members))

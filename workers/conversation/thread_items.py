@@ -38,13 +38,13 @@ PHASES: Final[Mapping[type[Event], Phase]] = {
 """The flat events that determine an item. The items of texts are made from the model's own items."""
 
 
-def agent_message(item_id: str, texts: list[str], phase: object = None) -> JsonObject:
+def agent_message_item(item_id: str, texts: list[str], phase: object = None) -> JsonObject:
     """Return the item of a text of the agent."""
     content = [{"type": "Text", "text": text} for text in texts]
     return {"type": "AgentMessage", "id": item_id, "content": content, "phase": phase, "memory_citation": None}
 
 
-def reasoning(item_id: str, summary: list[str], raw: list[str]) -> JsonObject:
+def reasoning_item(item_id: str, summary: list[str], raw: list[str]) -> JsonObject:
     """Return the item of a piece of the model's reasoning."""
     return {"type": "Reasoning", "id": item_id, "summary_text": summary, "raw_content": raw}
 

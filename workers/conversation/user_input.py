@@ -66,7 +66,7 @@ class UserInput:
         """Return the message of a JSON array of input items. Images are read from the directory of the turn."""
         decoded = _decode_items(items)
         texts = [str(item["text"]) for item in decoded if item.get("type") == "text" and "text" in item]
-        message = prompt.user_message(decoded, self._read_image)
+        message = prompt.input_message(decoded, self._read_image)
         return ReceivedMessage(message, "\n".join(texts), self._skills(decoded) if may_mention(decoded) else ())
 
     def check(self, message: ReceivedMessage) -> None:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.process import Finished, run
+from greenroom.workers.exec.process import Finished, run_to_end
 from greenroom.workers.exec.profile import LARGEST_ENVIRONMENT, LOGIN_SCRIPT, PLAIN_SCRIPT, ProfileEffect, effect
 from greenroom.workers.exec.starter import CommandStarter
 
@@ -95,7 +95,7 @@ async def _printed(command: CommandSpec, flag: str, script: str, starter: Comman
         terminal=False,
     )
     try:
-        finished = await run(asked, lambda *_: None, starter)
+        finished = await run_to_end(asked, lambda *_: None, starter)
     except SandboxUnavailableError:
         return None
     return _whole_output(finished)

@@ -43,7 +43,7 @@ class Finished:
     """Why it was not started."""
 
 
-async def run(command: CommandSpec, on_output: OnOutput, starter: CommandStarter) -> Finished:
+async def run_to_end(command: CommandSpec, on_output: OnOutput, starter: CommandStarter) -> Finished:
     """Run a command and report each read of its output once, in the order read.
 
     An `on_output` that returns an awaitable delays the reading until that is done, and so the command. When this call

@@ -21,7 +21,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     wanted = msgspec.json.decode(params, type=ListModels)
     overrides = ConversationOverrides.from_json(b"{}")
     settings = resolve_settings(setting.home, setting.config_overrides, overrides, os.getcwd(), os.environ)
-    return msgspec.json.encode(page(list(listed(settings)), wanted))
+    return msgspec.json.encode(model_page(list(listed(settings)), wanted))
 
 
 def listed(settings: Settings) -> Iterator[ListedModel]:
@@ -36,7 +36,7 @@ def listed(settings: Settings) -> Iterator[ListedModel]:
         yield _listed(slug, family, settings, hidden=family.hidden and slug not in settings.own_models)
 
 
-def page(models: list[ListedModel], wanted: ListModels) -> ModelList:
+def model_page(models: list[ListedModel], wanted: ListModels) -> ModelList:
     """Return one page. A cursor is the slug of the last model of the page before; any other counts for nothing."""
     shown = [model for model in models if not model.hidden or model.is_default or wanted.include_hidden]
     start = next((place for place, model in enumerate(shown, 1) if model.id == wanted.cursor), 0)

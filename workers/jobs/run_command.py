@@ -9,8 +9,7 @@ from greenroom.workers.approval.decision import SandboxedEnd, looks_denied
 from greenroom.workers.exec.capture import Captured, OutputBudget
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.environment import command_environment
-from greenroom.workers.exec.process import Finished, signal_name
-from greenroom.workers.exec.process import run as run_to_end
+from greenroom.workers.exec.process import Finished, run_to_end, signal_name
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.client_sandbox import client_confinement, client_settings, client_starter
 

@@ -13,11 +13,11 @@ from greenroom.workers.jobs.config_file import change_config
 async def run(params: bytes, setting: Setting) -> bytes:
     """Change the file. Raises `JobError`; the file is then unchanged."""
     wanted = msgspec.json.decode(params, type=SetDefaultModel)
-    change_config(setting.home, lambda text, _: changed(text, wanted))
+    change_config(setting.home, lambda text, _: with_default_model(text, wanted))
     return b"{}"
 
 
-def changed(text: str, wanted: SetDefaultModel) -> str:
+def with_default_model(text: str, wanted: SetDefaultModel) -> str:
     """Return the file's text with the model and its effort set in the active profile, or else at the top level.
 
     Raises `TOMLKitError` if the text is not TOML.

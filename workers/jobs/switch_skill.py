@@ -18,11 +18,11 @@ _NO_LIST: Final = "configValidationError: `skills.config` is no list of tables, 
 async def run(params: bytes, setting: Setting) -> bytes:
     """Change the file. Raises `JobError`; the file is then unchanged."""
     wanted = msgspec.json.decode(params, type=SkillsConfigWriteParams)
-    change_config(setting.home, lambda text, _: changed(text, wanted))
+    change_config(setting.home, lambda text, _: with_skill(text, wanted))
     return msgspec.json.encode(SkillsConfigWriteResponse(effective_enabled=wanted.enabled))
 
 
-def changed(text: str, wanted: SkillsConfigWriteParams) -> str:
+def with_skill(text: str, wanted: SkillsConfigWriteParams) -> str:
     """Return the text of the file with one entry for the skill if it is off, and none if it is on."""
     document = tomlkit.parse(text)
     skills = document.get("skills", {})

@@ -29,7 +29,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     def change(text: str, version: str) -> str:
         if wanted.expected_version not in (None, version):
             raise JobError(f"{CONFLICT}: the file has been changed since it was read; read it again")
-        return changed(text, wanted.edits)
+        return with_edits(text, wanted.edits)
 
     path = os.path.realpath(os.path.join(setting.home, CONFIG_FILE))
     if wanted.file_path is not None and os.path.realpath(wanted.file_path) != path:
@@ -38,7 +38,7 @@ async def run(params: bytes, setting: Setting) -> bytes:
     return msgspec.json.encode(ConfigWriteResponse(status="ok", version=written.version, file_path=written.path))
 
 
-def changed(text: str, edits: Sequence[ConfigEdit]) -> str:
+def with_edits(text: str, edits: Sequence[ConfigEdit]) -> str:
     """Return the text of the file with all edits. Raises `JobError` if a setting would be invalid by them."""
     document = tomlkit.parse(text)
     before = _faults(text)

@@ -14,7 +14,7 @@ _ABOUT: Final = frozenset({"content", "structuredContent", "isError", "_meta", "
 """The known members of a result. The later ones are read only if neither of the first two exists."""
 
 
-def read_answer(given: object) -> JsonObject:
+def read_tool_result(given: object) -> JsonObject:
     """Return an answer as a `CallToolResult`, without members that are `null`."""
     members = given if isinstance(given, dict) else {"content": given}
     answer: JsonObject = {"content": _content(members.get("content")), "isError": members.get("isError") is True}

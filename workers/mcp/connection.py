@@ -15,7 +15,7 @@ from greenroom.config.servers import McpServer
 from greenroom.protocol.approval import FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
-from greenroom.workers.mcp.answer import read_answer
+from greenroom.workers.mcp.answer import read_tool_result
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import AS_IT_CAME, TolerantDispatcher
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply
@@ -248,7 +248,7 @@ class McpConnection:
             # Not `call_tool`, which would check the result against a schema that may be hostile.
             result = await session.send_request(types.CallToolRequest(params=params), _RESULT)
             if isinstance(result, types.CallToolResult):
-                return read_answer((result.meta or {}).get(AS_IT_CAME))
+                return read_tool_result((result.meta or {}).get(AS_IT_CAME))
             responses, state = await self._responses(result.input_requests or {}), result.request_state
         raise RemoteCallError(f"the server asked for more input {ROUNDS} times")
 

@@ -52,7 +52,7 @@ def read_schema(given: object) -> SoundSchema:
     return SoundSchema(schema, tuple(reader.faults))
 
 
-def resolve(root: JsonObject, reference: object) -> object:
+def resolve_reference(root: JsonObject, reference: object) -> object:
     """Return the target of a reference within a schema, `None` if there is none."""
     if not isinstance(reference, str):
         return None
@@ -220,10 +220,10 @@ class _Reader:
     def _judge_reference(self, reference: str) -> str | None:
         """Reject references without a target, or that form a cycle of references alone."""
         seen: set[int] = set()
-        target = resolve(self._root, reference)
+        target = resolve_reference(self._root, reference)
         while isinstance(target, dict) and "$ref" in target and id(target) not in seen:
             seen.add(id(target))
-            target = resolve(self._root, target["$ref"])
+            target = resolve_reference(self._root, target["$ref"])
         if target is None:
             return "refers to something that is not in the schema"
         return "refers to itself" if id(target) in seen else None

@@ -11,7 +11,7 @@ import msgspec
 
 from greenroom.config.providers import WireApi
 from greenroom.protocol.items import JsonObject, as_list
-from greenroom.workers.mcp.schema import NAMED, ONE, SEVERAL, UnfitSchemaError, resolve
+from greenroom.workers.mcp.schema import NAMED, ONE, SEVERAL, UnfitSchemaError, resolve_reference
 
 RULE_SIZE: Final = 4096
 """Maximum bytes of a rule that is given as text; a longer one is only mentioned."""
@@ -60,7 +60,7 @@ def _merged(schema: JsonObject, root: JsonObject, hops: int) -> JsonObject:
     properties: dict[str, object] = dict(_table(schema.get("properties")))
     required: list[object] = as_list(schema.get("required"))
     if hops:
-        target = resolve(root, schema.get("$ref"))
+        target = resolve_reference(root, schema.get("$ref"))
         for part in [target, *as_list(schema.get("allOf"))]:
             if isinstance(part, dict):
                 merged = _merged(part, root, hops - 1)

@@ -27,7 +27,7 @@ from greenroom.workers.model.credentials import Bearer, Credentials, Credentials
 from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.error_body import without
 from greenroom.workers.model.finish import UNREADABLE
-from greenroom.workers.model.merged_deltas import merged
+from greenroom.workers.model.merged_deltas import merge_deltas
 from greenroom.workers.model.outcome import (
     IDLE_TEXT,
     CredentialDelayed,
@@ -317,7 +317,7 @@ class ModelClient:
                     reader.note(len(payloads))
                     batch = decoder.decode(payloads)
                     if self.delta_window:
-                        batch = merged(batch)
+                        batch = merge_deltas(batch)
                 if batch and isinstance(failed := batch[-1], ResponseFailed):
                     if batch[:-1]:
                         yield batch[:-1]

@@ -8,7 +8,7 @@ from greenroom.workers.model.responses import ModelEvent, ReasoningDelta, Reason
 _DELTAS: Final = (TextDelta, ReasoningSummaryDelta, ReasoningDelta)
 
 
-def merged(batch: list[ModelEvent]) -> list[ModelEvent]:
+def merge_deltas(batch: list[ModelEvent]) -> list[ModelEvent]:
     """Return a batch in which deltas of one kind that follow one another are one. Order and texts stay."""
     if len(batch) < 2:
         return batch

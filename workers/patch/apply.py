@@ -15,7 +15,9 @@ from greenroom.workers.patch.plan import Effect, PatchPlan
 from greenroom.workers.patch.transaction import Staged, Transaction
 
 
-def apply(plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, leftovers: CleanupJournal | None = None) -> str:
+def apply_plan(
+    plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, leftovers: CleanupJournal | None = None
+) -> str:
     """Make the changes and return the message for the model. Blocks. Raises `PatchWriteError`.
 
     `allowed` is asked about every file that is written or removed. A file that has changed since the plan was made is

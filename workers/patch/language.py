@@ -71,7 +71,7 @@ class Patch:
     """The patch without any wrapping."""
 
 
-def parse(text: str) -> Patch:
+def parse_patch(text: str) -> Patch:
     """Parse a patch. Raises only `PatchSyntaxError`, whatever the text."""
     lines = _unwrapped([line.removesuffix("\r") for line in text.strip().split("\n")])
     normal = "\n".join(lines)

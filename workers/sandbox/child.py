@@ -132,7 +132,7 @@ class Child:
     def _order(self, order: Order) -> None:
         if not self.is_gone:
             with contextlib.suppress(OSError):  # the monitor is gone; `_listen` notices that
-                self._control.send(messages.encode(order))
+                self._control.send(messages.encode_message(order))
 
     def _listen(self) -> None:
         try:
@@ -144,7 +144,7 @@ class Child:
         if not data:
             self._lose()
             return
-        match messages.read_report(data):
+        match messages.decode_report(data):
             case MonitorAssigned(monitor):
                 self._monitor = monitor
             case Started() | StartFailed() as outcome if not self._begun.done():

@@ -28,7 +28,7 @@ class RuleCache:
         return confinement == self.confinement and self.fingerprint.holds()
 
 
-def refresh(known: RuleCache | None, confinement: Confinement | None) -> RuleCache | None:
+def refresh_rules(known: RuleCache | None, confinement: Confinement | None) -> RuleCache | None:
     """Return the rules for another command like the latest: the cached ones where they are still valid.
 
     `None` where there are none, where something is writable (a directory that is granted as a whole is in no listing,
@@ -74,11 +74,11 @@ def restrict(confinement: Confinement, features: KernelFeatures, rules: RuleCach
     else:
         landlock.enforce(_rules(confinement, features, DirectoryFingerprint()))
     program = _filter(architecture, network=confinement.network, writes=bool(confinement.writable))
-    listener = seccomp.load(architecture, program, listens=confinement.network)
+    listener = seccomp.load_filter(architecture, program, listens=confinement.network)
     return listener if confinement.network else None
 
 
-def prepare() -> None:
+def precompute_rules() -> None:
     """Compute what every command needs, so that processes forked later have it."""
     architecture = syscalls.this_machine()
     if probe().missing() or architecture is None:

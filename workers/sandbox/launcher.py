@@ -30,9 +30,9 @@ from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import Monitor, SandboxRequest, Started, StartFailed
 from greenroom.workers.sandbox.processes import start_time
-from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, share_zygote
+from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, start_shared_zygote
 
-__all__ = ["Child", "Launcher", "LauncherStatistics", "Loss", "ZygoteStanding", "share_zygote"]
+__all__ = ["Child", "Launcher", "LauncherStatistics", "Loss", "ZygoteStanding", "start_shared_zygote"]
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ class Launcher:
         """Hand a command over once. Return `None` if that failed, so that the command may be tried again."""
         link = self._present_zygote()
         child = Child(request.confinement)
-        content = messages.encode(request)
+        content = messages.encode_message(request)
         try:
             with _memory_file(content) as file:
                 outcome = await self._begin(link, child, request, file, streams, timeout_s)

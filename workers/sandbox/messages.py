@@ -96,7 +96,7 @@ Report: TypeAlias = MonitorAssigned | Started | StartFailed | CommandEnded | Des
 Order: TypeAlias = Send | Kill
 
 
-def encode(message: SandboxRequest | Report | Order) -> bytes:
+def encode_message(message: SandboxRequest | Report | Order) -> bytes:
     """Make a message's bytes."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
@@ -128,21 +128,21 @@ _BEGUN: Final = b"!"
 """What `claim` appends; a pickle ends before it."""
 
 
-def read_request(data: bytes) -> SandboxRequest:
+def decode_request(data: bytes) -> SandboxRequest:
     """Decode a request of a launcher."""
     request = pickle.loads(data)
     assert isinstance(request, SandboxRequest)
     return request
 
 
-def read_report(data: bytes) -> Report:
+def decode_report(data: bytes) -> Report:
     """Decode a report of a monitor."""
     report = pickle.loads(data)
     assert isinstance(report, Report)
     return report
 
 
-def read_order(data: bytes) -> Order:
+def decode_order(data: bytes) -> Order:
     """Decode an order of a launcher."""
     order = pickle.loads(data)
     assert isinstance(order, Order)

@@ -19,7 +19,7 @@ from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections
 from greenroom.workers.sandbox.enforcement import RuleCache
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Monitor, Report, Send, Started
-from greenroom.workers.sandbox.processes import below, families, start_time
+from greenroom.workers.sandbox.processes import below, children_by_parent, start_time
 from greenroom.workers.sandbox.program import PreforkedChild
 
 DESCRIPTORS: Final = 2
@@ -47,14 +47,14 @@ def run_monitor(zygote: socket.socket, orders: socket.socket) -> NoReturn:
             if len(descriptors) < DESCRIPTORS:
                 break
             control, request = descriptors
-            wanted = messages.read_request(messages.content(request))
+            wanted = messages.decode_request(messages.content(request))
             confinement = wanted.confinement
             os.close(request)
             with socket.socket(fileno=control) as launcher:
                 monitor = _Monitor(launcher, preforked, wakeup)
                 deserted = monitor.start(confinement, wanted.siblings) and monitor.watch()
             if deserted:
-                rules = enforcement.refresh(rules, confinement)
+                rules = enforcement.refresh_rules(rules, confinement)
                 orders = _ask_for_another(zygote)
     finally:
         end_descendants()
@@ -123,7 +123,7 @@ class _Monitor:
         data = self._control.recv(messages.LONGEST)
         if not data:
             return False
-        match messages.read_order(data):
+        match messages.decode_order(data):
             case Send(number):
                 if self._pid:
                     _send(number, self._pid)
@@ -149,7 +149,7 @@ class _Monitor:
 
     def _report(self, report: Report) -> None:
         with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
-            self._control.send(messages.encode(report))
+            self._control.send(messages.encode_message(report))
 
 
 def end_descendants(note: _Note = lambda *_: None) -> None:
@@ -171,14 +171,14 @@ def end_descendants(note: _Note = lambda *_: None) -> None:
 
 def _kill_descendants() -> set[int]:
     """Kill all living descendants; return those that only this process can reap."""
-    children = families()
+    children = children_by_parent()
     found = below(children, os.getpid())
     return {pid for pid in found if _kill(pid)} & set(children.get(os.getpid(), ()))
 
 
 def _peers(siblings: Sequence[Monitor]) -> set[int]:
     """Return the processes of our command, and those of its siblings that still run."""
-    children = families()
+    children = children_by_parent()
     running = [monitor.pid for monitor in siblings if start_time(monitor.pid) == monitor.started]
     return {pid for monitor in (os.getpid(), *running) for pid in below(children, monitor)}
 

@@ -51,7 +51,7 @@ class MountStep:
     """What a cover hides."""
 
 
-def plan(confinement: Confinement) -> list[MountStep]:
+def plan_mounts(confinement: Confinement) -> list[MountStep]:
     """Return the changes to a view in which everything was made read-only. Free of I/O.
 
     A place comes after all places above it, so that the deepest takes precedence.
@@ -91,7 +91,7 @@ def enter_view(confinement: Confinement) -> bool:
     counts the command's processes apart from the user's others.
     """
     counted_apart = _leave_common_namespace()
-    steps = plan(confinement)
+    steps = plan_mounts(confinement)
     copies = [_copy_of(step) for step in steps]
     if "/" not in confinement.writable:
         _set(kernel.AT_FDCWD, "/", _RECURSIVE, attributes=_READ_ONLY)

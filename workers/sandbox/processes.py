@@ -3,7 +3,7 @@
 import os
 
 
-def families() -> dict[int, list[int]]:
+def children_by_parent() -> dict[int, list[int]]:
     """Return the living children of each process."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):

@@ -71,7 +71,7 @@ def _wait_and_become(orders: socket.socket, rules: RuleCache | None, answer: soc
         _, descriptors, _, _ = socket.recv_fds(orders, 1, DESCRIPTORS)
         if len(descriptors) == DESCRIPTORS:
             request_file, stdin, stdout, stderr = descriptors
-            request = messages.read_request(messages.content(request_file))
+            request = messages.decode_request(messages.content(request_file))
             if not messages.claim(request_file):
                 os._exit(_NOT_STARTED)
             rules = _arrange((stdin, stdout, stderr), answer.fileno(), rules)

@@ -37,7 +37,7 @@ _NETWORK: Final = (
 )
 
 
-def command(argv: Sequence[str], confinement: Confinement) -> list[str]:
+def seatbelt_command(argv: Sequence[str], confinement: Confinement) -> list[str]:
     """Return the argv that runs a command under the confinement."""
     return [SANDBOX_EXEC, "-p", profile(confinement), "--", *argv]
 

@@ -174,7 +174,7 @@ def packed_program(architecture: Architecture, *, network: bool, metadata: bool)
     return b"".join(struct.pack(_INSTRUCTION, *instruction) for instruction in program)
 
 
-def load(architecture: Architecture, program: bytes, *, listens: bool = False) -> int:
+def load_filter(architecture: Architecture, program: bytes, *, listens: bool = False) -> int:
     """Put this process and all its descendants under a program, for good. Needs `no_new_privs`. Raises `OSError`.
 
     Returns the descriptor over which calls are handed over that the program wants to be, where it `listens`.

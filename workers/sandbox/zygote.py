@@ -40,7 +40,7 @@ IDLE_SECONDS: Final = 30.0
 def main() -> NoReturn:
     """Run as a zygote that serves many workers: it exits when the other end of its channel is closed everywhere."""
     hardening.make_undumpable()
-    enforcement.prepare()
+    enforcement.precompute_rules()
     live(socket.socket(fileno=CHANNEL))
 
 
@@ -69,7 +69,7 @@ class _Pair:
     def hand_over(self, control: int, request: int, streams: list[int]) -> None:
         """Give them the command. Raises `OSError` where the monitor is gone; then nothing has begun."""
         with contextlib.suppress(OSError):  # the launcher is gone: the monitor notices that, too
-            os.write(control, messages.encode(messages.MonitorAssigned(self.pid)))
+            os.write(control, messages.encode_message(messages.MonitorAssigned(self.pid)))
         socket.send_fds(self.monitor, [b"."], [control, request])
         with self.preforked, contextlib.suppress(OSError):  # it is dead, which its monitor reports
             socket.send_fds(self.preforked, [b"."], [request, *streams])
@@ -114,7 +114,7 @@ class _Zygote:
         kind, descriptors, _, _ = socket.recv_fds(self._channel, 1, DESCRIPTORS)
         self._expecting = True
         if kind in (EXPECT, CONFINED):
-            enforcement.prepare()  # what is computed here is inherited by all monitors
+            enforcement.precompute_rules()  # what is computed here is inherited by all monitors
         if kind in (CONFINED, FREE) and len(descriptors) == DESCRIPTORS:
             self._hand_over(descriptors)
         elif kind == EXPECT and self._spare is None:

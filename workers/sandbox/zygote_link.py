@@ -114,7 +114,7 @@ class ZygoteLink:
             await self._gone.wait()
 
 
-def share_zygote() -> int:
+def start_shared_zygote() -> int:
     """Start a zygote for all processes that are forked from this one from now on, and return its pid."""
     global _shared  # noqa: PLW0603 - this process has one
     leave_zygote()

@@ -7,7 +7,7 @@ from greenroom.protocol.events.patch import PatchApplyBegin, PatchApplyEnd, Turn
 from greenroom.workers.patch import apply as application
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchError
-from greenroom.workers.patch.language import parse as parse_patch
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.patch_text import read_patch, unwrapped
@@ -17,15 +17,15 @@ from greenroom.workers.tools.types import ToolFailure
 async def apply_patch(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call of the function. Raises `ToolFailure` if nothing was changed."""
     patch = read_patch(arguments)
-    return await apply(call_id, patch.body, patch.cwd(context.cwd), context)
+    return await apply_patch_text(call_id, patch.body, patch.cwd(context.cwd), context)
 
 
 async def apply_freeform(call_id: str, text: str, context: ToolContext) -> ToolOutput:
     """Handle one call of the custom tool, whose input is the patch itself."""
-    return await apply(call_id, unwrapped(text), context.cwd, context)
+    return await apply_patch_text(call_id, unwrapped(text), context.cwd, context)
 
 
-async def apply(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
+async def apply_patch_text(call_id: str, text: str, cwd: str, context: ToolContext) -> ToolOutput:
     """Apply a patch whose paths are relative to `cwd`."""
     disk = Disk(context.reader)
     try:
@@ -63,6 +63,6 @@ def _carry_out(plan: PatchPlan, disk: Disk, allowed: Allowed | None, context: To
     """Return the texts for success and for failure; one of them is empty."""
     context.diff.begin(plan)
     try:
-        return application.apply(plan, disk, allowed, context.leftovers), ""
+        return application.apply_plan(plan, disk, allowed, context.leftovers), ""
     except PatchError as error:
         return "", error.printed

@@ -24,7 +24,7 @@ from greenroom.workers.approval.decision import (
     RunSandboxed,
     SandboxedEnd,
     Situation,
-    decide,
+    decide_command,
     decide_input,
     decide_patch,
     decide_retry,
@@ -104,7 +104,7 @@ class ApprovalGate:
         )
         decision = apply_ruling(
             ruling_on(self._rules, argv),
-            decide(situation, justification),
+            decide_command(situation, justification),
             self._policy,
             confirmed=self._approved.confirmed(argv),
         )

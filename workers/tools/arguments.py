@@ -20,7 +20,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any] | str).decode
 _NO_ALIASES: Final[Mapping[str, str]] = {}
 
 
-def parse(arguments: str, form: type[T], aliases: Mapping[str, str] = _NO_ALIASES) -> T:
+def parse_arguments(arguments: str, form: type[T], aliases: Mapping[str, str] = _NO_ALIASES) -> T:
     """Decode JSON arguments into a struct. Raises `ToolFailure` with the error for the model.
 
     `aliases` maps alternative names of members to the struct's names.

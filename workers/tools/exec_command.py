@@ -15,8 +15,8 @@ import msgspec
 from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
-from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.apply_patch import apply_patch_text
+from greenroom.workers.tools.arguments import parse_arguments
 from greenroom.workers.tools.background_commands import NumberedCommand, shell_exit_code
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
@@ -78,12 +78,12 @@ class ExecArguments(msgspec.Struct, frozen=True):
 
 async def exec_command(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` if nothing was run."""
-    given = parse(arguments, ExecArguments, _ALIASES)
+    given = parse_arguments(arguments, ExecArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
     argv = given.argv(context, base)
     match recognise(argv):
         case PatchCall() as patch:
-            return await apply(call_id, patch.body, patch.cwd(base), context)
+            return await apply_patch_text(call_id, patch.body, patch.cwd(base), context)
         case PatchRefused(reason):
             raise ToolFailure(reason)
     call = _Call(call_id, given, argv, base, context)

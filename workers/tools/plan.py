@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.events.tool import PlanStep, PlanUpdate
-from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.arguments import parse_arguments
 from greenroom.workers.tools.catalog import Status
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 
@@ -33,5 +33,5 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def update_plan(_call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` if the arguments are invalid; then no event is sent."""
-    await emit(context, parse(arguments, PlanArguments).event())
+    await emit(context, parse_arguments(arguments, PlanArguments).event())
     return ToolOutput(UPDATED, success=True)

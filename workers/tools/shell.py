@@ -15,10 +15,10 @@ from greenroom.protocol.events.turn import BackgroundEvent
 from greenroom.workers.exec.capture import cut
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.exec.process import Finished, run, signal_name
+from greenroom.workers.exec.process import Finished, run_to_end, signal_name
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
-from greenroom.workers.tools.apply_patch import apply
-from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.apply_patch import apply_patch_text
+from greenroom.workers.tools.arguments import parse_arguments
 from greenroom.workers.tools.command_events import NO_EXIT_CODE, CommandEvents, paragraphs
 from greenroom.workers.tools.command_line import WORKDIR_NAMES, argv_or_script
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
@@ -61,12 +61,12 @@ class ShellArguments(msgspec.Struct, frozen=True):
 
 async def shell(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` if nothing was run, and then no begin event was emitted either."""
-    given = parse(arguments, ShellArguments, _ALIASES)
+    given = parse_arguments(arguments, ShellArguments, _ALIASES)
     base = os.path.normpath(os.path.join(context.cwd, given.workdir or ""))
     argv = given.argv(base)
     match recognise(argv):
         case PatchCall() as patch:
-            return await apply(call_id, patch.body, patch.cwd(base), context)
+            return await apply_patch_text(call_id, patch.body, patch.cwd(base), context)
         case PatchRefused(reason):
             raise ToolFailure(reason)
     call = _Call(call_id, argv, given.limit_ms, base, context)
@@ -101,7 +101,7 @@ class _Call:
         await emit(self._context, self.events.begin())
         try:
             command = await self._context.logins.spare(self.command, starter)
-            finished = await run(command, self._relay, starter)
+            finished = await run_to_end(command, self._relay, starter)
         except SandboxUnavailableError as error:
             await emit(self._context, self.events.failed(str(error)))
             raise ToolFailure(f"exec command rejected: {error}; it was not run") from error

@@ -6,7 +6,7 @@ from typing import Final
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
 from greenroom.workers.exec.pipes import StreamName
-from greenroom.workers.exec.process import run
+from greenroom.workers.exec.process import run_to_end
 from greenroom.workers.tools.background_commands import shell_exit_code
 from greenroom.workers.tools.command_events import CommandEvents
 from greenroom.workers.tools.context import ToolContext, emit
@@ -34,7 +34,7 @@ async def run_user_command(call_id: str, script: str, timeout_ms: int | None, co
     await emit(context, events.begin())
     try:
         command = await context.logins.spare(command, context.free)
-        finished = await run(command, relay, context.free)
+        finished = await run_to_end(command, relay, context.free)
     except (asyncio.CancelledError, SandboxUnavailableError) as error:
         await emit(context, events.failed(str(error) or "aborted by user"))
         raise

@@ -14,7 +14,7 @@ from greenroom.protocol.events.tool import ViewImageToolCall
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.image import ImageError, data_url
 from greenroom.workers.patch.disk import Disk
-from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.arguments import parse_arguments
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.types import ToolFailure
 
@@ -29,7 +29,7 @@ class ViewArguments(msgspec.Struct, frozen=True):
 
 async def view_image(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` if there is no image."""
-    path = os.path.normpath(os.path.join(context.cwd, parse(arguments, ViewArguments).path))
+    path = os.path.normpath(os.path.join(context.cwd, parse_arguments(arguments, ViewArguments).path))
     url = await asyncio.to_thread(_read, path, context)
     await emit(context, ViewImageToolCall(call_id=call_id, path=path))
     image: JsonObject = {"type": "input_image", "image_url": url}

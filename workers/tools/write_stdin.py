@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from greenroom.workers.tools.arguments import parse
+from greenroom.workers.tools.arguments import parse_arguments
 from greenroom.workers.tools.background_commands import NumberedCommand
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 from greenroom.workers.tools.exec_command import LONGEST_YIELD_MS, SHORTEST_YIELD_MS
@@ -46,7 +46,7 @@ class WriteArguments(msgspec.Struct, frozen=True):
 
 async def write_stdin(call_id: str, arguments: str, context: ToolContext) -> ToolOutput:
     """Handle one call. Raises `ToolFailure` if there is no such command, or nothing can be written to it."""
-    given = parse(arguments, WriteArguments)
+    given = parse_arguments(arguments, WriteArguments)
     kept = context.open_commands.find(given.session_id)
     if kept is None:
         raise ToolFailure(f"write_stdin failed: Unknown process id {given.session_id}")

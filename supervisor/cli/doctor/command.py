@@ -23,7 +23,7 @@ from greenroom.supervisor.cli.output import UntilReaderLeaves, say
 from greenroom.supervisor.cli.status.terminal import Printer
 from greenroom.supervisor.startup.prelaunch import as_text
 from greenroom.workers.sandbox.features import probe
-from greenroom.workers.sandbox.zygote_link import leave_zygote, share_zygote
+from greenroom.workers.sandbox.zygote_link import leave_zygote, start_shared_zygote
 
 LOOK_SECONDS: Final = 1.0
 """Seconds that finding the home and reading its `.env` may take."""
@@ -68,7 +68,7 @@ def _examine(checks: Sequence[Check], context: CheckContext, arguments: argparse
     hardening.make_undumpable()
     with suppress(OSError):  # no process can be made, which the checks of the sandbox and of the limits tell
         probe()  # forks, which has to happen before there are threads
-        share_zygote()
+        start_shared_zygote()
     secrets = _Background(lambda: find_secrets(context))
     results = examine(checks, context)
     leave_zygote()

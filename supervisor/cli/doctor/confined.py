@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.process import Finished, run
+from greenroom.workers.exec.process import Finished, run_to_end
 from greenroom.workers.sandbox.policy import Confinement
 from greenroom.workers.sandbox.starter import LaunchedStarter
 
@@ -25,7 +25,7 @@ async def run_confined(
         timeout=context.patience.sandbox,
     )
     try:
-        return await run(command, lambda *_: None, LaunchedStarter(lambda: launcher, confinement))
+        return await run_to_end(command, lambda *_: None, LaunchedStarter(lambda: launcher, confinement))
     finally:
         launcher.kill_all()
         await launcher.close()

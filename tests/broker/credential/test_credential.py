@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.broker.credential.credential import Credential, CredentialOwner, resolve
+from greenroom.broker.credential.credential import Credential, CredentialOwner, resolve_credential
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.protocol.choices import PreferredAuth
 from greenroom.protocol.internal.broker.body import AuthMode
@@ -40,7 +40,7 @@ def test_mode_precedence(found: AuthRecord, chatgpt: AuthMode, apikey: AuthMode)
     """Scenarios 1, 5, 6, 7, 20 and 21, and the rule that `auth_mode` wins where it is present."""
     preferences: dict[PreferredAuth, AuthMode] = {"chatgpt": chatgpt, "apikey": apikey}
     for preferred, mode in preferences.items():
-        credential = resolve(found, {}, preferred)
+        credential = resolve_credential(found, {}, preferred)
         assert credential.mode == mode
         if mode == "apikey":
             assert credential.identity.account_id is None
@@ -59,15 +59,15 @@ def test_mode_precedence(found: AuthRecord, chatgpt: AuthMode, apikey: AuthMode)
 )
 def test_the_environment_counts_only_without_a_store(environment: dict[str, str], key: str | None) -> None:
     """Scenario 2."""
-    credential = resolve(None, environment, "chatgpt")
+    credential = resolve_credential(None, environment, "chatgpt")
     assert (credential.bearer.reveal() if credential.bearer else None) == key
     assert credential.mode == ("none" if key is None else "apikey")
-    assert resolve(record("sk-file", "no tokens"), environment, "chatgpt").source == "store"
-    assert not resolve(record(None, "no tokens"), environment, "chatgpt").bearer
+    assert resolve_credential(record("sk-file", "no tokens"), environment, "chatgpt").source == "store"
+    assert not resolve_credential(record(None, "no tokens"), environment, "chatgpt").bearer
 
 
 def test_a_login_of_a_kind_that_is_not_ours_is_named() -> None:
-    credential = resolve(record(None, "no tokens", auth_mode="bedrockApiKey"), {}, "chatgpt")
+    credential = resolve_credential(record(None, "no tokens", auth_mode="bedrockApiKey"), {}, "chatgpt")
     assert (credential.mode, credential.unusable) == ("none", "auth.json holds a login of the kind bedrockApiKey")
 
 
@@ -97,16 +97,16 @@ def test_sameness_does_not_depend_on_the_side(mine: CredentialOwner, other: Cred
 
 
 def test_a_credential_does_not_show_its_secrets() -> None:
-    assert "sk-1" not in repr(resolve(record("sk-1", "no tokens"), {}, "apikey"))
+    assert "sk-1" not in repr(resolve_credential(record("sk-1", "no tokens"), {}, "apikey"))
     assert repr(Credential())
 
 
 @pytest.mark.parametrize("found", [None, record("sk-1"), record(None, "pro")])
 def test_a_run_of_its_own_may_prefer_the_key_of_its_environment(found: AuthRecord | None) -> None:
     environment = {"CODEX_API_KEY": " sk-env ", "OPENAI_API_KEY": "sk-other"}
-    credential = resolve(found, environment, "chatgpt", environment_key_first=True)
+    credential = resolve_credential(found, environment, "chatgpt", environment_key_first=True)
     assert (credential.mode, credential.source) == ("apikey", "env")
     assert credential.bearer is not None
     assert credential.bearer.reveal() == "sk-env"
-    without = resolve(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt", environment_key_first=True)
-    assert without == resolve(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt")
+    without = resolve_credential(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt", environment_key_first=True)
+    assert without == resolve_credential(found, {"OPENAI_API_KEY": "sk-other"}, "chatgpt")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.credential.record import AuthRecord
-from greenroom.broker.refresh.merge import merged
+from greenroom.broker.refresh.merge import merge_tokens
 from greenroom.broker.token_issuer.classify import RefreshAnswered
 from greenroom.protocol.secrecy import Secret
 from tests.broker.homes import tokens
@@ -26,7 +26,7 @@ def test_what_is_absent_stays_and_what_is_foreign_is_refused(
     access: Secret | None, refresh: Secret | None, identity: str | None
 ) -> None:
     answer = RefreshAnswered(access, refresh, None if identity is None else Secret(identity))
-    result = merged(RECORD, answer, 0.0)
+    result = merge_tokens(RECORD, answer, 0.0)
     old = RECORD.tokens
     assert old is not None
     if result is None:
@@ -44,8 +44,8 @@ def test_what_is_absent_stays_and_what_is_foreign_is_refused(
 
 
 def test_a_record_without_tokens_has_nothing_to_merge() -> None:
-    assert merged(AuthRecord.of_key("sk-1"), RefreshAnswered(Secret("a")), 0.0) is None
+    assert merge_tokens(AuthRecord.of_key("sk-1"), RefreshAnswered(Secret("a")), 0.0) is None
 
 
 def test_another_user_of_the_same_account_is_somebody_else() -> None:
-    assert merged(RECORD, RefreshAnswered(Secret("a"), None, Secret(id_token(user="user-2"))), 0.0) is None
+    assert merge_tokens(RECORD, RefreshAnswered(Secret("a"), None, Secret(id_token(user="user-2"))), 0.0) is None

@@ -19,7 +19,7 @@ from greenroom.workers.approval.decision import (
     RunSandboxed,
     SandboxedEnd,
     Situation,
-    decide,
+    decide_command,
     decide_input,
     decide_patch,
     decide_retry,
@@ -59,25 +59,25 @@ def test_tables_are_complete() -> None:
 
 @given(SITUATIONS)
 def test_every_situation_is_decided(situation: Situation) -> None:
-    assert verdict(decide(situation))
+    assert verdict(decide_command(situation))
 
 
 @given(SITUATIONS)
 def test_only_the_user_lifts_the_sandbox(situation: Situation) -> None:
     if situation.mode != "danger-full-access" and not situation.remembered:
-        assert decide(situation) != Run()
+        assert decide_command(situation) != Run()
 
 
 @given(SITUATIONS)
 def test_never_means_that_nobody_is_asked(situation: Situation) -> None:
     if situation.policy == "never":
-        assert not isinstance(decide(situation), AskFirst)
+        assert not isinstance(decide_command(situation), AskFirst)
 
 
 @given(SITUATIONS)
 def test_what_is_remembered_runs_as_it_was_approved(situation: Situation) -> None:
     if situation.remembered:
-        assert decide(situation) == Run()
+        assert decide_command(situation) == Run()
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ def test_what_is_remembered_runs_as_it_was_approved(situation: Situation) -> Non
 )
 @pytest.mark.parametrize("mode", CONFINED)
 def test_confined_commands(policy: ApprovalPolicy, mode: SandboxMode, unknown: str, escalated: str) -> None:
-    assert verdict(decide(Situation(policy, mode, "unknown"))) == unknown
-    assert verdict(decide(Situation(policy, mode, "dangerous"))) == unknown
-    assert verdict(decide(Situation(policy, mode, "unknown", escalated=True))) == escalated
-    assert verdict(decide(Situation(policy, mode, "harmless", escalated=True))) == escalated
+    assert verdict(decide_command(Situation(policy, mode, "unknown"))) == unknown
+    assert verdict(decide_command(Situation(policy, mode, "dangerous"))) == unknown
+    assert verdict(decide_command(Situation(policy, mode, "unknown", escalated=True))) == escalated
+    assert verdict(decide_command(Situation(policy, mode, "harmless", escalated=True))) == escalated
     harmless = "read-only" if (policy, mode) == ("untrusted", "workspace-write") else "sandboxed"
-    assert verdict(decide(Situation(policy, mode, "harmless"))) == harmless
+    assert verdict(decide_command(Situation(policy, mode, "harmless"))) == harmless
 
 
 @pytest.mark.parametrize(
@@ -106,21 +106,21 @@ def test_confined_commands(policy: ApprovalPolicy, mode: SandboxMode, unknown: s
 @pytest.mark.parametrize("escalated", [True, False])
 def test_commands_with_full_access(policy: ApprovalPolicy, escalated: bool, unknown: str, dangerous: str) -> None:
     mode: SandboxMode = "danger-full-access"
-    assert verdict(decide(Situation(policy, mode, "unknown", escalated))) == unknown
-    assert verdict(decide(Situation(policy, mode, "dangerous", escalated))) == dangerous
-    assert verdict(decide(Situation(policy, mode, "harmless", escalated))) == "run"
+    assert verdict(decide_command(Situation(policy, mode, "unknown", escalated))) == unknown
+    assert verdict(decide_command(Situation(policy, mode, "dangerous", escalated))) == dangerous
+    assert verdict(decide_command(Situation(policy, mode, "harmless", escalated))) == "run"
 
 
 def test_question_carries_the_words_of_the_model() -> None:
-    asked = decide(Situation("on-request", "read-only", "unknown", escalated=True), "needs the network")
+    asked = decide_command(Situation("on-request", "read-only", "unknown", escalated=True), "needs the network")
     assert asked == AskFirst("needs the network", Run(), "exec command rejected by user")
-    assert decide(Situation("untrusted", "read-only", "unknown")) == AskFirst(
+    assert decide_command(Situation("untrusted", "read-only", "unknown")) == AskFirst(
         None, Run(), "exec command rejected by user"
     )
 
 
 def test_refusal_tells_the_model_what_to_do() -> None:
-    refused = decide(Situation("never", "read-only", "unknown", escalated=True))
+    refused = decide_command(Situation("never", "read-only", "unknown", escalated=True))
     assert isinstance(refused, Refuse)
     assert "never" in refused.text
     assert "without asking for escalated permissions" in refused.text
@@ -220,4 +220,4 @@ def test_an_end_without_a_word_of_denial_is_the_commands_own(
 def test_what_is_harmless_only_where_it_is_confined_runs_confined_or_is_asked_for(situation: Situation) -> None:
     if situation.policy == "untrusted" and situation.command == "harmless_confined" and not situation.remembered:
         confined = ("read-only", "sandboxed", "ask") if situation.can_confine else ("ask",)
-        assert verdict(decide(situation)) in confined
+        assert verdict(decide_command(situation)) in confined

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from greenroom.demo.script import Action, CommandStep, FailStep, Stall, Text, rule, script
+from greenroom.demo.script import Action, CommandStep, FailStep, Stall, Text, make_script, rule
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
@@ -83,7 +83,7 @@ class Room:
 async def room(top: str = "", more: str = "") -> AsyncIterator[Room]:
     rules = [rule(prompt, *steps) for prompt, steps in RULES.items()]
     with TemporaryDirectory() as path:
-        async with ScriptedModel(script(*rules)) as model:
+        async with ScriptedModel(make_script(*rules)) as model:
             home = Home(Path(path))
             home.configure(model.base_url, top=top, more=more)
             opened = Room(home, model)

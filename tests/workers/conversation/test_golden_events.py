@@ -24,8 +24,8 @@ from greenroom.demo.script import (
     ReasoningStep,
     Stall,
     Text,
+    make_script,
     rule,
-    script,
 )
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.approval import Decision
@@ -152,7 +152,7 @@ async def play(root: Path, form: EventForm) -> dict[str, Any]:
         told[name] = [event for event in mailbox.events if not is_about_a_slow_start(event)]
         mailbox.raw.clear()
 
-    async with ScriptedModel(script(*rules)) as model:
+    async with ScriptedModel(make_script(*rules)) as model:
         more = CONFIG.format(program=json.dumps(sys.executable), args=json.dumps(["-I", str(OFFICIAL)]), form=form)
         home.configure(model.base_url, more=more)
         try:

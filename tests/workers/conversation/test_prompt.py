@@ -16,12 +16,12 @@ from greenroom.workers.conversation.prompt import (
     EnvironmentContext,
     Permissions,
     environment_text,
+    input_message,
     instructions_text,
     message,
     permissions_text,
     turn_aborted_message,
     user_instructions_text,
-    user_message,
 )
 from greenroom.workers.model.image import LARGEST
 from tests.workers.model.test_image import PNG
@@ -112,7 +112,7 @@ def test_user_message_keeps_the_order_of_its_items(tmp_path: Path) -> None:
         {"type": "novelty"},
         {"type": "text"},
     ]
-    assert user_message(items, READ) == {
+    assert input_message(items, READ) == {
         "type": "message",
         "role": "user",
         "content": [
@@ -124,7 +124,7 @@ def test_user_message_keeps_the_order_of_its_items(tmp_path: Path) -> None:
 
 
 def test_what_is_no_image_is_told() -> None:
-    sent = user_message(
+    sent = input_message(
         [{"type": "local_image", "path": "/x/y.png"}, {"type": "image", "image_url": "x"}], lambda _: b"?"
     )
     assert text_parts(sent) == [
@@ -135,7 +135,7 @@ def test_what_is_no_image_is_told() -> None:
 
 @pytest.mark.parametrize("path", ["missing.png", "", "nul\0.png"])
 def test_unreadable_image_is_told(tmp_path: Path, path: str) -> None:
-    sent = user_message([{"type": "local_image", "path": str(tmp_path / "no" / path)}], READ)
+    sent = input_message([{"type": "local_image", "path": str(tmp_path / "no" / path)}], READ)
     (text,) = text_parts(sent)
     assert text.startswith("(The image `")
     assert "could not be attached: " in text
@@ -145,7 +145,7 @@ def test_image_beyond_the_limit_is_told(tmp_path: Path) -> None:
     picture = tmp_path / "big.png"
     with picture.open("wb") as file:
         file.truncate(LARGEST + 1)
-    (text,) = text_parts(user_message([{"type": "local_image", "path": str(picture)}], READ))
+    (text,) = text_parts(input_message([{"type": "local_image", "path": str(picture)}], READ))
     assert "larger than 20 MiB" in text
 
 

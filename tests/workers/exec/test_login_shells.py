@@ -9,7 +9,7 @@ import pytest
 from greenroom.workers.exec import login_shells
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
-from greenroom.workers.exec.process import run
+from greenroom.workers.exec.process import run_to_end
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter, OnEnd, Running
 
@@ -50,7 +50,7 @@ class Bench:
 
         async def scene() -> tuple[CommandSpec, str]:
             spared = await self.spared(command)
-            finished = await run(spared, lambda *_: None, self.starter)
+            finished = await run_to_end(spared, lambda *_: None, self.starter)
             return spared, finished.aggregated.head.decode()
 
         return asyncio.run(scene())

@@ -18,7 +18,7 @@ from greenroom.workers.exec import command_run as attempt
 from greenroom.workers.exec import starter
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import READ_SIZE
-from greenroom.workers.exec.process import Finished, OnOutput, run, signal_name
+from greenroom.workers.exec.process import Finished, OnOutput, run_to_end, signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 
@@ -64,7 +64,7 @@ def ignore(name: str, chunk: bytes) -> None:
 
 
 def finish(what: CommandSpec, groups: ProcessGroups, on_output: OnOutput = ignore) -> Finished:
-    return asyncio.run(run(what, on_output, GroupStarter(groups)))
+    return asyncio.run(run_to_end(what, on_output, GroupStarter(groups)))
 
 
 def text(finished: Finished) -> str:
@@ -208,7 +208,7 @@ def test_background_processes_that_flood_do_not_keep_the_call_either(groups: Pro
 def test_cancellation_kills_the_group(groups: ProcessGroups) -> None:
     async def cancel_when_it_runs() -> list[int]:
         output = Output()
-        task = asyncio.create_task(run(sh(f"sleep {FOREVER} & echo $$ $!; wait"), output, GroupStarter(groups)))
+        task = asyncio.create_task(run_to_end(sh(f"sleep {FOREVER} & echo $$ $!; wait"), output, GroupStarter(groups)))
         await output.began.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -255,7 +255,7 @@ def test_a_reader_that_stops_holds_up_the_command_and_can_be_cancelled(groups: P
             reached.set()
             await never.wait()
 
-        task = asyncio.create_task(run(command("yes"), hold, GroupStarter(groups)))
+        task = asyncio.create_task(run_to_end(command("yes"), hold, GroupStarter(groups)))
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -278,7 +278,7 @@ def test_a_flood_costs_bounded_memory(groups: ProcessGroups) -> None:
 
 def test_a_flood_leaves_the_loop_to_others(groups: ProcessGroups) -> None:
     async def count_turns_of_the_loop() -> int:
-        task = asyncio.create_task(run(command("yes", timeout=0.2), ignore, GroupStarter(groups)))
+        task = asyncio.create_task(run_to_end(command("yes", timeout=0.2), ignore, GroupStarter(groups)))
         turns = 0
         while not task.done():
             await asyncio.sleep(0)
@@ -290,7 +290,9 @@ def test_a_flood_leaves_the_loop_to_others(groups: ProcessGroups) -> None:
 
 def test_many_at_once_all_end_and_leave_no_descriptor(groups: ProcessGroups) -> None:
     async def many() -> list[Finished]:
-        return await asyncio.gather(*(run(sh(f"echo {number}"), ignore, GroupStarter(groups)) for number in range(50)))
+        return await asyncio.gather(
+            *(run_to_end(sh(f"echo {number}"), ignore, GroupStarter(groups)) for number in range(50))
+        )
 
     before = psutil.Process().num_fds()
     assert [text(finished) for finished in asyncio.run(many())] == [f"{number}\n" for number in range(50)]
@@ -318,7 +320,7 @@ import asyncio, os, signal
 from greenroom.runtime.hardening import adopt_orphans
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
-from greenroom.workers.exec.process import CommandSpec, run
+from greenroom.workers.exec.process import CommandSpec, run_to_end
 
 adopt_orphans()
 groups, lines = ProcessGroups(), []
@@ -326,7 +328,7 @@ environment = {"PATH": "/usr/bin:/bin"}
 
 def sh(script):
     what = CommandSpec(("sh", "-c", script), "/", environment, 30)
-    return run(what, lambda name, chunk: lines.append(chunk), GroupStarter(groups))
+    return run_to_end(what, lambda name, chunk: lines.append(chunk), GroupStarter(groups))
 
 async def main():
     await sh("sleep 1000 & echo $!")

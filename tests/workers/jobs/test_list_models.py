@@ -11,7 +11,7 @@ from greenroom.config.models import catalogue
 from greenroom.protocol.conversation_api import ListedModel, ListModels, ModelList
 from greenroom.protocol.errors import ConfigError
 from greenroom.workers.job_context import Setting
-from greenroom.workers.jobs.list_models import page, run
+from greenroom.workers.jobs.list_models import model_page, run
 from tests.support.loop import on_loop
 
 OTHER = """\
@@ -95,7 +95,7 @@ def test_pages_are_the_whole_list(hidden: list[bool], limit: int, everything: bo
     found: list[ListedModel] = []
     cursor = None
     for _ in range(len(models) + 1):
-        part = page(models, ListModels(cursor=cursor, limit=limit, include_hidden=everything))
+        part = model_page(models, ListModels(cursor=cursor, limit=limit, include_hidden=everything))
         assert len(part.data) <= limit
         found += part.data
         cursor = part.next_cursor
@@ -107,4 +107,4 @@ def test_pages_are_the_whole_list(hidden: list[bool], limit: int, everything: bo
 
 def test_a_cursor_of_nothing_is_the_beginning() -> None:
     models = [listed(0, hidden=False), listed(1, hidden=False)]
-    assert page(models, ListModels(cursor="gone", limit=0)).data == tuple(models)
+    assert model_page(models, ListModels(cursor="gone", limit=0)).data == tuple(models)

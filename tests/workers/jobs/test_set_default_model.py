@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.protocol.conversation_api import SetDefaultModel
 from greenroom.workers.job_context import JobError, Setting
-from greenroom.workers.jobs.set_default_model import changed, run
+from greenroom.workers.jobs.set_default_model import run, with_default_model
 from tests.support.loop import on_loop
 
 FILE = """\
@@ -22,12 +22,12 @@ model = "work-model"
 
 
 def test_comments_and_order_stay() -> None:
-    text = changed(FILE, SetDefaultModel(model="new"))
+    text = with_default_model(FILE, SetDefaultModel(model="new"))
     assert text == FILE.replace('"old"', '"new"').replace('model_reasoning_effort = "high"\n', "")
 
 
 def test_in_a_profile_that_is_active_it_is_that_which_changes() -> None:
-    text = changed('profile = "work"\n' + FILE, SetDefaultModel(model="new", reasoning_effort="low"))
+    text = with_default_model('profile = "work"\n' + FILE, SetDefaultModel(model="new", reasoning_effort="low"))
     table = tomllib.loads(text)
     assert table["model"] == "old"
     assert table["profiles"]["work"] == {"model": "new", "model_reasoning_effort": "low"}
@@ -36,10 +36,10 @@ def test_in_a_profile_that_is_active_it_is_that_which_changes() -> None:
 
 @pytest.mark.parametrize("profile", ["", 'profile = "new"\n'])
 def test_what_is_not_there_is_made_and_what_is_not_given_is_removed(profile: str) -> None:
-    text = changed(profile, SetDefaultModel(model="m"))
+    text = with_default_model(profile, SetDefaultModel(model="m"))
     table = tomllib.loads(text)
     assert (table["profiles"]["new"] if profile else table)["model"] == "m"
-    emptied = tomllib.loads(changed(text, SetDefaultModel()))
+    emptied = tomllib.loads(with_default_model(text, SetDefaultModel()))
     assert "model" not in (emptied["profiles"]["new"] if profile else emptied)
 
 

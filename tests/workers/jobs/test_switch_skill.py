@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenroom.config.skills import disabled_skills
 from greenroom.protocol.app_server.skills import SkillsConfigWriteParams
 from greenroom.workers.job_context import JobError, Setting
-from greenroom.workers.jobs.switch_skill import changed, run
+from greenroom.workers.jobs.switch_skill import run, with_skill
 from tests.support.loop import on_loop
 
 FILE = """\
@@ -37,16 +37,18 @@ def on(**skill: str) -> SkillsConfigWriteParams:
 
 
 def test_comments_and_other_entries_stay() -> None:
-    text = changed(FILE, off(path=PATH))
+    text = with_skill(FILE, off(path=PATH))
     assert text.startswith(FILE.partition("[profiles")[0].rstrip())
     assert "[profiles.work]" in text
-    assert changed(text, on(path=PATH)) == FILE or tomllib.loads(changed(text, on(path=PATH))) == tomllib.loads(FILE)
+    assert with_skill(text, on(path=PATH)) == FILE or tomllib.loads(with_skill(text, on(path=PATH))) == tomllib.loads(
+        FILE
+    )
     entries = tomllib.loads(text)["skills"]["config"]
     assert entries == [{"name": "one", "enabled": False}, {"path": PATH, "enabled": False}]
 
 
 def test_the_last_entry_takes_the_list_with_it() -> None:
-    table = tomllib.loads(changed(FILE, on(name="one")))
+    table = tomllib.loads(with_skill(FILE, on(name="one")))
     assert table == {"model": "old", "profiles": {"work": {"model": "work-model"}}}
 
 
@@ -60,11 +62,11 @@ def test_the_last_entry_takes_the_list_with_it() -> None:
     ],
 )
 def test_every_form_of_the_list_is_changed(text: str) -> None:
-    once = changed(text, off(name="a"))
+    once = with_skill(text, off(name="a"))
     assert tomllib.loads(once)["skills"]["config"] == [{"name": "a", "enabled": False}]
     assert "a" in disabled_skills(tomllib.loads(once)).names
-    assert "a" not in disabled_skills(tomllib.loads(changed(once, on(name="a")))).names
-    both = tomllib.loads(changed(once, off(name="b")))
+    assert "a" not in disabled_skills(tomllib.loads(with_skill(once, on(name="a")))).names
+    both = tomllib.loads(with_skill(once, off(name="b")))
     assert disabled_skills(both).names == {"a", "b"}
 
 
@@ -73,7 +75,7 @@ def test_every_form_of_the_list_is_changed(text: str) -> None:
 def test_what_was_said_last_of_each_skill_holds(steps: list[tuple[bool, str]]) -> None:
     text = FILE
     for enabled, name in steps:
-        text = changed(text, SkillsConfigWriteParams(enabled=enabled, name=name))
+        text = with_skill(text, SkillsConfigWriteParams(enabled=enabled, name=name))
     last = {name: enabled for enabled, name in steps}
     assert disabled_skills(tomllib.loads(text)).names == {
         "one",
@@ -84,7 +86,7 @@ def test_what_was_said_last_of_each_skill_holds(steps: list[tuple[bool, str]]) -
 @pytest.mark.parametrize("text", ["skills = 1", "skills.config = 1", "skills.config = [1]"])
 def test_what_is_no_list_is_left_alone(text: str) -> None:
     with pytest.raises(JobError, match="left alone"):
-        changed(text, off(name="a"))
+        with_skill(text, off(name="a"))
 
 
 @on_loop

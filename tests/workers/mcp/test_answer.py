@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mcp_types import CallToolResult
 
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.mcp.answer import read_answer
+from greenroom.workers.mcp.answer import read_tool_result
 from greenroom.workers.mcp.result import read_result
 
 TEXT = {"type": "text", "text": "t1"}
@@ -26,7 +26,7 @@ WHOLE: list[JsonObject] = [
 @pytest.mark.parametrize("answer", WHOLE)
 def test_what_keeps_the_rules_stays_as_it_is(answer: JsonObject) -> None:
     CallToolResult.model_validate(answer)
-    assert read_answer(answer) == answer
+    assert read_tool_result(answer) == answer
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_keeps_the_rules_stays_as_it_is(answer: JsonObject) -> None:
     ],
 )
 def test_what_breaks_the_rules_is_kept_in_a_form_that_does_not(given: object, read: JsonObject) -> None:
-    assert read_answer(given) == {"isError": False, **read}
+    assert read_tool_result(given) == {"isError": False, **read}
 
 
 words = st.sampled_from(["alpha", "beta", "gamma", "delta"])
@@ -98,7 +98,7 @@ def said(value: object) -> set[str]:
 
 @given(answers)
 def test_any_answer_becomes_a_result_that_clients_take_and_the_model_sees_what_it_says(given: object) -> None:
-    answer = read_answer(given)
+    answer = read_tool_result(given)
     if isinstance(answer.get("structuredContent", {}), dict):
         CallToolResult.model_validate(answer)
     told = read_result(answer, 0).text

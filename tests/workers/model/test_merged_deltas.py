@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.merged_deltas import merged
+from greenroom.workers.model.merged_deltas import merge_deltas
 from greenroom.workers.model.responses import (
     ItemDone,
     ModelEvent,
@@ -42,17 +42,17 @@ def told(batch: list[ModelEvent]) -> list[tuple[object, str]]:
 
 @given(st.lists(events, max_size=20))
 def test_a_reader_sees_the_same(batch: list[ModelEvent]) -> None:
-    assert told(merged(batch)) == told(batch)
+    assert told(merge_deltas(batch)) == told(batch)
 
 
 @given(st.lists(events, max_size=20))
 def test_no_two_deltas_of_a_kind_follow_one_another(batch: list[ModelEvent]) -> None:
-    kinds = [type(event) for event in merged(batch)]
+    kinds = [type(event) for event in merge_deltas(batch)]
     assert all(one is not other or one not in DELTAS for one, other in itertools.pairwise(kinds))
 
 
 @given(st.lists(events, max_size=20), st.lists(st.integers(0, 20), max_size=6))
 def test_however_a_stream_is_cut_into_batches_the_text_is_the_same(batch: list[ModelEvent], cuts: list[int]) -> None:
     borders = [0, *sorted(min(cut, len(batch)) for cut in cuts), len(batch)]
-    pieces = [merged(batch[start:end]) for start, end in itertools.pairwise(borders)]
+    pieces = [merge_deltas(batch[start:end]) for start, end in itertools.pairwise(borders)]
     assert told([event for piece in pieces for event in piece]) == told(batch)

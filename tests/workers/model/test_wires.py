@@ -18,8 +18,8 @@ from greenroom.demo.script import (
     ReasoningStep,
     Script,
     Text,
+    make_script,
     rule,
-    script,
 )
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId
@@ -28,7 +28,7 @@ from greenroom.workers.conversation.compaction import Compaction
 from greenroom.workers.conversation.event_emitter import EventEmitter
 from greenroom.workers.conversation.history import History
 from greenroom.workers.conversation.injected_items import InjectedItems
-from greenroom.workers.conversation.prompt import user_message
+from greenroom.workers.conversation.prompt import input_message
 from greenroom.workers.conversation.response_reader import ResponseReader
 from greenroom.workers.conversation.summarizer import Summarizer
 from greenroom.workers.conversation.tokens import TokenCounter
@@ -45,7 +45,7 @@ from tests.workers.stubs import StubGoal, StubModelSource, StubRecord, StubTurnC
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
-LOOK = script(
+LOOK = make_script(
     rule(
         "look",
         [ReasoningStep("Where am I?"), Text(("I will ", "look.")), Call("shell", {"n": 1}), Call("shell", {"n": 2})],
@@ -125,7 +125,7 @@ async def turn(wire_api: WireApi, played: Script, history: History) -> tuple[str
 
 @pytest.mark.parametrize("wire_api", PATHS)
 def test_turn_with_tool_calls_comes_to_its_end(wire_api: WireApi) -> None:
-    history = History([user_message([{"type": "text", "text": "look"}])])
+    history = History([input_message([{"type": "text", "text": "look"}])])
     last, ears, bodies = asyncio.run(turn(wire_api, LOOK, history))
     assert last == "It said second"
     assert len(bodies) == 2
@@ -146,7 +146,7 @@ def test_turn_with_tool_calls_comes_to_its_end(wire_api: WireApi) -> None:
 
 
 def test_second_chat_request_carries_the_calls_with_their_outputs() -> None:
-    history = History([user_message([{"type": "text", "text": "look"}])])
+    history = History([input_message([{"type": "text", "text": "look"}])])
     _, ears, (_, second) = asyncio.run(turn("chat", LOOK, history))
     messages = cast("list[dict[str, Any]]", second["messages"])
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "tool"]
@@ -160,8 +160,8 @@ def test_second_chat_request_carries_the_calls_with_their_outputs() -> None:
 @pytest.mark.parametrize("wire_api", PATHS)
 @pytest.mark.parametrize("trouble", [Disconnect(), Disconnect(orderly=True), FailedEvent("server_error", "no")])
 def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, trouble: Action) -> None:
-    played = script(rule("look", [First(1, Text("half")), First(1, trouble), Text("whole")]))
-    history = History([user_message([{"type": "text", "text": "look"}])])
+    played = make_script(rule("look", [First(1, Text("half")), First(1, trouble), Text("whole")]))
+    history = History([input_message([{"type": "text", "text": "look"}])])
     last, ears, bodies = asyncio.run(turn(wire_api, played, history))
     assert last == "whole"
     assert len(bodies) == 2
@@ -172,8 +172,8 @@ def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, tro
 @pytest.mark.parametrize("cut", [b"", b"data: [DONE]\n\n"])
 def test_chat_that_ends_without_usage_is_complete(cut: bytes) -> None:
     finish = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
-    played = script(rule("look", [Text("whole"), MalformedStep(finish + cut), Disconnect()]))
-    history = History([user_message([{"type": "text", "text": "look"}])])
+    played = make_script(rule("look", [Text("whole"), MalformedStep(finish + cut), Disconnect()]))
+    history = History([input_message([{"type": "text", "text": "look"}])])
     last, ears, _ = asyncio.run(turn("chat", played, history))
     assert last == "whole"
     assert "token_count" not in [event["type"] for event in ears.events]

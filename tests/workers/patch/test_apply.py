@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from greenroom.config.reader import LARGEST, Reader
 from greenroom.runtime import open_directory as directory
 from greenroom.workers.patch import transaction
-from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.apply import apply_plan
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError, PatchRollbackError, PatchWriteError
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 
 def planned(root: Path, *lines: str, files: Disk | None = None) -> PatchPlan:
-    patch = parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"]))
+    patch = parse_patch("\n".join(["*** Begin Patch", *lines, "*** End Patch"]))
     return plan_patch(patch, str(root), files or Disk(Reader(os.devnull)))
 
 
 def patched(root: Path, *lines: str, allowed: Callable[[str], bool] | None = None) -> str:
-    return apply(planned(root, *lines), Disk(Reader(os.devnull)), allowed)
+    return apply_plan(planned(root, *lines), Disk(Reader(os.devnull)), allowed)
 
 
 Tree = dict[str, tuple[int, bytes]]
@@ -186,7 +186,7 @@ def test_a_file_that_was_changed_since_the_plan_is_not_overwritten(tmp_path: Pat
     made = planned(tmp_path, "*** Add File: b", "+b", "*** Update File: a", "@@", "-x", "+y")
     (tmp_path / "a").write_text("mine\n")
     with pytest.raises(PatchWriteError, match="it has been changed since the patch was checked"):
-        apply(made, Disk(Reader(os.devnull)))
+        apply_plan(made, Disk(Reader(os.devnull)))
     assert {name: content for name, (_, content) in tree(tmp_path).items()} == {"a": b"mine\n"}
 
 
@@ -215,15 +215,15 @@ def test_a_name_that_the_system_does_not_take_is_an_error(tmp_path: Path) -> Non
 PATCH_AS_NOBODY = """
 import os, sys
 from greenroom.config.reader import Reader
-from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.apply import apply_plan
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import plan_patch
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 try:
-    apply(plan_patch(parse(sys.stdin.read()), sys.argv[1], Disk(Reader(os.devnull))), Disk(Reader(os.devnull)))
+    apply_plan(plan_patch(parse_patch(sys.stdin.read()), sys.argv[1], Disk(Reader(os.devnull))), Disk(Reader(os.devnull)))
 except PatchError as error:
     print(error)
 """
@@ -315,7 +315,7 @@ def _outcome_with_failing_call(number: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _refusal(plan: PatchPlan) -> str | None:
     try:
-        apply(plan, Disk(Reader(os.devnull)))
+        apply_plan(plan, Disk(Reader(os.devnull)))
     except PatchWriteError as error:
         return str(error)
     return None
@@ -337,7 +337,7 @@ def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     calls = {name: getattr(os, name) for name in dir(os)} | {"unlink": broken, "replace": replace}
     monkeypatch.setattr(transaction, "os", SimpleNamespace(**calls))
     with pytest.raises(PatchRollbackError, match=r"Input/output error\nNot everything could be put back: .*u \(Input"):
-        apply(made, Disk(Reader(os.devnull)))
+        apply_plan(made, Disk(Reader(os.devnull)))
 
 
 def test_an_interruption_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_an_interruption_puts_everything_back(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(transaction.Transaction, "remove", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        apply(made, Disk(Reader(os.devnull)))
+        apply_plan(made, Disk(Reader(os.devnull)))
     assert tree(tmp_path) == before
 
 
@@ -406,9 +406,9 @@ def test_a_mutilated_patch_changes_all_files_or_none(mutations: list[tuple[int, 
         before = tree(root)
         expected: dict[str, bytes | None] = {}
         try:
-            plan = plan_patch(parse(text), str(root), Disk(Reader(os.devnull)))
+            plan = plan_patch(parse_patch(text), str(root), Disk(Reader(os.devnull)))
             expected = {effect.target: effect.after for effect in plan.effects}
-            apply(plan, Disk(Reader(os.devnull)), lambda path: path.startswith(f"{root}/"))
+            apply_plan(plan, Disk(Reader(os.devnull)), lambda path: path.startswith(f"{root}/"))
         except PatchError:
             assert tree(root) == before
         else:

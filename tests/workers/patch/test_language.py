@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.patch.errors import PatchError, PatchSyntaxError
-from greenroom.workers.patch.language import AddFile, Chunk, DeleteFile, Patch, Section, UpdateFile, parse
+from greenroom.workers.patch.language import AddFile, Chunk, DeleteFile, Patch, Section, UpdateFile, parse_patch
 
 HEADERS = "'*** Add File: {path}', '*** Delete File: {path}', '*** Update File: {path}'"
 
@@ -15,7 +15,7 @@ def patch(*lines: str) -> str:
 
 
 def sections(*lines: str) -> tuple[Section, ...]:
-    return parse(patch(*lines)).sections
+    return parse_patch(patch(*lines)).sections
 
 
 def chunks(*lines: str) -> tuple[Chunk, ...]:
@@ -107,13 +107,13 @@ def test_a_mere_move_needs_no_chunk() -> None:
 
 def test_a_patch_may_have_carriage_returns_and_space_around_it() -> None:
     text = "\n  " + patch("*** Add File: a", "+x").replace("\n", "\r\n") + "\r\n\n"
-    assert parse(text).sections == (AddFile("a", "x\n"),)
+    assert parse_patch(text).sections == (AddFile("a", "x\n"),)
 
 
 @pytest.mark.parametrize("opening", ["<<EOF", "<<'EOF'", '<<"EOF"'])
 def test_a_here_document_around_the_patch_is_taken_off(opening: str) -> None:
     inner = patch("*** Delete File: a")
-    assert parse(f"{opening}\n{inner}\nEOF\n") == Patch((DeleteFile("a"),), inner)
+    assert parse_patch(f"{opening}\n{inner}\nEOF\n") == Patch((DeleteFile("a"),), inner)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_a_here_document_around_the_patch_is_taken_off(opening: str) -> None:
 )
 def test_any_other_wrapping_is_an_error(wrapped: str) -> None:
     with pytest.raises(PatchSyntaxError, match=r"^invalid patch: The first line of the patch must be"):
-        parse(wrapped)
+        parse_patch(wrapped)
 
 
 def test_inside_a_here_document_the_error_is_that_of_the_inner_text() -> None:
     with pytest.raises(PatchSyntaxError, match=r"^invalid patch: The last line of the patch must be"):
-        parse("<<EOF\n*** Begin Patch\n*** Delete File: a\nEOF")
+        parse_patch("<<EOF\n*** Begin Patch\n*** Delete File: a\nEOF")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_inside_a_here_document_the_error_is_that_of_the_inner_text() -> None:
 )
 def test_an_error_says_what_is_wrong_and_where(text: str, line: int | None, message: str) -> None:
     with pytest.raises(PatchSyntaxError) as caught:
-        parse(text)
+        parse_patch(text)
     error = caught.value
     assert (error.line, error.message) == (line, message)
     if line is None:
@@ -227,7 +227,7 @@ def test_what_is_written_by_the_rules_is_read_as_it_was_meant(
 
 def _refusal(text: str) -> str | None:
     try:
-        parse(text)
+        parse_patch(text)
     except PatchError as error:
         return str(error)
     return None
@@ -258,7 +258,7 @@ def test_any_mixture_of_patch_lines_is_read_or_refused(text: str, enclosed: bool
 def test_no_marked_line_is_ever_dropped(text: str) -> None:
     """What is read has as many added and removed lines as the text shows."""
     try:
-        read = parse(text)
+        read = parse_patch(text)
     except PatchSyntaxError:
         return
     count = 0

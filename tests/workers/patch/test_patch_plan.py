@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, UpdatedFile
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import PatchPlan, plan_patch
 
 
@@ -36,7 +36,7 @@ class Files:
 
 
 def plan(files: Mapping[str, bytes], *lines: str, links: Mapping[str, str] | None = None) -> PatchPlan:
-    return plan_patch(parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), "/w", Files(files, links))
+    return plan_patch(parse_patch("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), "/w", Files(files, links))
 
 
 def outcome(plan: PatchPlan) -> dict[str, bytes | None]:
@@ -195,7 +195,7 @@ def test_one_section_that_does_not_fit_refuses_the_patch(lines: list[str], messa
 
 def test_a_directory_that_is_not_there_is_not_made_by_working_in_it() -> None:
     with pytest.raises(PatchMismatchError, match=r"^The working directory /x does not exist$"):
-        plan_patch(parse("*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"), "/x", Files({}))
+        plan_patch(parse_patch("*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"), "/x", Files({}))
 
 
 def test_the_example_that_the_model_is_shown_applies() -> None:
@@ -203,7 +203,9 @@ def test_the_example_that_the_model_is_shown_applies() -> None:
     example = shown[shown.index("    *** Begin Patch") : shown.index("    *** End Patch")]
     greet = b'def greet(name):\n    """Say hello."""\n    print("Hi, " + name)\n    return name\n'
     made = plan_patch(
-        parse(dedent(example) + "*** End Patch"), "/w", Files({"/w/src/greet.py": greet, "/w/src/old_greet.py": b""})
+        parse_patch(dedent(example) + "*** End Patch"),
+        "/w",
+        Files({"/w/src/greet.py": greet, "/w/src/old_greet.py": b""}),
     )
     assert made.summary == (
         "Success. Updated the following files:\nA notes/todo.txt\nM src/greeting.py\nD src/old_greet.py\n"

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.patch.errors import PatchError, PatchMismatchError
-from greenroom.workers.patch.language import UpdateFile, parse
+from greenroom.workers.patch.language import UpdateFile, parse_patch
 from greenroom.workers.patch.revision import revise
 
 
 def revised(text: str, *lines: str) -> str:
-    patch = parse("\n".join(["*** Begin Patch", "*** Update File: f", *lines, "*** End Patch"]))
+    patch = parse_patch("\n".join(["*** Begin Patch", "*** Update File: f", *lines, "*** End Patch"]))
     [section] = patch.sections
     assert isinstance(section, UpdateFile)
     return revise(text, section.chunks, "/w/f")

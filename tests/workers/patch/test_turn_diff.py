@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from greenroom.config.reader import Reader
 from greenroom.workers.patch import snapshot
-from greenroom.workers.patch.apply import apply
+from greenroom.workers.patch.apply import apply_plan
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError
 from greenroom.workers.patch.git_diff import quoted
-from greenroom.workers.patch.language import parse
+from greenroom.workers.patch.language import parse_patch
 from greenroom.workers.patch.plan import plan_patch
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
 
@@ -42,11 +42,13 @@ class Turn:
 
     def patch(self, *lines: str) -> None:
         plan = plan_patch(
-            parse("\n".join(["*** Begin Patch", *lines, "*** End Patch"])), str(self.root), Disk(Reader(os.devnull))
+            parse_patch("\n".join(["*** Begin Patch", *lines, "*** End Patch"])),
+            str(self.root),
+            Disk(Reader(os.devnull)),
         )
         self.tracker.begin(plan)
         self.touched.update(plan.targets)
-        apply(plan, Disk(Reader(os.devnull)))
+        apply_plan(plan, Disk(Reader(os.devnull)))
 
     def diff(self) -> str:
         return self.tracker.render() or ""

@@ -21,7 +21,7 @@ from greenroom.runtime.child import reap
 from greenroom.workers.sandbox import features, zygote, zygote_link
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
-from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, share_zygote
+from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, start_shared_zygote
 from tests.support import processes
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, TIMEOUT, adopting, wait_for_end
@@ -49,7 +49,7 @@ def shared_zygote() -> Iterator[int]:
     """Share a zygote with the launchers that are made inside; it lasts as long as they do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("greenroom.workers.sandbox.zygote_link._shared", None)
-        yield share_zygote()
+        yield start_shared_zygote()
         zygote_link.leave_zygote()
 
 

@@ -12,7 +12,7 @@ from greenroom.workers.sandbox.messages import SandboxRequest
 
 def memory_file(request: SandboxRequest) -> tuple[int, int]:
     """Return a file in memory that holds a request, and the length of that."""
-    content = messages.encode(request)
+    content = messages.encode_message(request)
     file = os.memfd_create("request", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(file, content)
     return file, len(content)
@@ -38,7 +38,7 @@ def test_the_first_of_claim_and_withdrawal_wins(request: SandboxRequest, claimed
         else:
             assert messages.withdraw(file, length)
             assert not messages.claim(file)
-        assert messages.read_request(messages.content(file)) == request, "the mark changes nothing of it"
+        assert messages.decode_request(messages.content(file)) == request, "the mark changes nothing of it"
     finally:
         os.close(file)
 

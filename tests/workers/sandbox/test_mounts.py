@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
-from greenroom.workers.sandbox.mounts import MountStep, Treatment, plan
+from greenroom.workers.sandbox.mounts import MountStep, Treatment, plan_mounts
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PLACES = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
@@ -30,7 +30,7 @@ def verdict(steps: list[MountStep], path: str) -> Treatment | None:
 
 @given(CONFINEMENTS, PLACES)
 def test_plan_and_policy_agree_on_what_is_writable(confinement: Confinement, path: str) -> None:
-    treated = verdict(plan(confinement), path)
+    treated = verdict(plan_mounts(confinement), path)
     hidden_directory = any(path == hidden.directory for hidden in confinement.hidden)
     if not hidden_directory:
         assert (treated is Treatment.WRITABLE) == confinement.may_write(path) or _below_hidden(confinement, path)
@@ -43,14 +43,14 @@ def _below_hidden(confinement: Confinement, path: str) -> bool:
 
 @given(CONFINEMENTS)
 def test_places_come_after_what_lies_above_them(confinement: Confinement) -> None:
-    steps = plan(confinement)
+    steps = plan_mounts(confinement)
     for index, step in enumerate(steps):
         assert not any(later.path != step.path and is_within(step.path, later.path) for later in steps[index:])
 
 
 @given(CONFINEMENTS)
 def test_no_directory_above_a_special_place_can_be_renamed(confinement: Confinement) -> None:
-    steps = plan(confinement)
+    steps = plan_mounts(confinement)
     mounted = {step.path for step in steps}
     for step in steps:
         above = os.path.dirname(step.path)
@@ -67,7 +67,7 @@ def test_usual_workspace() -> None:
         hidden=(Hidden("/home/ada/.codex", ("auth.json*",)), Hidden("/tmp/greenroom/7")),
         network=False,
     )
-    assert [(step.path, step.treatment.name) for step in plan(confinement)] == [
+    assert [(step.path, step.treatment.name) for step in plan_mounts(confinement)] == [
         ("/tmp", "WRITABLE"),
         ("/tmp/greenroom", "PINNED"),
         ("/home/ada/shop", "WRITABLE"),

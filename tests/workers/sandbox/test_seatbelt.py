@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.sandbox.confinement import Confinement, Hidden
-from greenroom.workers.sandbox.seatbelt import command, profile
+from greenroom.workers.sandbox.seatbelt import profile, seatbelt_command
 
 USUAL = Confinement(
     writable=("/Users/ada/shop", "/private/tmp"),
@@ -18,7 +18,7 @@ ANY_PATH = st.text(min_size=1, max_size=20).map(lambda text: "/" + text.replace(
 
 
 def test_command_runs_through_the_sandbox_program() -> None:
-    assert command(["ls", "-l"], USUAL) == ["/usr/bin/sandbox-exec", "-p", profile(USUAL), "--", "ls", "-l"]
+    assert seatbelt_command(["ls", "-l"], USUAL) == ["/usr/bin/sandbox-exec", "-p", profile(USUAL), "--", "ls", "-l"]
 
 
 def test_everything_is_refused_unless_allowed() -> None:

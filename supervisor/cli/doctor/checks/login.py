@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from greenroom.broker.credential.credential import ENVIRONMENT_KEYS, Credential, resolve
+from greenroom.broker.credential.credential import ENVIRONMENT_KEYS, Credential, resolve_credential
 from greenroom.broker.credential.record import StoreError
 from greenroom.broker.credential.rules import LoginRules
 from greenroom.broker.storage.keyring_entry import VaultError
@@ -44,7 +44,7 @@ async def credential_of(context: CheckContext) -> Credential:
         rules = LoginRules(configured.forced_login_method, configured.forced_chatgpt_workspace_id)
         kind = configured.cli_auth_credentials_store
         record = None if kind == "ephemeral" else open_store(context.home, kind).read_once()
-        return rules.applied(resolve(record, context.environment, configured.preferred_auth_method))
+        return rules.applied(resolve_credential(record, context.environment, configured.preferred_auth_method))
 
     return await in_thread(read)
 
