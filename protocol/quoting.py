@@ -1,4 +1,6 @@
-"""Conversion between words and shell text. A POSIX shell and `shell_split` read the text of `shell_join` as the same words.
+"""Conversion between words and shell text.
+
+A POSIX shell and `shell_split` read the text of `shell_join` as the same words.
 
 `shlex` is not used because the text is part of the wire form, whose style of quotes is the reference's.
 """

@@ -11,7 +11,7 @@ from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.status.commands import add_commands
 from greenroom.supervisor.command_words import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
 from greenroom.supervisor.options import ENGINES, LOG_FORMATS, LOG_LEVELS, STDIO, UNIX
-from greenroom.supervisor.startup.prelaunch import Prelaunch, command_of, environment_and_home
+from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home, split_settings
 
 if TYPE_CHECKING:
     from greenroom.config.greenroom import CredentialSettings
@@ -29,7 +29,7 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     """
     if {*words} == {VERSION, JSON}:
         return _version()
-    settings, rest = command_of(words)
+    settings, rest = split_settings(words)
     try:
         if rest[:1] == [EXEC]:
             return _exec(rest[1:], settings, prelaunch)
@@ -50,7 +50,7 @@ def command_table() -> "Command":
     from greenroom.supervisor.cli.exec import arguments
     from greenroom.supervisor.cli.reference import command_table
 
-    return command_table.command_table(_parser(), {EXEC: arguments.make_parser()})
+    return command_table.table_of_parser(_parser(), {EXEC: arguments.make_parser()})
 
 
 def _parser(word: str = "") -> argparse.ArgumentParser:
@@ -177,7 +177,7 @@ def _node(arguments: argparse.Namespace) -> int:
         from greenroom.supervisor.cli.doctor.command import run_on_node
 
         return run_on_node(arguments)
-    from greenroom.supervisor.node.command import run as run_node
+    from greenroom.supervisor.node.command import run_node
 
     return run_node(arguments)
 
@@ -189,9 +189,9 @@ def _node_ticket(arguments: argparse.Namespace) -> int:
 
 
 def _node_revoke(arguments: argparse.Namespace) -> int:
-    from greenroom.supervisor.node.command import revoke
+    from greenroom.supervisor.node.command import revoke_node_key
 
-    return revoke(arguments)
+    return revoke_node_key(arguments)
 
 
 def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -362,10 +362,10 @@ def _address(text: str) -> str:
 def _serve_app(arguments: argparse.Namespace) -> int:
     if arguments.listen == STDIO:
         return _serve_stdio(arguments)
-    from greenroom.supervisor.startup.app_server_socket import serve
+    from greenroom.supervisor.startup.app_server_socket import serve_app_server
 
     arguments.config = [*arguments.early_config, *arguments.config]
-    return _ended(serve(arguments, arguments.prelaunch))
+    return _ended(serve_app_server(arguments, arguments.prelaunch))
 
 
 def _version() -> int:
@@ -388,7 +388,7 @@ def _serve_stdio(arguments: argparse.Namespace) -> int:
     others += [name for name, value in (("--oss", arguments.oss), ("--engine", arguments.engine)) if value]
     abort = int if arguments.prelaunch is None else arguments.prelaunch.abort
     mode = attach.mode_given(arguments.attach, assignments)
-    status = attach.join(arguments.command, mode, others, abort)
+    status = attach.join_host(arguments.command, mode, others, abort)
     if status is not None:
         return status
     from greenroom.supervisor.startup.start import start

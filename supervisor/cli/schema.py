@@ -16,7 +16,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Final = "#/$defs/{name}"
 
 
-def document() -> dict[str, object]:
+def schema_document() -> dict[str, object]:
     """Return one schema with a definition for each method's params, each event and each tool."""
     params = {name: params_models(method) for name, method in METHODS.items()}
     models = [*dict.fromkeys(model for found in params.values() for model in found), *EVENTS.values()]
@@ -45,5 +45,5 @@ def _told(messages: tuple[catalog.SentMessage, ...]) -> dict[str, object]:
 
 def run() -> int:
     """Print the document."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document())).decode() + "\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(schema_document())).decode() + "\n")
     return 0

@@ -28,7 +28,7 @@ from greenroom.supervisor.control.control_messages import (
     ListApprovals,
     MetricsReported,
     Reported,
-    line,
+    control_line,
     read_control_request,
 )
 
@@ -194,12 +194,12 @@ class _Connection(asyncio.Protocol):
         try:
             found = peer.peer_of(self._transport.get_extra_info("socket"))
             self._pid = found.pid
-            return peer.refusal(found)
+            return peer.peer_refusal(found)
         except OSError as error:
             return f"it cannot be told who asks ({error})"
 
     def _end(self, reply: ControlReply) -> None:
-        self._transport.write(line(reply))
+        self._transport.write(control_line(reply))
         self._transport.close()
 
 

@@ -145,7 +145,7 @@ _decode_request: Final = msgspec.json.Decoder(ControlRequest).decode
 _decode_reply: Final = msgspec.json.Decoder(ControlReply).decode
 
 
-def line(message: ControlRequest | ControlReply) -> bytes:
+def control_line(message: ControlRequest | ControlReply) -> bytes:
     """Return the line of a message."""
     return _encode(message) + b"\n"
 

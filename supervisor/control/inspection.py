@@ -95,22 +95,22 @@ class Inspection:
         approvals = self._host.approvals
         if approvals is None:
             return ActionRefused(NOT_ALLOWED)
-        from greenroom.supervisor.conversations.approval_facts import LONG, SHORT, facts
+        from greenroom.supervisor.conversations.approval_facts import LONG, SHORT, approval_members
 
         now, measure = time.time(), LONG if request.full else SHORT
         titles = {one.id: one.title for one in self._host.conversations}
         waiting = approvals.waiting()
-        told = [facts(asked, titles.get(asked.turn.conversation_id), now, measure) for asked in waiting]
+        told = [approval_members(asked, titles.get(asked.turn.conversation_id), now, measure) for asked in waiting]
         return ApprovalsListed(told)
 
     def _decide(self, order: DecideApproval) -> ControlAnswer:
         approvals = self._host.approvals
         if approvals is None:
             return ActionRefused(NOT_ALLOWED)
-        from greenroom.supervisor.conversations.approval_facts import decide
+        from greenroom.supervisor.conversations.approval_facts import decide_approval
 
         try:
-            decide(approvals, order.approval_id, order.choice, order.note, "an operator")
+            decide_approval(approvals, order.approval_id, order.choice, order.note, "an operator")
         except GreenroomError as error:
             return ActionRefused(str(error))
         return ActionDone(f"decided: {order.choice}")

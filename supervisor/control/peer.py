@@ -39,7 +39,7 @@ def peer_of(connection: socket.socket) -> PeerCredentials:
     return PeerCredentials(pid, uid)
 
 
-def refusal(peer: PeerCredentials) -> str | None:
+def peer_refusal(peer: PeerCredentials) -> str | None:
     """Return why a peer is refused, `None` where it is admitted."""
     if peer.uid != os.getuid():
         return "this instance belongs to another user"

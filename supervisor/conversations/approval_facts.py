@@ -69,7 +69,7 @@ _SPOKEN: Final = (
 """What is said of an approval beside the question."""
 
 
-def facts(asked: OpenQuestion, title: str | None, now: float, measure: Measure = SHORT) -> JsonObject:
+def approval_members(asked: OpenQuestion, title: str | None, now: float, measure: Measure = SHORT) -> JsonObject:
     """Return the members of an approval as the tool `codex-approvals` has them. `now` is in seconds since the epoch."""
     question = asked.question
     details = _details(question, measure)
@@ -89,7 +89,7 @@ def facts(asked: OpenQuestion, title: str | None, now: float, measure: Measure =
     }
 
 
-def decide(approvals: Approvals, approval_id: str, choice: str, note: str, by: str) -> OpenQuestion:
+def decide_approval(approvals: Approvals, approval_id: str, choice: str, note: str, by: str) -> OpenQuestion:
     """Decide an approval. `by` says who does, for the log. Raises `ApprovalOverError` or `ConfigError`."""
     asked = approvals.find(approval_id)
     possible = choices(asked.question)
@@ -105,7 +105,7 @@ def choices(question: Question) -> tuple[str, ...]:
     return tuple(choice for choice in CHOICES if approvals.get(choice, True))
 
 
-def in_words(told: JsonObject) -> str:
+def approval_in_words(told: JsonObject) -> str:
     """Return an approval for people, and for models that read only text."""
     lines = [f"Approval {told['approvalId']} of conversation {told['threadId']}, turn {told['callId']}"]
     lines.append(str(told["question"]))

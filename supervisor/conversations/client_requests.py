@@ -10,7 +10,7 @@ from greenroom.protocol.internal.worker.operations import RequestName, ServeRequ
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, RequestFailedError
 from greenroom.supervisor.conversations.slots import Slots
-from greenroom.supervisor.conversations.turns import address
+from greenroom.supervisor.conversations.turns import turn_address
 
 NO_PROCESS: Final = "the conversation has no process"
 
@@ -41,7 +41,9 @@ class ClientRequests:
             conversation.requests = {}
         conversation.requests[number] = result
         self._slots.mark_busy(conversation)
-        self._assignments.send(conversation, ServeRequest(**address(conversation), number=number, name=name), params)
+        self._assignments.send(
+            conversation, ServeRequest(**turn_address(conversation), number=number, name=name), params
+        )
         try:
             return await result
         finally:
@@ -64,5 +66,5 @@ class ClientRequests:
         if not requests:
             conversation.requests = None
         if result.cancelled():
-            self._assignments.send(conversation, WithdrawRequest(**address(conversation), number=number))
+            self._assignments.send(conversation, WithdrawRequest(**turn_address(conversation), number=number))
         self._on_free(conversation)

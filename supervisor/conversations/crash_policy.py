@@ -103,7 +103,7 @@ def _crash_failure(exited: Exited, turn: ConversationTurn, why: str) -> Failure:
         f"Codex runtime error: the process of conversation {turn.conversation_id} died ({_where(exited, why)}). "
         "What it was doing may or may not have taken effect; codex-reply with this id goes on from where it was saved."
     )
-    return Failure("worker_crashed", message, {**death.facts(exited), "cause": why, "resumable": True})
+    return Failure("worker_crashed", message, {**death.exit_facts(exited), "cause": why, "resumable": True})
 
 
 def _where(exited: Exited, why: str) -> str:
@@ -114,4 +114,4 @@ def _start_failure(exited: Exited, turn: ConversationTurn, why: str) -> Failure:
     if turn.interrupted:
         return aborted("interrupted")
     message = f"Failed to start Codex session: its process died ({why})"
-    return Failure("start_failed", message, {**death.facts(exited), "cause": why, "resumable": True})
+    return Failure("start_failed", message, {**death.exit_facts(exited), "cause": why, "resumable": True})

@@ -16,7 +16,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.crash_policy import LACKS_DIRECTORY, CrashHandler, StateAtExit
 from greenroom.supervisor.conversations.known_conversations import ConversationTable
 from greenroom.supervisor.conversations.slots import Slots
-from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, address
+from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, turn_address
 from greenroom.supervisor.conversations.watchdog import HangWatchdog
 from greenroom.supervisor.conversations.wishes import opening_of, wish_of
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -163,7 +163,7 @@ class ConversationScheduler:
     def _begin(self, conversation: Conversation) -> None:
         """Make the worker that was assigned to a conversation open it."""
         operation = Open(
-            **address(conversation),
+            **turn_address(conversation),
             resume=conversation.resume,
             path=conversation.path,
             keep=conversation.keep,

@@ -89,16 +89,16 @@ class Turns:
         self._running.add(conversation)
         trace = turn.start(conversation.incarnation)
         if turn.compacts:
-            self._assignments.send(conversation, Compact(**address(conversation), turn_id=turn.id, trace=trace))
+            self._assignments.send(conversation, Compact(**turn_address(conversation), turn_id=turn.id, trace=trace))
         elif turn.user_command is not None:
             script, timeout_ms = turn.user_command
             command = RunUserCommand(
-                **address(conversation), turn_id=turn.id, script=script, timeout_ms=timeout_ms, trace=trace
+                **turn_address(conversation), turn_id=turn.id, script=script, timeout_ms=timeout_ms, trace=trace
             )
             self._assignments.send(conversation, command)
         elif turn.items is not None:
             start = StartTurn(
-                **address(conversation),
+                **turn_address(conversation),
                 turn_id=turn.id,
                 settings=turn.settings,
                 deltas=conversation.wants_deltas,
@@ -116,19 +116,19 @@ class Turns:
             return
         conversation.steering += (turn,)
         self._assignments.send(
-            conversation, Steer(**address(conversation), turn_id=running.id, input_id=turn.id), items
+            conversation, Steer(**turn_address(conversation), turn_id=running.id, input_id=turn.id), items
         )
 
     def select_events(self, conversation: Conversation) -> None:
         """Tell the worker of a conversation which events have a use; its next turn is told at its start."""
         if conversation.running is not None:
             self._assignments.send(
-                conversation, SelectEvents(**address(conversation), deltas=conversation.wants_deltas)
+                conversation, SelectEvents(**turn_address(conversation), deltas=conversation.wants_deltas)
             )
 
     def interrupt(self, conversation: Conversation, turn: ConversationTurn) -> None:
         """Interrupt a running turn through its worker."""
-        self._assignments.send(conversation, Interrupt(**address(conversation), turn_id=turn.id))
+        self._assignments.send(conversation, Interrupt(**turn_address(conversation), turn_id=turn.id))
         self._loop.call_later(INTERRUPT_GRACE, self._insist, conversation, conversation.incarnation, turn)
 
     def decide(
@@ -265,7 +265,7 @@ class Turns:
 
     def _answer(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
         self._assignments.send(
-            conversation, Decide(**address(conversation), question_id=question_id, decision=decision)
+            conversation, Decide(**turn_address(conversation), question_id=question_id, decision=decision)
         )
 
     def _stop_running(self, conversation: Conversation) -> None:
@@ -291,6 +291,6 @@ def _failure(notice: TurnEnded, payload: bytes) -> Failure:
     return Failure(notice.error_kind or "internal", message, {**notice.facts}, answer=answer)
 
 
-def address(conversation: Conversation) -> TurnAddress:
+def turn_address(conversation: Conversation) -> TurnAddress:
     """Return the address of the present process of a conversation."""
     return {"conversation_id": conversation.id, "incarnation": conversation.incarnation}

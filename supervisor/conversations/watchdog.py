@@ -41,7 +41,7 @@ class HangWatchdog:
 
     def _look(self) -> None:
         self._timer = None
-        for conversation, why in list(overdue(self._running, self._limits, self._loop.time())):
+        for conversation, why in list(overdue_conversations(self._running, self._limits, self._loop.time())):
             self._assignments.kill(conversation, why)
         for conversation in list(self._running):
             self.weigh(conversation)
@@ -49,7 +49,9 @@ class HangWatchdog:
             self.begin()
 
 
-def overdue(conversations: Iterable[Conversation], limits: Limits, now: float) -> Iterator[tuple[Conversation, str]]:
+def overdue_conversations(
+    conversations: Iterable[Conversation], limits: Limits, now: float
+) -> Iterator[tuple[Conversation, str]]:
     """Yield each conversation whose worker has been silent for too long, with a text that says so."""
     for conversation in conversations:
         pulse = conversation.pulse

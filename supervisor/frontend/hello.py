@@ -1,9 +1,9 @@
 """The first line of a client on the host's socket, by which it names its protocol; and the answer to it.
 
 A client may begin with a hello, one JSON object on a line (`ClientHello`). The host answers it with one line, made by
-`accepted` or `refused`, before any other traffic. A client that begins with anything else speaks MCP from its first
-byte on, as at standard input. What decides is how a line begins, so a hello has `protocol` as its first member and no
-white space before its value.
+`accepted_line` or `refused_line`, before any other traffic. A client that begins with anything else speaks MCP from its
+first byte on, as at standard input. What decides is how a line begins, so a hello has `protocol` as its first member
+and no white space before its value.
 """
 
 from typing import Final
@@ -66,12 +66,12 @@ def read_hello(line: bytes) -> ClientHello:
     return hello
 
 
-def accepted() -> bytes:
+def accepted_line() -> bytes:
     """Return the line that lets a client begin."""
     return _line({"ok": True, "version": HELLO_VERSION, "program": __version__})
 
 
-def refused(error: HelloError) -> bytes:
+def refused_line(error: HelloError) -> bytes:
     """Return the line after which the connection ends."""
     return _line(
         {"ok": False, "kind": error.kind, "error": str(error), "version": HELLO_VERSION, "program": __version__}

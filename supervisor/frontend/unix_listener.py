@@ -18,10 +18,10 @@ from greenroom.supervisor.frontend.hello import (
     LONGEST,
     ClientHello,
     HelloError,
-    accepted,
+    accepted_line,
     may_be_hello,
     read_hello,
-    refused,
+    refused_line,
 )
 from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.slow_reader import Patience
@@ -149,7 +149,7 @@ class UnixListener:
                 self._check(opening.hello)
             except HelloError as error:
                 log.warning("a client is refused: %s", error)
-                _send_last(connected, refused(error))
+                _send_last(connected, refused_line(error))
             except TimeoutError:
                 log.info("a client that said nothing for %g s is let go", self._timeout)
             except OSError as error:
@@ -168,7 +168,7 @@ class UnixListener:
             raise HelloError("limit", reason)
 
     def _attach(self, connected: socket.socket, pid: int, opening: _Opening) -> None:
-        unsent = [accepted()] if opening.is_explicit else []
+        unsent = [accepted_line()] if opening.is_explicit else []
         front = self._protocols[opening.hello.protocol](unsent.append, opening.hello)
         descriptors = Descriptors(input=os.dup(connected.fileno()), output=os.dup(connected.fileno()))
         transport = partial(StdioTransport, descriptors)

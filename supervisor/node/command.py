@@ -12,7 +12,7 @@ from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs
 from greenroom.supervisor.node.enrolment import enrol
-from greenroom.supervisor.node.identity import adopt, chosen, ticket_of
+from greenroom.supervisor.node.identity import adopt, choose_identity, ticket_of
 from greenroom.supervisor.node.node import Node
 from greenroom.supervisor.node.placed import PlacedNode
 from greenroom.supervisor.node.runtime_directory import runtime_directory
@@ -31,7 +31,7 @@ MOST_MINUTES: Final = 24 * 60
 """Minutes for which a ticket may be good."""
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_node(arguments: argparse.Namespace) -> int:
     """Serve as a node until a signal, or until the host lets it go; return the exit code. Raises `GreenroomError`."""
     host, _ = host_of(arguments.join)
     state = state_directory(arguments.state)
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         placed = None
         ticket = ticket_of(state, arguments.ticket)
         if arguments.placed is None:
-            identity, is_fresh = chosen(state, ticket, arguments.name)
+            identity, is_fresh = choose_identity(state, ticket, arguments.name)
         else:
             placed = PlacedNode(node_name(arguments.placed), arguments.host_key, arguments.alone)
             identity, is_fresh = placed.identity, False
@@ -113,7 +113,7 @@ def make_ticket(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def revoke(arguments: argparse.Namespace) -> int:
+def revoke_node_key(arguments: argparse.Namespace) -> int:
     """Forget the key of a node, or of those of a pool. Raises `GreenroomError`."""
     name = node_name(arguments.name)
     if not NodeKeys(environment_and_home()[1]).revoke(name):

@@ -45,7 +45,7 @@ async def enrol(identity: NodeIdentity, ticket: Ticket, address: str, within: fl
         )
 
 
-async def is_known(address: str, host_key: str, keys: KeyPair, within: float) -> bool:
+async def is_admitted(address: str, host_key: str, keys: KeyPair, within: float) -> bool:
     """Tell whether a host lets a key in, that of a node or of a ticket, which is not used by that.
 
     Raises `StartError` where the host does not say so in `within` seconds: nothing listens, or it has another key.

@@ -33,7 +33,7 @@ class NodeIdentity(msgspec.Struct, frozen=True):
     """Public key of the ticket that it came by."""
 
 
-def load(state: str) -> NodeIdentity | None:
+def load_identity(state: str) -> NodeIdentity | None:
     """Return the identity of a state directory, `None` where there is none. Raises `StartError`."""
     return _read(os.path.join(state, FILE))
 
@@ -68,7 +68,7 @@ def read_ticket(path: str) -> Ticket:
 
 def ticket_of(state: str, path: str | None) -> Ticket | None:
     """Return the ticket to show; `None` where there is no file of one and a node's key. Raises as `read_ticket`."""
-    if path is None or (not os.path.lexists(path) and load(state) is not None):
+    if path is None or (not os.path.lexists(path) and load_identity(state) is not None):
         return None
     return read_ticket(path)
 
@@ -81,13 +81,13 @@ class Choice(NamedTuple):
     """Whether its ticket has to be shown first (`greenroom.supervisor.node.enrolment`)."""
 
 
-def chosen(state: str, ticket: Ticket | None, name: str | None = None) -> Choice:
+def choose_identity(state: str, ticket: Ticket | None, name: str | None = None) -> Choice:
     """Return who this node is to be: a fresh one for a ticket that was not taken yet.
 
     `name`: that of a node of a pool, which keeps its key with a new ticket of the pool and has it entered again. Raises
     `ConfigError` or `StartError`.
     """
-    known = load(state)
+    known = load_identity(state)
     if ticket is None:
         if known is None:
             raise ConfigError(

@@ -135,7 +135,7 @@ def role_of(process: WorkerId) -> str:
     return "worker" if name == "w" else name if name in ROLES else "other"
 
 
-def facts(exited: Exited) -> dict[str, object]:
+def exit_facts(exited: Exited) -> dict[str, object]:
     """Return the same as data."""
     number, status = _signal_and_status(exited)
     return {"signal": number, "exitCode": status, "pid": exited.pid or None} | (

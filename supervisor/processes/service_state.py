@@ -29,7 +29,7 @@ TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
 }
 
 
-def next_state(state: State, happening: ServiceEvent) -> State:
+def next_service_state(state: State, happening: ServiceEvent) -> State:
     """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]
@@ -77,22 +77,22 @@ class ServiceState:
     def came_up(self) -> None:
         """Note that it serves; further calls have no effect."""
         if self._state != "ready":
-            self._state = next_state(self._state, "came_up")
+            self._state = next_service_state(self._state, "came_up")
 
     def died(self) -> None:
         """Note its death, or that it could not be started."""
-        self._state = next_state(self._state, "died")
+        self._state = next_service_state(self._state, "died")
 
     def delay(self, now: float) -> float | None:
         """Count the death; return the seconds to wait before the next start, `None` if it is given up."""
         delay = self._policy.on_death(now)
         if delay is None:
-            self._state = next_state(self._state, "died_too_often")
+            self._state = next_service_state(self._state, "died_too_often")
         return delay
 
     def started(self) -> None:
         """Note that the next one was started."""
-        self._state = next_state(self._state, "started")
+        self._state = next_service_state(self._state, "started")
         self._restarts += 1
 
     def standing(self, pid: int | None, now: float) -> ServiceStatus:

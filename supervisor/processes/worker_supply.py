@@ -243,7 +243,7 @@ class WorkerSupply:
         log.error("a waiting worker died (%s)", cause)
         if delay is None:
             self.pool.forget_orders()
-            users.fail_waiting(cause, exits.facts(exited))
+            users.fail_waiting(cause, exits.exit_facts(exited))
             delay = POOL.period
         if delay:
             loop.call_later(delay, self.replenish)

@@ -26,7 +26,7 @@ DEFAULT: Final = ("app-server-control", "app-server-control.sock")
 """Where clients of the reference look for the socket, below the home."""
 
 
-def serve(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> int:
+def serve_app_server(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> int:
     """Serve until a signal; return the exit code. Raises `GreenroomError`."""
     leave_stdio()
     prelaunch = prelaunch or Prelaunch.prepare()

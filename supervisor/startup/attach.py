@@ -52,7 +52,7 @@ def join_by(command: str, words: "Sequence[str]") -> int | None:
     if mode is None:
         home = _home(os.environ)
         mode = "off" if home is None else mode_in_file(home)
-    return join(command, mode, others)
+    return join_host(command, mode, others)
 
 
 def mode_given(flag: str | None, assignments: "Sequence[str]") -> str:
@@ -67,7 +67,7 @@ def options_besides(assignments: "Sequence[str]") -> list[str]:
     return [f"-c {assignment}" for assignment in assignments if _mode_in(assignment) is None]
 
 
-def join(command: str, mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" = int) -> int | None:
+def join_host(command: str, mode: str, others: "Sequence[str]", on_joined: "Callable[[], object]" = int) -> int | None:
     """Join the host of the home; return the exit code, or `None` where this process is to be a server itself.
 
     `others` are options that only a server of its own could honour. It looks for a host once, and calls `on_joined`

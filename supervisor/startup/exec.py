@@ -31,7 +31,7 @@ class Presentation(NamedTuple):
     """Descriptor of the file for the agent's last message."""
 
 
-def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told: Presentation) -> int:
+def run_exec(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told: Presentation) -> int:
     """Run the turn, and return the exit status: 0 where it has ended by itself, else 1.
 
     Where SIGTERM or SIGHUP ends it, this process ends by that signal. Raises `GreenroomError`.
@@ -64,13 +64,13 @@ def run(options: ServerOptions, prelaunch: Prelaunch, request: ExecRequest, told
 
 
 def hand_over(home: str, mode: str, request: ExecRequest, told: Presentation, originator: str | None) -> int | None:
-    """Have the turn run by the running host of the home, and return the exit status as `run` does.
+    """Have the turn run by the running host of the home, and return the exit status as `run_exec` does.
 
     `None`: there is none, and by this mode the run goes on by itself.
     """
-    from greenroom.supervisor.startup.handed_over import HandedOver, join
+    from greenroom.supervisor.startup.handed_over import HandedOver, find_exec_host
 
-    found = join(home, mode)
+    found = find_exec_host(home, mode)
     if found is None or isinstance(found, int):
         return found
     shows_answer = not (os.isatty(1) and os.isatty(2))

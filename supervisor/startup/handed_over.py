@@ -20,7 +20,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HOST_ENDED: Final = RunOutcome(error="the host has ended; the conversation can be resumed")
 
 
-def join(home: str, mode: str) -> "tuple[socket, bytes] | int | None":
+def find_exec_host(home: str, mode: str) -> "tuple[socket, bytes] | int | None":
     """Return a host that has let this run in, with what it has sent; a status where the run is not to go on.
 
     `None`: the run is to be a server itself.

@@ -75,7 +75,7 @@ def http_listener(options: ServerOptions, listen: str | None, environment: Mappi
         return None
     from greenroom.supervisor.startup import http
 
-    return http.http_listener(options, listen, environment)
+    return http.make_http_listener(options, listen, environment)
 
 
 def inherited_http_listener(
@@ -100,7 +100,7 @@ def inherited_http_listener(
 def check_peer(connected: socket.socket) -> int:
     """Return the pid of a client, which must be of this user and not started by this host. Raises `HelloError`."""
     found = peer.peer_of(connected)
-    if (reason := peer.refusal(found)) is not None:
+    if (reason := peer.peer_refusal(found)) is not None:
         raise HelloError("peer", reason)
     return found.pid
 

@@ -13,7 +13,7 @@ from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.options import ServerOptions
 
 
-def http_listener(
+def make_http_listener(
     options: ServerOptions, listen: str, environment: Mapping[str, str], listening: socket.socket | None = None
 ) -> HttpListener:
     """Return what serves MCP at an address. Makes the token of the home if there is none. Raises `ConfigError`.
@@ -44,9 +44,9 @@ def inherited(
     """
     asked, present = parse_address(listen), parse_address(address)
     if asked.host == present.host and asked.port in (0, present.port):
-        return http_listener(options, address, environment, listening)
+        return make_http_listener(options, address, environment, listening)
     listening.close()
-    return http_listener(options, listen, environment)
+    return make_http_listener(options, listen, environment)
 
 
 def _print(path: str, address: ListenAddress) -> None:

@@ -50,7 +50,7 @@ class Prelaunch:
 
         All processes learn the form of their log lines, if the command line names one.
         """
-        single = {ORIGINATOR: EXEC_ORIGINATOR} if command_of(words)[1][:1] == [EXEC] else {}
+        single = {ORIGINATOR: EXEC_ORIGINATOR} if split_settings(words)[1][:1] == [EXEC] else {}
         form = format_on(words)
         chosen = {} if form is None else {VARIABLE: form}
         return Prelaunch(self.home, {**single, **self.environment, **chosen}, self.lifeline, self.fork_server)
@@ -108,7 +108,7 @@ def as_text(value: str) -> str:
     return os.fsencode(value).decode("utf-8", "replace")
 
 
-def command_of(words: "Sequence[str]") -> tuple[list[str], list[str]]:
+def split_settings(words: "Sequence[str]") -> tuple[list[str], list[str]]:
     """Return the settings before the command of a command line, as Codex allows them, and the rest from the command."""
     rest, settings = list(words), []
     while rest and rest[0] in CONFIG_FLAGS:
@@ -119,7 +119,7 @@ def command_of(words: "Sequence[str]") -> tuple[list[str], list[str]]:
 
 def _serves(words: "Sequence[str]") -> bool:
     """Tell whether a command line starts a server."""
-    rest = command_of(words)[1]
+    rest = split_settings(words)[1]
     return rest[:1] in ([SERVER], [EXEC]) or (rest[:1] == [APP_SERVER] and GENERATE_SCHEMA not in rest)
 
 

@@ -393,7 +393,7 @@ async def _first(*waits: Awaitable[object], within_s: float | None = None) -> No
         task.result()
 
 
-def run(
+def run_server(
     options: ServerOptions,
     provisions: Provisions,
     descriptors: Descriptors,

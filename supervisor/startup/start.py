@@ -45,7 +45,7 @@ def start(arguments: argparse.Namespace, prelaunch: Prelaunch | None) -> None:
 
     from greenroom.supervisor.startup import server
 
-    server.run(options, provisions, descriptors, front, buffer, services)
+    server.run_server(options, provisions, descriptors, front, buffer, services)
 
 
 def _mcp_server(options: ServerOptions, provisions: Provisions, buffer: HandshakeBuffer) -> "tuple[FrontEnd, str]":

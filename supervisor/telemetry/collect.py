@@ -93,7 +93,7 @@ class MetricsReader:
             written=sum(pipe.written for pipe in pipes) + departed["written"],
             waiting=sum(pipe.waiting for pipe in pipes),
         )
-        return families(Sources(host=self._host, clients=clients, footprints=footprints))
+        return metric_families(Sources(host=self._host, clients=clients, footprints=footprints))
 
 
 Labels = TypeVar("Labels", bound=tuple[str, ...])
@@ -101,7 +101,7 @@ Value: TypeAlias = float | Mapping[tuple[str, ...], float]
 """A value, or one for each combination of labels."""
 
 
-def families(sources: Sources) -> list[Family]:
+def metric_families(sources: Sources) -> list[Family]:
     """Return all metrics with their values, in the order of the table."""
     values = dict(_values(sources))
     distributions = {family.name: family.distributions for family in sources.counters.histograms}

@@ -81,7 +81,7 @@ class LoggedEvents:
     ) -> None:
         """Send an event."""
         at = time.time() if at is None else at
-        own: Attributes = {"event.timestamp": timestamp(at), "conversation.id": conversation_id}
+        own: Attributes = {"event.timestamp": iso_timestamp(at), "conversation.id": conversation_id}
         part = self._shared.get(name) or self._share(name)
         attached = self._records.pairs(own | attributes)
         self._records.add(log_record(part, at, time.time_ns(), attached, *(place or _NO_SPAN)))
@@ -92,7 +92,7 @@ class LoggedEvents:
         return shared
 
 
-def timestamp(at: float) -> str:
+def iso_timestamp(at: float) -> str:
     """Return a moment as ISO 8601 has it, in UTC with milliseconds; 1970 for one that no field can hold."""
     milliseconds = round(at * 1000) if 0.0 <= at <= LATEST else 0
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"

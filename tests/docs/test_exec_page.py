@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from greenroom.demo.script import Text, rule
-from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, parse
+from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, parse_exec_words
 from tests.conformance.exec import sdk
 from tests.conformance.packages import UnavailableError
 from tests.docs.test_generated import DOCS
@@ -70,7 +70,7 @@ def test_the_snippet_for_the_sdk_works(stage: Stage, repository: dict[str, str])
 
 def test_every_option_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse(("--help",))
+        parse_exec_words(("--help",))
     options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", capsys.readouterr().out)) - {"-h", "--help"}
     explained = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", PAGE))
     assert options <= explained

@@ -24,6 +24,6 @@ def test_the_table_of_ways_in_has_five_lines() -> None:
 def test_each_way_in_is_a_command(command: str) -> None:
     name, *words = shlex.split(command)
     if name == "exec":
-        assert arguments.parse(words).prompt == words[0]
+        assert arguments.parse_exec_words(words).prompt == words[0]
     else:
         assert command_line._parser().parse_args([name, *words]).command == name

@@ -17,7 +17,7 @@ from greenroom.protocol import catalog
 from greenroom.protocol.errors import ERROR_KINDS
 from greenroom.protocol.events.table import EVENTS
 from greenroom.protocol.methods import METHODS
-from greenroom.supervisor.cli.schema import document
+from greenroom.supervisor.cli.schema import schema_document
 from tests.support.client import LATER, text
 from tests.support.played import SETTLING, serve
 from tests.support.server import SCRIPT
@@ -46,7 +46,7 @@ def test_every_kind_of_failure_is_described() -> None:
 
 
 def test_the_schemas_are_schemas_and_what_they_refer_to_is_there() -> None:
-    schema = json.loads(json.dumps(document()))
+    schema = json.loads(json.dumps(schema_document()))
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["events"].keys() == EVENTS.keys()
     for reference in references(schema):

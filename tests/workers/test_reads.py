@@ -169,7 +169,7 @@ NO_FILES: Final = frozenset(
         "attempt.enter_async_context(self._transport.open())",
         "self._transport.open()",
         "self._conversations.open(params.overrides(), keep=True)",
-        "self._conversations.open(self._overrides(arguments), title_of(arguments))",
+        "self._conversations.open(self._overrides(arguments), title_of_prompt(arguments))",
         "read_text(bytes(members['refusal']), 'refusal')",
         "read_text(bytes(choice.text), 'text')",
         "conversation.open(overrides)",

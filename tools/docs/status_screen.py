@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from generated import GeneratedPage  # noqa: E402
 
-from greenroom.supervisor.cli.status.page import page  # noqa: E402
+from greenroom.supervisor.cli.status.page import overview_page  # noqa: E402
 from tests.supervisor.status.sights import ID, conversation, report, sight, view  # noqa: E402
 
 PICTURE: Final = ROOT / "docs" / "images" / "status.svg"
@@ -77,7 +77,7 @@ def picture() -> str:
         credential={"mode": "chatgpt", "state": "FRESH", "time_left": 3120.0},
     )
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(*page(view(sight(busy)), COLUMNS), sep="\n", soft_wrap=True)
+    console.print(*overview_page(view(sight(busy)), COLUMNS), sep="\n", soft_wrap=True)
     return console.export_svg(title="greenroom status", unique_id="status", code_format=FORM)
 
 

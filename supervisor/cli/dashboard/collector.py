@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from greenroom.supervisor.cli.dashboard.samples import Curves, Samples
 from greenroom.supervisor.cli.dashboard.snapshot import snapshot
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, Changes, Tables, changes
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, Changes, Tables, changes_between
 from greenroom.supervisor.cli.status.overview import Overview
 
 EVERY: Final = 1.0
@@ -112,4 +112,4 @@ class NewsReader:
             await self._collector.news()
         at, tables = self._collector.state
         before, self._told = self._told or EMPTY, tables
-        return News(at, changes(before, tables), self._collector.curves() if is_first else None)
+        return News(at, changes_between(before, tables), self._collector.curves() if is_first else None)

@@ -16,7 +16,7 @@ from greenroom.supervisor.cli.dashboard.collector import Collector
 from greenroom.supervisor.cli.dashboard.server import DashboardServer
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
-from greenroom.supervisor.cli.status.status import MEASURED, find, overview
+from greenroom.supervisor.cli.status.status import MEASURED, find_instances, overview
 from greenroom.supervisor.control.control_messages import GiveReport
 
 FOOTPRINTS: Final = 5.0
@@ -35,7 +35,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
     for number in SIGNALS:
         loop.add_signal_handler(number, leaving.set)
     collector = Collector(Looker(arguments.instance).look)
-    server = DashboardServer(arguments.port, collector, partial(find, arguments.instance), control=arguments.control)
+    server = DashboardServer(
+        arguments.port, collector, partial(find_instances, arguments.instance), control=arguments.control
+    )
     await server.start()
     collecting = asyncio.ensure_future(collector.run())
     collecting.add_done_callback(lambda _: leaving.set())
@@ -65,7 +67,7 @@ class Looker:
 
     def look(self) -> Overview:
         """Return how the instances are."""
-        found, now = find(self._pid), self._clock()
+        found, now = find_instances(self._pid), self._clock()
         measure = now - self._asked_at >= FOOTPRINTS
         if measure:
             self._asked_at = now

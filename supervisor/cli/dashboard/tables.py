@@ -20,13 +20,13 @@ NAMES: Final[tuple[TableName, ...]] = get_args(TableName)
 EMPTY: Final[Tables] = {name: {} for name in NAMES}
 
 
-def changes(before: Tables, now: Tables) -> Changes:
+def changes_between(before: Tables, now: Tables) -> Changes:
     """Return what has changed."""
     found = {name: _changed_rows(before[name], now[name]) for name in NAMES}
     return {name: rows for name, rows in found.items() if rows}
 
 
-def apply(before: Tables, changed: Changes) -> Tables:
+def apply_changes(before: Tables, changed: Changes) -> Tables:
     """Return the state after these changes, as a page does."""
     return {name: _applied(before[name], changed.get(name, {})) for name in NAMES}
 

@@ -15,8 +15,8 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.runtime import hardening, orphans
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, NodeAim
 from greenroom.supervisor.cli.doctor.examination import examine
-from greenroom.supervisor.cli.doctor.page import page
-from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
+from greenroom.supervisor.cli.doctor.page import doctor_page
+from greenroom.supervisor.cli.doctor.report import DoctorReport, make_report, report_as_json
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts, environment_secrets, find_secrets
 from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS, Check
 from greenroom.supervisor.cli.output import UntilReaderLeaves, say
@@ -131,10 +131,10 @@ def _cwd() -> str:
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
     with UntilReaderLeaves():
         if arguments.json:
-            say(as_json(report))
+            say(report_as_json(report))
         else:
             printer = Printer(sys.stdout)
-            printer.print(page(report, printer.columns, details=arguments.all, summary=arguments.summary))
+            printer.print(doctor_page(report, printer.columns, details=arguments.all, summary=arguments.summary))
 
 
 def _leave(exit_code: int) -> int:

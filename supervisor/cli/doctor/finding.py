@@ -40,7 +40,7 @@ def worst(statuses: Sequence[Status]) -> Status:
     return max(statuses, key=SEVERITY.__getitem__, default="ok")
 
 
-def conclude(problems: Sequence[Problem], well: str, details: Mapping[str, Detail] | None = None) -> Finding:
+def combined_finding(problems: Sequence[Problem], well: str, details: Mapping[str, Detail] | None = None) -> Finding:
     """Return one finding for all problems, the worst first; `well` is the summary where there are none."""
     if not problems:
         return Finding("ok", well, details or {})

@@ -19,7 +19,7 @@ _MARGIN: Final = 6
 """Cells before the text of a check."""
 
 
-def page(report: DoctorReport, room: int | None, *, details: bool = False, summary: bool = False) -> list[Text]:
+def doctor_page(report: DoctorReport, room: int | None, *, details: bool = False, summary: bool = False) -> list[Text]:
     """Return the lines; `room`: cells of a line, `None` for as many as it takes.
 
     `details`: all facts of all checks. `summary`: only the counts, and the checks that are not well.

@@ -82,7 +82,7 @@ def make_report(
     )
 
 
-def as_json(report: DoctorReport) -> str:
+def report_as_json(report: DoctorReport) -> str:
     """Return the report as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(report)).decode()
 

@@ -65,14 +65,14 @@ CHECKS: Final = (
         "config.load",
         "config",
         "Whether every layer can be read and is valid, and the layer of each value",
-        configuration.load,
+        configuration.layers,
     ),
     Check("config.keys", "config", "Keys without effect, and the known key that each resembles", configuration.keys),
     Check(
         "auth.credentials",
         "auth",
         "Which login is in force, how long it lasts, and whether it can be renewed",
-        login.login,
+        login.credentials,
     ),
     Check("network.env", "network", "Whether the proxies of the environment are valid and answer", network.proxies),
     Check(
@@ -115,7 +115,7 @@ CHECKS: Final = (
         "How many conversations are saved, and whether the latest can be read",
         sessions.health,
     ),
-    Check("app_server.status", "app-server", "Whether a host serves the home, and its version", instances.host),
+    Check("app_server.status", "app-server", "Whether a host serves the home, and its version", instances.serving_host),
     Check("instances.home", "instances", "Other servers on the home, and what is wrong with them", instances.others),
     Check(
         "nodes",
@@ -143,7 +143,7 @@ _ON_NODES: Final = (
 
 NODE_CHECKS: Final = (
     Check("node.state", "node", "The state directory, and the key or the ticket in files of mode 0600", node.state),
-    Check("node.host", "node", "Whether the five ports of the host can be reached over TCP", node.host),
+    Check("node.host", "node", "Whether the five ports of the host can be reached over TCP", node.host_ports),
     Check("node.key", "node", "Whether the host knows the key of this node, or its ticket", node.key),
     Check(
         "node.directories",

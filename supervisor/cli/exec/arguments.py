@@ -62,7 +62,7 @@ class ExecCommandLine:
     log_level: str | None = None
 
 
-def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile) -> ExecCommandLine:
+def parse_exec_words(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile) -> ExecCommandLine:
     """Read the words after `exec`. Raises `SystemExit` (2) where they are invalid, or (0) where they ask for help."""
     parser = make_parser()
     found = parser.parse_intermixed_args(list(_one_image_each(words, is_file)))
@@ -90,7 +90,7 @@ def parse(words: Sequence[str], is_file: Callable[[str], bool] = os.path.isfile)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of these arguments. What it accepts is not all that `parse` does."""
+    """Return the parser of these arguments. What it accepts is not all that `parse_exec_words` does."""
     parser = argparse.ArgumentParser(
         prog="greenroom exec",
         description="Run one turn, and end.",

@@ -16,7 +16,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
 from greenroom.protocol.trace_context import read_trace_context
 from greenroom.runtime.originator import ORIGINATOR
-from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse
+from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse_exec_words
 from greenroom.supervisor.cli.exec.prompt import read_prompt
 from greenroom.supervisor.command_words import EXEC
 from greenroom.supervisor.frontend.exec.request import ExecRequest
@@ -44,7 +44,7 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
 
     Raises `SystemExit` where the words are invalid, and `GreenroomError`.
     """
-    arguments = parse(words)
+    arguments = parse_exec_words(words)
     prepared = prelaunch or Prelaunch.prepare().for_command((EXEC,))
     mode = _attach_mode(arguments, prepared)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the loop handles it: the processes end with this one
@@ -70,7 +70,7 @@ def run(words: Sequence[str], early_config: Sequence[str], prelaunch: Prelaunch 
     except BaseException:
         prepared.abort()
         raise
-    return startup.run(options, prepared, request, told)
+    return startup.run_exec(options, prepared, request, told)
 
 
 def _attach_mode(arguments: ExecCommandLine, prelaunch: Prelaunch) -> str:

@@ -66,7 +66,7 @@ class Command:
             yield from command.walk()
 
 
-def command_table(
+def table_of_parser(
     parser: argparse.ArgumentParser, others: Mapping[str, argparse.ArgumentParser] | None = None
 ) -> Command:
     """Return the table of a parser. `others` are those of commands that read their words themselves."""

@@ -20,7 +20,7 @@ WRITTEN_SESSIONS: Final[HistoryMode] = "legacy"
 """The history mode of files that Greenroom begins; others keep theirs."""
 
 
-def document() -> dict[str, object]:
+def version_document() -> dict[str, object]:
     """Return what is known, for programs."""
     return {
         "schemaVersion": SCHEMA_VERSION,
@@ -35,5 +35,5 @@ def document() -> dict[str, object]:
 
 def run() -> int:
     """Print it."""
-    sys.stdout.write(json.dumps(document(), indent=2) + "\n")
+    sys.stdout.write(json.dumps(version_document(), indent=2) + "\n")
     return 0

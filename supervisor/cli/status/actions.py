@@ -16,7 +16,7 @@ from greenroom.runtime import identity
 from greenroom.supervisor.cli.output import conclude
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
-from greenroom.supervisor.cli.status.status import find, nothing_found
+from greenroom.supervisor.cli.status.status import find_instances, nothing_found
 from greenroom.supervisor.control.control_messages import (
     ActionDone,
     ActionRefused,
@@ -37,7 +37,7 @@ END_TIMEOUT: Final = 10.0
 
 def run_stop(arguments: Namespace) -> int:
     """End an instance as if its client had left; with `--force` also one that does not answer."""
-    found = find(arguments.instance)
+    found = find_instances(arguments.instance)
     if not found:
         return conclude(NOTHING, nothing_found(arguments.instance))
     if len(found) > 1:
@@ -71,7 +71,7 @@ def run_kill(arguments: Namespace) -> int:
 
 def run_drain(arguments: Namespace) -> int:
     """Let a node leave, once the conversations on it have ended their turns."""
-    found = find(None)
+    found = find_instances(None)
     if not found:
         return conclude(NOTHING, nothing_found(None))
     heard = ask([one.control for one in found], GiveReport())
@@ -92,7 +92,7 @@ def _order(
     kind: type[InterruptConversation] | type[KillConversation],
     of_client: type[InterruptClient] | type[DisconnectClient],
 ) -> int:
-    found = find(None)
+    found = find_instances(None)
     if not found:
         return conclude(NOTHING, nothing_found(None))
     responses = ask([one.control for one in found], GiveReport())

@@ -10,7 +10,7 @@ import msgspec
 from greenroom.supervisor.cli.output import conclude
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL
-from greenroom.supervisor.cli.status.status import find, nothing_found
+from greenroom.supervisor.cli.status.status import find_instances, nothing_found
 from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
     ActionDone,
@@ -27,7 +27,7 @@ MAX_NOTE: Final = MAX_REQUEST // 8
 
 def run_approvals(arguments: Namespace) -> int:
     """List what waits for a decision, in all instances."""
-    from greenroom.supervisor.conversations.approval_facts import in_words
+    from greenroom.supervisor.conversations.approval_facts import approval_in_words
 
     found, responses = _ask_all(full=arguments.full)
     if not found:
@@ -36,7 +36,9 @@ def run_approvals(arguments: Namespace) -> int:
     if arguments.json:
         sys.stdout.writelines(msgspec.json.encode(approval).decode() + "\n" for approval in told)
     else:
-        sys.stdout.write("\n\n".join(map(in_words, told)) + "\n" if told else "Nothing waits for a decision.\n")
+        sys.stdout.write(
+            "\n\n".join(map(approval_in_words, told)) + "\n" if told else "Nothing waits for a decision.\n"
+        )
     return _problems(found, responses)
 
 
@@ -65,7 +67,7 @@ def run_approve(arguments: Namespace) -> int:
 
 
 def _ask_all(*, full: bool) -> tuple[Sequence[RunningInstance], dict[str, ControlResponse]]:
-    found = find(None)
+    found = find_instances(None)
     return found, ask([one.control for one in found], ListApprovals(full)) if found else {}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from greenroom.supervisor.control.control_messages import ControlReply, ControlRequest, line, read_control_reply
+from greenroom.supervisor.control.control_messages import ControlReply, ControlRequest, control_line, read_control_reply
 
 TIMEOUT: Final = 1.0
 """Seconds after which an instance counts as one that does not answer."""
@@ -46,7 +46,7 @@ def ask(paths: Collection[str], request: ControlRequest, timeout_s: float = TIME
     with selectors.DefaultSelector() as selector:
         try:
             for path in dict.fromkeys(paths):
-                _open(path, line(request), selector, responses)
+                _open(path, control_line(request), selector, responses)
             while selector.get_map() and (left := begun + timeout_s - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
                     _read(key.data, selector, responses, begun)

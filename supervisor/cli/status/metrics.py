@@ -7,7 +7,7 @@ from greenroom.protocol import openmetrics
 from greenroom.supervisor.cli.output import complain
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING
-from greenroom.supervisor.cli.status.status import find, nothing_found
+from greenroom.supervisor.cli.status.status import find_instances, nothing_found
 from greenroom.supervisor.control.control_messages import ActionRefused, GiveMetrics, MetricsReported
 
 UNANSWERED = 2
@@ -20,7 +20,7 @@ def run_metrics(arguments: Namespace) -> int:
 
     Each sample has the process id of its instance as a label. An instance that does not answer is left out of the page.
     """
-    found = find(arguments.instance)
+    found = find_instances(arguments.instance)
     if not found:
         complain(nothing_found(arguments.instance))
         return NOTHING

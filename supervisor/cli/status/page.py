@@ -42,7 +42,7 @@ class Row:
         return None if self.process is None else self.process.seen
 
 
-def page(overview: Overview, room: int | None) -> list[Text]:
+def overview_page(overview: Overview, room: int | None) -> list[Text]:
     """Return the lines of the page; `room`: cells of a line, `None` for as many as it takes."""
     lines: list[Text] = []
     for status in overview.instances:

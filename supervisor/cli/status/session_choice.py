@@ -21,7 +21,7 @@ def home_of_user() -> str:
     return codex_home(os.environ)
 
 
-def chosen(home: str, given: str) -> SessionName:
+def choose_session(home: str, given: str) -> SessionName:
     """Return the conversation with this part of its id, listed or archived. Raises `ChoiceError`."""
     names = chain(list_sessions(home), list_archived(home))
     found = {name.conversation_id: name for name in names if matches(name.conversation_id, given)}

@@ -19,7 +19,7 @@ from greenroom.sessions.selection import Selection, select
 from greenroom.supervisor.cli.output import complain, refuse, say
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import counted, size
-from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, home_of_user, selection
+from greenroom.supervisor.cli.status.session_choice import ChoiceError, choose_session, home_of_user, selection
 
 WORKTREES: Final = "worktrees"
 """The directory of the home with the worktrees of conversations, each named by the end of the id."""
@@ -96,7 +96,7 @@ def _targets(home: str, arguments: Namespace) -> list[_Target]:
     if bool(arguments.conversations) == (wanted != Selection()):
         raise ChoiceError("say which conversations are meant: by their ids, or by the options of `sessions list`")
     if arguments.conversations:
-        return [_target(chosen(home, given)) for given in dict.fromkeys(arguments.conversations)]
+        return [_target(choose_session(home, given)) for given in dict.fromkeys(arguments.conversations)]
     return [
         _Target(SessionName(entry.path, entry.started, entry.id), entry.changed_at, clean(entry.title or ""))
         for entry in select(home, wanted)

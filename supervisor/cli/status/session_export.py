@@ -23,7 +23,7 @@ from greenroom.sessions.index import Story, story_of
 from greenroom.sessions.passage import Passage
 from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
-from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, home_of_user
+from greenroom.supervisor.cli.status.session_choice import ChoiceError, choose_session, home_of_user
 from greenroom.supervisor.frontend.mcp import transcript
 
 VERSION: Final = 1
@@ -34,7 +34,7 @@ def run_export(arguments: Namespace) -> int:
     """Write one conversation to standard output, or to a new file."""
     try:
         home = home_of_user()
-        story = whole(home, chosen(home, arguments.conversation))
+        story = whole(home, choose_session(home, arguments.conversation))
     except (ConfigError, ChoiceError) as error:
         return refuse(NOTHING, str(error))
     except (SessionFileError, SessionUnknownError) as error:
@@ -68,7 +68,7 @@ def as_markdown(story: Story) -> str:
     return transcript.markdown(replace(story, entry=cleaned, told=told), sys.maxsize)
 
 
-def as_json(story: Story) -> str:
+def story_as_json(story: Story) -> str:
     """Return all of a conversation as one JSON object."""
     entry = {**asdict(story.entry), "state": story.entry.state}
     del entry["outcome"]
@@ -81,7 +81,7 @@ def as_json(story: Story) -> str:
     return json.dumps(msgspec.to_builtins(document), indent=2) + "\n"
 
 
-FORMATS: Final[Mapping[str, Callable[[Story], str]]] = {"markdown": as_markdown, "json": as_json}
+FORMATS: Final[Mapping[str, Callable[[Story], str]]] = {"markdown": as_markdown, "json": story_as_json}
 
 
 def _cleaned(text: str) -> str:

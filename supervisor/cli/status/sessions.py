@@ -24,9 +24,9 @@ from greenroom.sessions.selection import select
 from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import age, amount
-from greenroom.supervisor.cli.status.session_choice import ChoiceError, chosen, selection
+from greenroom.supervisor.cli.status.session_choice import ChoiceError, choose_session, selection
 from greenroom.supervisor.cli.status.session_export import as_markdown, whole, write_out
-from greenroom.supervisor.cli.status.status import find
+from greenroom.supervisor.cli.status.status import find_instances
 from greenroom.supervisor.cli.status.table import Column, lay_out
 from greenroom.supervisor.cli.status.terminal import Printer
 
@@ -69,7 +69,7 @@ def run_show(arguments: Namespace) -> int:
     if home is None:
         return NOTHING
     try:
-        name = chosen(home, arguments.conversation)
+        name = choose_session(home, arguments.conversation)
         if arguments.markdown:
             return write_out(as_markdown(whole(home, name)))
         told = session_index.passages_of(home, name.path)
@@ -86,7 +86,7 @@ class _Holders:
     """The processes that have conversations open: running instances, and other programs."""
 
     def __init__(self) -> None:
-        self._instances = {one.instance.pid for one in find(None)}
+        self._instances = {one.instance.pid for one in find_instances(None)}
 
     def instance(self, entry: SessionEntry) -> int | None:
         """Return the pid of the instance of which a process has the conversation open."""

@@ -15,7 +15,7 @@ from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING, exit_code, troubles
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
-from greenroom.supervisor.cli.status.page import page
+from greenroom.supervisor.cli.status.page import overview_page
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
 from greenroom.supervisor.cli.status.table import clipped
 from greenroom.supervisor.cli.status.terminal import KeyListener, Printer, Screen
@@ -37,7 +37,7 @@ def run_status(arguments: Namespace) -> int:
     return 0
 
 
-def find(pid: int | None) -> list[RunningInstance]:
+def find_instances(pid: int | None) -> list[RunningInstance]:
     """Return the running instances of this user, or the one whose supervisor has this pid."""
     found = instances.running(instances.parents(os.environ))
     return found if pid is None else [one for one in found if one.instance.pid == pid]
@@ -82,14 +82,14 @@ def _judged(status: InstanceStatus) -> InstanceStatus:
 
 
 def _once(pid: int | None, as_json: bool) -> int:
-    found = find(pid)
+    found = find_instances(pid)
     printer = Printer(sys.stdout)
     view = overview(found, ProcessSampler(), MEASURED if found else 0.0)
     if as_json:
         sys.stdout.write(json.dumps(view.model_dump(mode="json"), indent=2) + "\n")
         sys.stdout.flush()
     elif found:
-        printer.print(page(view, printer.columns))
+        printer.print(overview_page(view, printer.columns))
     if not found:
         complain(nothing_found(pid))
     return view.exit_code
@@ -112,7 +112,7 @@ def _look_on(
 ) -> int:
     measured = MEASURED
     while True:
-        found = find(pid)
+        found = find_instances(pid)
         view = overview(found, observer, measured)
         measured = 0.0
         if as_json:
@@ -131,5 +131,5 @@ def _watched(view: Overview, pid: int | None, interval: float, printer: Printer)
     hint = "  q: quit" if isinstance(printer, Screen) else ""
     room = printer.columns
     head = clipped(f"{clock}  {counted(len(view.instances), 'instance')}  every {interval:g} s{hint}", room, "dim")
-    body = page(view, room) if view.instances else [clipped(nothing_found(pid), room)]
+    body = overview_page(view, room) if view.instances else [clipped(nothing_found(pid), room)]
     return [head, *body] if isinstance(printer, Screen) else [head, *body, Text()]

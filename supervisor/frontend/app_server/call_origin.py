@@ -5,6 +5,6 @@ from greenroom.protocol.trace_context import decode_trace_context
 from greenroom.supervisor.conversations.turn import CallOrigin
 
 
-def origin_of(request: Request) -> CallOrigin:
+def request_origin(request: Request) -> CallOrigin:
     """Return it, with the span of the client where the member `trace` names a valid one."""
     return CallOrigin(request.method, request_id=str(request.id), trace=decode_trace_context(request.trace))

@@ -48,7 +48,7 @@ def placed(request: Request, directory: Callable[[str], str | None]) -> Request:
     return msgspec.structs.replace(request, params=encode({**params, "roots": msgspec.Raw(found)}))
 
 
-def described(search: Method, directory: Callable[[str], str | None]) -> Method:
+def described_search(search: Method, directory: Callable[[str], str | None]) -> Method:
     """Return a search whose matches are described, from the one of the conversation API; `directory` as in `placed`."""
 
     async def answer(request: Request) -> RequestAnswer:

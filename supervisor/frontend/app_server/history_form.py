@@ -8,7 +8,7 @@ from greenroom.protocol.app_server.thread import GitInfo, ItemsView, Thread, Thr
 from greenroom.protocol.app_server.threads import SortDirection, ThreadItemEntry
 from greenroom.protocol.app_server.wire import CODEX_VERSION
 from greenroom.protocol.jsonrpc import INVALID_REQUEST
-from greenroom.supervisor.frontend.app_server.item_form import rendered
+from greenroom.supervisor.frontend.app_server.item_form import render_thread_item
 from greenroom.supervisor.frontend.app_server.thread_form import SOURCE, born
 from greenroom.supervisor.frontend.app_server.turn_form import error_of
 from greenroom.supervisor.frontend.request_params import RefusedError
@@ -66,7 +66,7 @@ def _git_info(sha: str | None, branch: str | None, origin_url: str | None) -> Gi
 
 def stored_turn(turn: "StoredTurn", view: ItemsView, running: str | None) -> Turn:
     """Return a saved turn. `running` is the one that runs, which has no end yet."""
-    items = [rendered(stored.item) for stored in turn.items]
+    items = [render_thread_item(stored.item) for stored in turn.items]
     shown: list[ThreadItem] = {"full": items, "summary": list(_summary(items)), "notLoaded": []}[view]
     fault = None if turn.fault is None else error_of(Fault(turn.fault, turn.fault_info))
     return Turn(
@@ -88,7 +88,7 @@ def item_entries(turns: "Sequence[StoredTurn]", turn_id: str | None) -> list[tup
             f"{turn.id}/{stored.item.id}",
             ThreadItemEntry(
                 turn_id=turn.id,
-                item=rendered(stored.item),
+                item=render_thread_item(stored.item),
                 started_at_ms=stored.at_ms,
                 completed_at_ms=stored.at_ms,
             ),

@@ -26,7 +26,7 @@ _SOURCES: Final[Mapping[str, str]] = {
 
 
 @singledispatch
-def rendered(item: neutral.AnyItem) -> wire.ThreadItem:
+def render_thread_item(item: neutral.AnyItem) -> wire.ThreadItem:
     """Return an item in the form of this protocol."""
     raise NotImplementedError(type(item))
 
@@ -41,57 +41,57 @@ def actions_of(parts: list[JsonObject], whole: str) -> list[wire.CommandAction]:
     return [_action(part) for part in parts] or [wire.UnknownAction(command=whole)]
 
 
-def milliseconds(duration: Duration | None) -> int | None:
+def duration_milliseconds(duration: Duration | None) -> int | None:
     """Return a duration in milliseconds."""
     return None if duration is None else duration.secs * 1000 + duration.nanos // 1_000_000
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.UserMessage) -> wire.ThreadItem:
     return wire.UserMessageItem(id=item.id, content=_inputs(item))
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.AgentMessage) -> wire.ThreadItem:
     return wire.AgentMessageItem(id=item.id, text=item.text, phase=item.phase)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.Reasoning) -> wire.ThreadItem:
     return wire.ReasoningItem(id=item.id, summary=item.summary_text, content=item.raw_content)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.FileChanges) -> wire.ThreadItem:
     return wire.FileChangeItem(id=item.id, changes=changes_of(item.changes), status=_STATUS[item.status])
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.WebSearch) -> wire.ThreadItem:
     return wire.WebSearchItem(id=item.id, query=item.query, action=_web_action(item.action))
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.ImageView) -> wire.ThreadItem:
     return wire.ImageViewItem(id=item.id, path=item.file)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.ContextCompaction) -> wire.ThreadItem:
     return wire.ContextCompactionItem(id=item.id)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.Plan) -> wire.ThreadItem:
     return wire.PlanItem(id=item.id, text=item.text)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.EnteredReviewMode) -> wire.ThreadItem:
     return wire.EnteredReviewModeItem(id=item.id, review=_review(item.review))
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.ExitedReviewMode) -> wire.ThreadItem:
     return wire.ExitedReviewModeItem(id=item.id, review=_review(item.review))
 
@@ -109,7 +109,7 @@ def _inputs(item: neutral.UserMessage) -> list[wire.UserInput]:
     return content
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.CommandExecution) -> wire.ThreadItem:
     text = shlex.join(item.command)
     return wire.CommandExecutionItem(
@@ -122,7 +122,7 @@ def _(item: neutral.CommandExecution) -> wire.ThreadItem:
         process_id=item.process_id,
         aggregated_output=item.aggregated_output,
         exit_code=item.exit_code,
-        duration_ms=milliseconds(item.duration),
+        duration_ms=duration_milliseconds(item.duration),
     )
 
 
@@ -148,7 +148,7 @@ def _change(path: str, change: FileChange) -> wire.FileUpdateChange:
             return wire.FileUpdateChange(path=path, kind=kind, diff=change.unified_diff)
 
 
-@rendered.register
+@render_thread_item.register
 def _(item: neutral.McpToolCall) -> wire.ThreadItem:
     result = item.result
     return wire.McpToolCallItem(
@@ -159,7 +159,7 @@ def _(item: neutral.McpToolCall) -> wire.ThreadItem:
         status=item.status,
         result=None if result is None else _mcp_result(result),
         error=None if item.fault is None else wire.McpToolCallError(message=item.fault),
-        duration_ms=milliseconds(item.duration),
+        duration_ms=duration_milliseconds(item.duration),
     )
 
 

@@ -35,7 +35,7 @@ OWN_SERVER: Final = "greenroom"
 NO_ANSWER: Final = Decision(verdict="denied", reason="the client has no valid answer to the question")
 
 
-def client_request(question: Question, thread_id: ConversationId, turn_id: TurnId, at_ms: int) -> wire.AnyQuestion:
+def question_request(question: Question, thread_id: ConversationId, turn_id: TurnId, at_ms: int) -> wire.AnyQuestion:
     """Return the request by which a client is asked."""
     match question:
         case CommandQuestion():

@@ -13,7 +13,7 @@ from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.app_server.account.service_methods import AccountServiceMethods
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_methods import CommandMethods
-from greenroom.supervisor.frontend.app_server.file_search import described
+from greenroom.supervisor.frontend.app_server.file_search import described_search
 from greenroom.supervisor.frontend.app_server.files.file_methods import FileMethods
 from greenroom.supervisor.frontend.app_server.files.watch_methods import WatchMethods
 from greenroom.supervisor.frontend.app_server.goals.goal_methods import GoalMethods
@@ -75,7 +75,7 @@ class AppServerServices:
             **FileMethods(host.jobs, sessions).methods,
             **self._watches.methods,
             "model/list": job_methods(host.jobs)["model/list"],
-            "fuzzyFileSearch": described(utilities.methods["fuzzyFileSearch"], channel.directory),
+            "fuzzyFileSearch": described_search(utilities.methods["fuzzyFileSearch"], channel.directory),
         }
         self.handlers: Mapping[str, Callable[[Request], None]] = {
             **self._live.handlers(live),

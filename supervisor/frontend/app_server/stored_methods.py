@@ -33,7 +33,7 @@ from greenroom.supervisor.frontend.app_server.history_form import (
 )
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.thread_form import live_thread
-from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
+from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
@@ -111,12 +111,12 @@ class StoredMethods:
 
     async def _read(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadReadParams)
-        thread = await self.described(read_id(params.thread_id), with_turns=params.include_turns)
+        thread = await self.described(read_thread_id(params.thread_id), with_turns=params.include_turns)
         return RequestAnswer(encode(wire.ThreadResponse(thread=thread)))
 
     async def _turns(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadTurnsListParams)
-        conversation_id = read_id(params.thread_id)
+        conversation_id = read_thread_id(params.thread_id)
         conversation = self._conversations.find(conversation_id)
         running = None if conversation is None or conversation.running is None else conversation.running.id
         history = await self._saved.history(conversation_id)
@@ -125,7 +125,7 @@ class StoredMethods:
 
     async def _items(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadItemsListParams)
-        history = await self._saved.history(read_id(params.thread_id))
+        history = await self._saved.history(read_thread_id(params.thread_id))
         rows = item_entries(history.turns, params.turn_id)
         cursor = params.cursor
         if isinstance(cursor, wire.ItemAnchor):
@@ -135,7 +135,7 @@ class StoredMethods:
 
     async def _set_name(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadSetNameParams)
-        conversation_id, name = read_id(params.thread_id), params.name.strip()
+        conversation_id, name = read_thread_id(params.thread_id), params.name.strip()
         if not name:
             raise RefusedError(INVALID_REQUEST, "thread name must not be empty")
         await self.described(conversation_id, with_turns=False)
@@ -145,21 +145,21 @@ class StoredMethods:
         )
 
     async def _archive(self, request: Request) -> RequestAnswer:
-        conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
+        conversation_id = read_thread_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.archive(conversation_id)
         await self._worktrees.release(conversation_id)
         return self._then(ThreadArchived(thread_id=conversation_id))
 
     async def _unarchive(self, request: Request) -> RequestAnswer:
-        conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
+        conversation_id = read_thread_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._saved.unarchive(conversation_id)
         thread = await self.described(conversation_id, with_turns=False)
         told = partial(self._channel.tell, ThreadUnarchived(thread_id=conversation_id))
         return RequestAnswer(encode(wire.ThreadResponse(thread=thread)), told)
 
     async def _delete(self, request: Request) -> RequestAnswer:
-        conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
+        conversation_id = read_thread_id(decode(request, wire.ThreadIdParams).thread_id)
         await self._close(conversation_id)
         await self._saved.delete(conversation_id)
         await self._worktrees.release(conversation_id)
@@ -167,7 +167,7 @@ class StoredMethods:
 
     async def _revert(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadRevertParams)
-        conversation_id = read_id(params.thread_id)
+        conversation_id = read_thread_id(params.thread_id)
         conversation = self._conversations.find(conversation_id)
         if conversation is not None and conversation.running is not None:
             raise RefusedError(INVALID_REQUEST, "thread cannot be reverted while a turn runs")

@@ -15,7 +15,7 @@ from greenroom.supervisor.conversations.client_requests import RequestFailedErro
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import ConversationTurn, UserCommand
-from greenroom.supervisor.frontend.app_server.call_origin import origin_of
+from greenroom.supervisor.frontend.app_server.call_origin import request_origin
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.questions import Questions
@@ -23,7 +23,7 @@ from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
 from greenroom.supervisor.frontend.app_server.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
-from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
+from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
@@ -73,7 +73,7 @@ class ThreadMethods:
 
     async def _resume(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadResumeParams)
-        session = await self._take_up(read_id(params.thread_id), self._channel.placed(params))
+        session = await self._take_up(read_thread_id(params.thread_id), self._channel.placed(params))
         thread = await self._stored.described(session.id, with_turns=not params.exclude_turns)
         assert session.settings is not None
 
@@ -85,7 +85,7 @@ class ThreadMethods:
 
     async def _fork(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.ThreadForkParams)
-        origin = read_id(params.thread_id)
+        origin = read_thread_id(params.thread_id)
         turns = None if params.last_turn_id is None else await self._number_of(origin, params.last_turn_id)
         placed = self._channel.placed(params)
         copied = await self._saved.fork(origin, turns)
@@ -106,7 +106,7 @@ class ThreadMethods:
         return self._begun(session, msgspec.structs.replace(thread, ephemeral=True, path=None))
 
     async def _unsubscribe(self, request: Request) -> RequestAnswer:
-        conversation_id = read_id(decode(request, wire.ThreadIdParams).thread_id)
+        conversation_id = read_thread_id(decode(request, wire.ThreadIdParams).thread_id)
         conversation = self._conversations.find(conversation_id)
         if conversation is None:
             return RequestAnswer(encode(wire.ThreadUnsubscribeResponse(status="notLoaded")))
@@ -126,7 +126,7 @@ class ThreadMethods:
 
     async def _compact(self, request: Request) -> RequestAnswer:
         thread_id = decode(request, wire.ThreadIdParams).thread_id
-        origin = origin_of(request)
+        origin = request_origin(request)
         return await self._begin(thread_id, lambda one, audience: self._conversations.compact(one, audience, origin))
 
     async def _run_command(self, request: Request) -> RequestAnswer:
@@ -134,7 +134,7 @@ class ThreadMethods:
         if not params.command.strip():
             raise RefusedError(INVALID_REQUEST, "command must not be empty")
         command = UserCommand(params.command, params.timeout_ms)
-        origin = origin_of(request)
+        origin = request_origin(request)
         return await self._begin(
             params.thread_id,
             lambda one, audience: self._conversations.run_user_command(one, command, audience, origin),

@@ -49,7 +49,7 @@ class ThreadSessions:
 
         A conversation that another client has opened is subscribed to.
         """
-        conversation = self.live(read_id(thread_id))
+        conversation = self.live(read_thread_id(thread_id))
         session = self.find(conversation.id)
         if session is None or session.settings is None:
             session = await self.open(conversation)
@@ -99,7 +99,7 @@ class ThreadSessions:
         raise RefusedError(*_refusal(conversation.id, result))
 
 
-def read_id(text: str) -> ConversationId:
+def read_thread_id(text: str) -> ConversationId:
     """Return the id of a thread in canonical form. Raises `RefusedError`."""
     try:
         return ConversationId(str(UUID(text)))

@@ -12,7 +12,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import ConversationTurn
-from greenroom.supervisor.frontend.app_server.question_form import client_request
+from greenroom.supervisor.frontend.app_server.question_form import question_request
 from greenroom.supervisor.frontend.app_server.questions import Questions, SentQuestion
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 
@@ -55,7 +55,7 @@ class AppTurn:
         turn = self._turn
         if turn is None:
             return
-        request = client_request(question, self._session.id, turn.id, round(time.time() * 1000))
+        request = question_request(question, self._session.id, turn.id, round(time.time() * 1000))
 
         def decided(decision: Decision) -> None:
             del self._asked[question_id]

@@ -15,7 +15,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.frontend.app_server.account_limits import limits_snapshot
-from greenroom.supervisor.frontend.app_server.item_form import rendered
+from greenroom.supervisor.frontend.app_server.item_form import render_thread_item
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Fault, Update
 
@@ -111,7 +111,7 @@ class TurnNarrator:
     def render(self, turn_id: TurnId, one: update.ItemBegan | update.ItemEnded) -> ThreadItem:
         """Return an item in the form of this protocol."""
         del turn_id
-        return rendered(one.item)
+        return render_thread_item(one.item)
 
     def _tell_rest(self, turn_id: TurnId, one: Update) -> Iterator[ServerNotification]:
         thread_id = self._thread_id

@@ -18,14 +18,14 @@ from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import ConversationTurn
-from greenroom.supervisor.frontend.app_server.call_origin import origin_of
+from greenroom.supervisor.frontend.app_server.call_origin import request_origin
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringAudience
 from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
-from greenroom.supervisor.frontend.app_server.user_input import title_of, worker_items
+from greenroom.supervisor.frontend.app_server.user_input import title_of_input, worker_items
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 
@@ -56,14 +56,14 @@ class TurnMethods:
         audience = AppTurn(session, self._conversations, self._questions)
         schema = None if params.output_schema is None else encode(params.output_schema)
         turn = self._conversations.submit(
-            conversation, items, audience, settings.for_worker(), schema, origin_of(request)
+            conversation, items, audience, settings.for_worker(), schema, request_origin(request)
         )
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)
         session.begin(turn.id, OwnInput(params.input, params.client_user_message_id))
         session.settings = settings
-        conversation.title = conversation.title or title_of(params.input)
+        conversation.title = conversation.title or title_of_input(params.input)
         return RequestAnswer(encode(TurnStartResponse(turn=begun_turn(turn.id))))
 
     async def _review(self, request: Request) -> RequestAnswer:
@@ -75,7 +75,7 @@ class TurnMethods:
         audience = AppTurn(session, self._conversations, self._questions)
         items = worker_items([TextInput(text=wanted)])
         turn = self._conversations.submit(
-            conversation, items, audience, settings.for_worker(), origin=origin_of(request)
+            conversation, items, audience, settings.for_worker(), origin=request_origin(request)
         )
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
@@ -98,7 +98,7 @@ class TurnMethods:
             raise RefusedError(INVALID_REQUEST, "cannot steer this turn: others wait behind it, or it is being stopped")
         said = OwnInput(params.input, params.client_user_message_id)
         audience = SteeringAudience(session, self._conversations, self._questions, running.id)
-        turn = self._conversations.steer(conversation, items, audience, settings.for_worker(), origin_of(request))
+        turn = self._conversations.steer(conversation, items, audience, settings.for_worker(), request_origin(request))
         if audience.refusal is not None:
             raise _overloaded(audience.refusal)
         audience.attach(turn)

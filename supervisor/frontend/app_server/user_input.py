@@ -37,7 +37,7 @@ def _item(part: wire.UserInput) -> JsonObject:
             raise RefusedError(INVALID_REQUEST, "input of audio is not supported")
 
 
-def title_of(content: Sequence[wire.UserInput]) -> str | None:
+def title_of_input(content: Sequence[wire.UserInput]) -> str | None:
     """Return the first words of the user, on one line."""
     texts = " ".join(part.text for part in content if isinstance(part, wire.TextInput))
     return " ".join(texts[: TITLE * 2].split())[:TITLE] or None

@@ -15,7 +15,9 @@ from greenroom.protocol.jsonrpc import encode
 _LATER_NAMES: Final = {"conversation_id": "conversationId", "call_id": "callId"}
 
 
-def client_request(question: AnyQuestion, form: EventForm, conversation_id: ConversationId) -> tuple[str, bytes] | None:
+def approval_request(
+    question: AnyQuestion, form: EventForm, conversation_id: ConversationId
+) -> tuple[str, bytes] | None:
     """Return method and params for a question; `None` if it is not about a command or a patch."""
     match question:
         case CommandQuestion():

@@ -11,7 +11,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.conversation_api.approval import client_request
+from greenroom.supervisor.frontend.conversation_api.approval import approval_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor, too_late
@@ -93,7 +93,7 @@ class ApiTurn:
             self._hearing.count_submission()
             self._conversations.decide(turn, question_id, decision)
 
-        request = client_request(question, form, self._conversation_id)
+        request = approval_request(question, form, self._conversation_id)
         if request is not None:
             asked: Elicitation | None = self._elicitor.put(*request, decided)
         else:

@@ -13,7 +13,7 @@ import msgspec
 from greenroom.protocol import exec_events as wire
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
-from greenroom.supervisor.frontend.exec.item_form import is_text, rendered
+from greenroom.supervisor.frontend.exec.item_form import is_text, render_exec_item
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Update
 
@@ -73,7 +73,7 @@ class EventLines:
     def _(self, one: update.ItemBegan) -> Iterator[wire.AnyExecEvent]:
         if is_text(one.item):
             return
-        item = rendered(one.item, f"item_{self._count}")
+        item = render_exec_item(one.item, f"item_{self._count}")
         if item is not None:
             self._count += 1
             self._open[one.item.id] = item
@@ -82,7 +82,7 @@ class EventLines:
     @_events.register
     def _(self, one: update.ItemEnded) -> Iterator[wire.AnyExecEvent]:
         begun = self._open.pop(one.item.id, None)
-        item = rendered(one.item, f"item_{self._count}" if begun is None else begun.id)
+        item = render_exec_item(one.item, f"item_{self._count}" if begun is None else begun.id)
         if item is not None:
             self._count += begun is None
             yield wire.ExecItemCompleted(item)

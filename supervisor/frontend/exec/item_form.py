@@ -10,24 +10,24 @@ from greenroom.protocol.quoting import shell_join
 
 
 @singledispatch
-def rendered(item: neutral.Item, item_id: str) -> wire.AnyExecItem | None:
+def render_exec_item(item: neutral.Item, item_id: str) -> wire.AnyExecItem | None:
     """Return an item under another id; `None` for one that has no form here, and for an empty text."""
     del item, item_id
     return None
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.AgentMessage, item_id: str) -> wire.AnyExecItem | None:
     return wire.ExecAgentMessageItem(id=item_id, text=item.text) if item.text else None
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.Reasoning, item_id: str) -> wire.AnyExecItem | None:
     text = "\n".join(item.summary_text or item.raw_content)
     return wire.ExecReasoningItem(id=item_id, text=text) if text else None
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.CommandExecution, item_id: str) -> wire.AnyExecItem | None:
     return wire.ExecCommandExecutionItem(
         id=item_id,
@@ -38,13 +38,13 @@ def _(item: neutral.CommandExecution, item_id: str) -> wire.AnyExecItem | None:
     )
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.FileChanges, item_id: str) -> wire.AnyExecItem | None:
     changes = [_change(path, change) for path, change in sorted(item.changes.items())]
     return wire.ExecFileChangeItem(id=item_id, changes=changes, status=item.status)
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.McpToolCall, item_id: str) -> wire.AnyExecItem | None:
     return wire.ExecMcpToolCallItem(
         id=item_id,
@@ -57,7 +57,7 @@ def _(item: neutral.McpToolCall, item_id: str) -> wire.AnyExecItem | None:
     )
 
 
-@rendered.register
+@render_exec_item.register
 def _(item: neutral.WebSearch, item_id: str) -> wire.AnyExecItem | None:
     return wire.ExecWebSearchItem(id=item_id, query=item.query, action=item.action)
 

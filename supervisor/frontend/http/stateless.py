@@ -122,7 +122,7 @@ def check_request(head: RequestHead, request: Request) -> None:
     if (named_by := NAMED_BY.get(request.method)) is not None and named_by in params:
         told[NAME] = params[named_by]
     for header, value in told.items():
-        if decoded(head.one(header)) != _text(value):
+        if decode_header(head.one(header)) != _text(value):
             _refuse(request, HEADER_MISMATCH, f"the header {header} does not match the body")
     try:
         read_envelope(request.params)
@@ -130,7 +130,7 @@ def check_request(head: RequestHead, request: Request) -> None:
         _refuse(request, error.code, str(error), error.data)
 
 
-def decoded(value: str | None) -> str | None:
+def decode_header(value: str | None) -> str | None:
     """Return the value of a header that may be encoded, as `=?base64?…?=`; `None` where it is absent or no text."""
     encoded = _ENCODED.fullmatch(value or "")
     if encoded is None:

@@ -12,15 +12,15 @@ from greenroom.protocol.mcp.approval_tools import DecideArguments, ListApprovals
 from greenroom.supervisor.conversations.approval_facts import (
     LONG,
     SHORT,
-    decide,
-    facts,
-    in_words,
+    approval_in_words,
+    approval_members,
+    decide_approval,
     of_conversation,
 )
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.frontend.mcp.saved_conversations import read_id
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool
+from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
+from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool_handler
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 
@@ -35,8 +35,8 @@ class ApprovalTools:
         self._conversations = conversations
         self._client = client
         self.tools: Mapping[str, Tool] = {
-            "codex-approvals": tool(requests, self._list, ListApprovalsArguments),
-            "codex-approve": tool(requests, self._decide, DecideArguments),
+            "codex-approvals": tool_handler(requests, self._list, ListApprovalsArguments),
+            "codex-approve": tool_handler(requests, self._decide, DecideArguments),
         }
 
     async def _list(self, arguments: ListApprovalsArguments) -> ToolOutcome:
@@ -45,15 +45,15 @@ class ApprovalTools:
         else:
             waiting, measure = self._approvals.waiting(), SHORT
         if arguments.thread_id:
-            waiting = of_conversation(waiting, read_id(arguments.thread_id))
+            waiting = of_conversation(waiting, read_conversation_id(arguments.thread_id))
         now = time.time()
-        told = [facts(asked, self._title(asked.turn.conversation_id), now, measure) for asked in waiting]
-        text = "\n\n".join(map(in_words, told)) or "Nothing waits for a decision."
+        told = [approval_members(asked, self._title(asked.turn.conversation_id), now, measure) for asked in waiting]
+        text = "\n\n".join(map(approval_in_words, told)) or "Nothing waits for a decision."
         return text, {"approvals": told}
 
     async def _decide(self, arguments: DecideArguments) -> ToolOutcome:
         by = f"the tool of {self._client()}"
-        asked = decide(self._approvals, arguments.approval_id, arguments.decision, arguments.note, by)
+        asked = decide_approval(self._approvals, arguments.approval_id, arguments.decision, arguments.note, by)
         conversation_id = asked.turn.conversation_id
         found: dict[str, object] = {"approvalId": asked.id, "threadId": conversation_id, "decision": arguments.decision}
         return f"Decided: {arguments.decision}.", found

@@ -45,10 +45,10 @@ class FollowedTurns:
         conversation = self.here(conversation_id)
         if conversation is None or conversation.pulse is None or not conversation.pulse.questions:
             return []
-        from greenroom.supervisor.conversations.approval_facts import facts
+        from greenroom.supervisor.conversations.approval_facts import approval_members
 
         now = time.time()
-        return [facts(asked, conversation.title, now) for asked in conversation.pulse.questions.values()]
+        return [approval_members(asked, conversation.title, now) for asked in conversation.pulse.questions.values()]
 
     def usage(self, conversation_id: ConversationId, story: "Story") -> JsonObject:
         """Return what a conversation has used: as its process has reported it, else as it is saved."""

@@ -189,12 +189,12 @@ def items_of(arguments: CodexArguments | ReplyArguments) -> bytes:
     return b'[{"type":"text","text":%b}]' % encode(arguments.prompt)
 
 
-def origin_of(request: Request, params: CallToolParams) -> CallOrigin:
+def tool_call_origin(request: Request, params: CallToolParams) -> CallOrigin:
     """Return what is known of the call that asks for a turn."""
     return CallOrigin(request.method, params.name, str(request.id), params.trace)
 
 
-def title_of(arguments: CodexArguments) -> str:
+def title_of_prompt(arguments: CodexArguments) -> str:
     """Return the first words of a conversation, on one line."""
     return " ".join(arguments.prompt[:TITLE].split())
 

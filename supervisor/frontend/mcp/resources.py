@@ -15,7 +15,7 @@ from greenroom.protocol.mcp.resources import PageParams, UriParams, contents_res
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, ChangeNotifier
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
-from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_id
+from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_conversation_id
 from greenroom.supervisor.frontend.mcp.transcript import markdown
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
@@ -46,7 +46,7 @@ KINDS: Final[Mapping[Aspect, _Kind]] = {
 TEMPLATES: Final[Mapping[Aspect, str]] = {aspect: f"codex://conversations/{{threadId}}/{aspect}" for aspect in KINDS}
 
 
-def address(conversation_id: ConversationId, aspect: Aspect) -> str:
+def resource_uri(conversation_id: ConversationId, aspect: Aspect) -> str:
     """Return the URI of a resource."""
     return TEMPLATES[aspect].replace("{threadId}", conversation_id)
 
@@ -79,7 +79,7 @@ class Resources:
         if is_first:
             self._notifier.changed("resources")
         for aspect in KINDS:
-            self._notifier.updated(address(conversation.id, aspect))
+            self._notifier.updated(resource_uri(conversation.id, aspect))
 
     async def _list(self, request: Request) -> RequestAnswer:
         cursor = decode(request, PageParams, b"{}").cursor
@@ -118,13 +118,13 @@ class Resources:
         conversation_id, aspect = self._parsed(request, uri)
         if self._saved.here(conversation_id) is None and not await self._saved.is_saved(conversation_id):
             raise self._unknown(request, uri)
-        if not self._notifier.subscribe(address(conversation_id, aspect)):
+        if not self._notifier.subscribe(resource_uri(conversation_id, aspect)):
             raise RefusedError(INVALID_REQUEST, f"{MOST_SUBSCRIPTIONS} resources are subscribed to already")
         return RequestAnswer()
 
     async def _unsubscribe(self, request: Request) -> RequestAnswer:
         uri = decode(request, UriParams, b"{}").uri
-        self._notifier.unsubscribe(address(*self._parsed(request, uri)))
+        self._notifier.unsubscribe(resource_uri(*self._parsed(request, uri)))
         return RequestAnswer()
 
     async def _transcript(self, conversation_id: ConversationId) -> str:
@@ -134,7 +134,7 @@ class Resources:
         match = _ADDRESS.fullmatch(uri)
         try:
             if match is not None:
-                return read_id(match[1]), cast("Aspect", match[2])
+                return read_conversation_id(match[1]), cast("Aspect", match[2])
         except SessionUnknownError:
             pass
         raise self._unknown(request, uri)
@@ -147,7 +147,7 @@ class Resources:
 def _entries(entry: "SessionEntry", has_titles: bool) -> Iterator[dict[str, object]]:
     for aspect, kind in KINDS.items():
         title = f"{kind.title}: {entry.title or entry.id}"
-        yield {"uri": address(entry.id, aspect), **_described(f"{entry.id}-{aspect}", title, kind, has_titles)}
+        yield {"uri": resource_uri(entry.id, aspect), **_described(f"{entry.id}-{aspect}", title, kind, has_titles)}
 
 
 def _described(name: str, title: str, kind: _Kind, has_titles: bool) -> dict[str, object]:

@@ -83,7 +83,7 @@ class SavedConversations:
         return "saved" if entry.writer is None else "elsewhere"
 
 
-def read_id(text: str) -> ConversationId:
+def read_conversation_id(text: str) -> ConversationId:
     """Return an id in canonical form. Raises `SessionUnknownError` for a text that is no id."""
     try:
         return ConversationId(str(UUID(text)))

@@ -27,13 +27,13 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
-from greenroom.supervisor.frontend.mcp.handshake_call import origin_of
+from greenroom.supervisor.frontend.mcp.handshake_call import tool_call_origin
 from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
-from greenroom.supervisor.frontend.mcp.saved_conversations import read_id
+from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
 from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, read_arguments, tool
+from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, read_arguments, tool_handler
 from greenroom.supervisor.frontend.mcp.transcript import body
-from greenroom.supervisor.frontend.mcp.turn_status import in_words
+from greenroom.supervisor.frontend.mcp.turn_status import turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class SessionTools:
         self._conversations = conversations
         self._worktrees = worktrees
         self.tools: Mapping[str, Tool] = {
-            "codex-list": tool(requests, self._list, ListArguments),
-            "codex-read": tool(requests, self._read, ReadArguments),
-            "codex-interrupt": tool(requests, self._interrupt, ThreadArguments),
-            "codex-close": tool(requests, self._close, ThreadArguments),
+            "codex-list": tool_handler(requests, self._list, ListArguments),
+            "codex-read": tool_handler(requests, self._read, ReadArguments),
+            "codex-interrupt": tool_handler(requests, self._interrupt, ThreadArguments),
+            "codex-close": tool_handler(requests, self._close, ThreadArguments),
             "codex-steer": self._steer,
             "codex-compact": self._compact,
-            "codex-fork": tool(requests, self._fork, ForkArguments),
+            "codex-fork": tool_handler(requests, self._fork, ForkArguments),
         }
 
     async def _list(self, arguments: ListArguments) -> ToolOutcome:
@@ -83,7 +83,7 @@ class SessionTools:
         return text, {"conversations": told, **({} if more is None else {"nextCursor": more})}
 
     async def _read(self, arguments: ReadArguments) -> ToolOutcome:
-        conversation_id = read_id(arguments.thread_id)
+        conversation_id = read_conversation_id(arguments.thread_id)
         most = min(max(arguments.last, 1), MOST_PASSAGES)
         since = Cursor.parse(arguments.cursor) if arguments.cursor else None
         story = await self._turns.story(conversation_id)
@@ -97,7 +97,7 @@ class SessionTools:
         if since is not None or not (status is None or status.is_over):
             text += f"\nCursor: {cursor}\n"
         if status is not None and status.state != "completed":
-            text += f"\n{in_words(status)}\n"
+            text += f"\n{turn_in_words(status)}\n"
         approvals = self._turns.approvals(conversation_id)
         facts: dict[str, object] = {
             **self._facts(conversation_id, story),
@@ -123,13 +123,13 @@ class SessionTools:
         return {"threadId": conversation_id, "state": self._turns.standing(conversation_id, None)}
 
     async def _interrupt(self, arguments: ThreadArguments) -> ToolOutcome:
-        conversation_id = read_id(arguments.thread_id)
+        conversation_id = read_conversation_id(arguments.thread_id)
         conversation = await self._here(conversation_id)
         count = 0 if conversation is None else self._conversations.interrupt_all(conversation)
         return f"{count} turns are being stopped.", {"threadId": conversation_id, "interrupted": count}
 
     async def _close(self, arguments: ThreadArguments) -> ToolOutcome:
-        conversation_id = read_id(arguments.thread_id)
+        conversation_id = read_conversation_id(arguments.thread_id)
         conversation = await self._here(conversation_id)
         count = 0 if conversation is None else self._conversations.release(conversation)
         told: dict[str, object] = {"threadId": conversation_id, "interrupted": count}
@@ -141,7 +141,7 @@ class SessionTools:
         return text, {**told, "worktree": msgspec.to_builtins(released)}
 
     async def _fork(self, arguments: ForkArguments) -> ToolOutcome:
-        origin = read_id(arguments.thread_id)
+        origin = read_conversation_id(arguments.thread_id)
         made = await self._saved.fork(origin, arguments.turn)
         text = f"Conversation {made.conversation_id} begins with {made.turns} turns of {origin}."
         return text, {"threadId": made.conversation_id, "forkedFrom": origin, "turns": made.turns}
@@ -149,7 +149,7 @@ class SessionTools:
     def _steer(self, request: Request, params: CallToolParams) -> None:
         try:
             arguments = read_arguments(params, SteerArguments)
-            conversation = self._saved.here(read_id(arguments.thread_id))
+            conversation = self._saved.here(read_conversation_id(arguments.thread_id))
             if conversation is None or conversation.running is None or conversation.queued:
                 text = "No turn can be steered in this conversation: none runs, or others wait. Use codex-reply."
                 raise SessionBusyError(text)
@@ -158,17 +158,17 @@ class SessionTools:
             return
         call = self._side_call(request, conversation.id, "The agent has taken it in.")
         items = encode([{"type": "text", "text": arguments.prompt}])
-        call.turn = self._conversations.steer(conversation, items, call, origin=origin_of(request, params))
+        call.turn = self._conversations.steer(conversation, items, call, origin=tool_call_origin(request, params))
 
     def _compact(self, request: Request, params: CallToolParams) -> None:
         try:
-            conversation_id = read_id(read_arguments(params, ThreadArguments).thread_id)
+            conversation_id = read_conversation_id(read_arguments(params, ThreadArguments).thread_id)
         except GreenroomError as error:
             self._channel.respond(request, failure_result(Failure(error.kind, str(error))))
             return
         call = self._side_call(request, conversation_id, "The history has been compacted.")
         conversation = self._conversations.find_or_resume(conversation_id)
-        call.turn = self._conversations.compact(conversation, call, origin_of(request, params))
+        call.turn = self._conversations.compact(conversation, call, tool_call_origin(request, params))
 
     def _side_call(self, request: Request, conversation_id: ConversationId, done: str) -> SteerCall:
         return SteerCall(request, conversation_id, done, self._channel, self._conversations, self._waits)

@@ -19,9 +19,9 @@ from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import (
     ToolCall,
     items_of,
-    origin_of,
     overrides_of,
-    title_of,
+    title_of_prompt,
+    tool_call_origin,
     unknown_session,
 )
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
@@ -136,7 +136,7 @@ class ToolCallHandler:
         arguments = parse_codex(bytes(params.arguments))
         if arguments.wait is False:
             self._check_started()
-        conversation = self._conversations.open(self._overrides(arguments), title_of(arguments))
+        conversation = self._conversations.open(self._overrides(arguments), title_of_prompt(arguments))
         if arguments.wait is False:
             self._start(request, params, conversation, items_of(arguments))
             return
@@ -183,7 +183,7 @@ class ToolCallHandler:
             self._mine.discard,
             can_ask=self._channel.peer.envelope_of(request) is None,
         )
-        turn = self._conversations.submit(conversation, items, audience, origin=origin_of(request, params))
+        turn = self._conversations.submit(conversation, items, audience, origin=tool_call_origin(request, params))
         if audience.refused is not None:
             self._channel.respond(request, failure_result(audience.refused, conversation.id))
             return
@@ -223,6 +223,6 @@ class ToolCallHandler:
                 unknown_text,
             )
         self._open[request.id] = call
-        turn = self._conversations.submit(conversation, items, call, origin=origin_of(request, params))
+        turn = self._conversations.submit(conversation, items, call, origin=tool_call_origin(request, params))
         if request.id in self._open:  # else it was refused, and answered
             call.turn = turn

@@ -18,7 +18,7 @@ ToolOutcome: TypeAlias = tuple[str, dict[str, object]]
 Tool: TypeAlias = Callable[[Request, CallToolParams], None]
 
 
-def tool(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T]) -> Tool:
+def tool_handler(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T]) -> Tool:
     """Return the handler of a tool whose result is that of `work`, which may raise `GreenroomError`."""
 
     def call(request: Request, params: CallToolParams) -> None:

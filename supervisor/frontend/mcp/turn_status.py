@@ -99,7 +99,7 @@ def latest(finished: TurnStatus | None, saved: TurnStatus | None) -> TurnStatus 
     return max(finished, saved, key=lambda turn: turn.call_id)
 
 
-def in_words(turn: TurnStatus) -> str:
+def turn_in_words(turn: TurnStatus) -> str:
     """Return a line for people, and for models that read only text."""
     match turn.state:
         case "waiting":

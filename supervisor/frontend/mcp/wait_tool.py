@@ -18,9 +18,9 @@ from greenroom.protocol.mcp.session_tools import LONGEST_WAIT, WaitArguments, Wa
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns, GrowthMark
 from greenroom.supervisor.frontend.mcp.passages import Cursor
-from greenroom.supervisor.frontend.mcp.saved_conversations import read_id
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool
-from greenroom.supervisor.frontend.mcp.turn_status import in_words, live_turn
+from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
+from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool_handler
+from greenroom.supervisor.frontend.mcp.turn_status import live_turn, turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class WaitTool:
             waiting.give_up()
 
     def _call(self, request: Request, params: CallToolParams) -> None:
-        tool(self._requests, partial(self._wait, request.id), WaitArguments)(request, params)
+        tool_handler(self._requests, partial(self._wait, request.id), WaitArguments)(request, params)
 
     async def _wait(self, request_id: RequestId, arguments: WaitArguments) -> ToolOutcome:
-        conversation_id = read_id(arguments.thread_id)
+        conversation_id = read_conversation_id(arguments.thread_id)
         cursor = Cursor.parse(arguments.cursor) if arguments.cursor else None
         if not math.isfinite(arguments.seconds):
             raise ConfigError(f"{PARSE_PREFIX}`seconds` is no number of seconds")
@@ -76,7 +76,7 @@ class WaitTool:
         status = self._turns.status(conversation_id, call_id, story)
         if status is None and reason == "ended" and call_id:
             raise SessionUnknownError(f"Conversation {conversation_id} has no turn {call_id[:100]!r}.")
-        text = _TEXTS[reason] if status is None else f"{_TEXTS[reason]} {in_words(status)}"
+        text = _TEXTS[reason] if status is None else f"{_TEXTS[reason]} {turn_in_words(status)}"
         if status is not None and status.content:
             text = f"{text}\n\n{status.content}"
         state = self._turns.standing(conversation_id, story)

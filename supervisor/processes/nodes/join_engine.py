@@ -43,7 +43,7 @@ from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, star
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
-from greenroom.supervisor.processes.nodes.membership import Membership, Reconciliation, overdue
+from greenroom.supervisor.processes.nodes.membership import Membership, Reconciliation, overdue_nodes
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ class JoinEngine:
         if known != key:
             self._port.send([route, *node_frames(Refused(text=f"the key of node {name} was revoked"))])
             return
-        if (text := refusal(name, join)) is not None:
+        if (text := version_refusal(name, join)) is not None:
             log.error("%s; refused", text)
             self._port.send([route, *node_frames(Refused(text=text))])
             return
@@ -333,7 +333,7 @@ class JoinEngine:
     def _look(self) -> None:
         self._look_timer = None
         now = self._loop.time()
-        for member in list(overdue(self._members, now)):
+        for member in list(overdue_nodes(self._members, now)):
             self._give_up(member, f"nothing was heard of it for {now - member.heard_at:.1f} s")
         for member in list(self._members.values()):
             if member.state == "ready" and now - member.heard_at >= AWAY_AFTER:
@@ -393,7 +393,7 @@ def _socket(context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair) -> "zmq.So
     return socket
 
 
-def refusal(name: str, join: Join) -> str | None:
+def version_refusal(name: str, join: Join) -> str | None:
     """Return why a node cannot be let in by its version, with both; `None` where it can."""
     if OLDEST_SERVED <= join.protocol <= PROTOCOL:
         return None

@@ -44,7 +44,7 @@ TRANSITIONS: Final[Mapping[tuple[NodeState, NodeEvent], NodeState]] = {
 }
 
 
-def next_state(state: NodeState, happening: NodeEvent) -> NodeState:
+def next_node_state(state: NodeState, happening: NodeEvent) -> NodeState:
     """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]
@@ -96,7 +96,7 @@ class Membership:
 
     def happen(self, happening: NodeEvent) -> None:
         """Change to the following state."""
-        self.state = next_state(self.state, happening)
+        self.state = next_node_state(self.state, happening)
 
     @property
     def is_member(self) -> bool:
@@ -184,6 +184,6 @@ def of_node(exited: Exited, name: str) -> Exited:
     )
 
 
-def overdue(members: Mapping[str, Membership], now: float) -> Iterator[Membership]:
+def overdue_nodes(members: Mapping[str, Membership], now: float) -> Iterator[Membership]:
     """Yield the nodes whose leases are over."""
     yield from (member for member in members.values() if member.is_overdue(now))

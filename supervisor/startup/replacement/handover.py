@@ -35,8 +35,8 @@ from greenroom.supervisor.startup.replacement.messages import (
     Take,
     Taken,
     Want,
-    line,
     read_from_new,
+    replacement_line,
 )
 from greenroom.supervisor.startup.replacement.same_service import is_same_service
 
@@ -138,7 +138,9 @@ class HostHandover:
             address = holdings.http.address.text
         self._link = link = Link(connected, self._received, self._link_ended)
         link.send(
-            line(ReplacementOffer(__version__, holdings.unix.path, address, holdings.manager.notify_address)),
+            replacement_line(
+                ReplacementOffer(__version__, holdings.unix.path, address, holdings.manager.notify_address)
+            ),
             descriptors,
         )
         self._deadline = self._loop.call_later(OFFER_TIMEOUT, self._withdraw)
@@ -289,7 +291,7 @@ class HostHandover:
         moved = None if link.is_closed else connection.move()
         if moved is None:
             return False
-        link.send(line(MovedClient(moved.state, connection.pid or 0)), [moved.descriptor])
+        link.send(replacement_line(MovedClient(moved.state, connection.pid or 0)), [moved.descriptor])
         connection.forget()
         return True
 
@@ -315,7 +317,7 @@ class HostHandover:
 
     def _send(self, message: FromOld) -> None:
         if self._link is not None:
-            self._link.send(line(message))
+            self._link.send(replacement_line(message))
 
 
 MakeHandover = Callable[[HostServer], HostHandover]

@@ -111,6 +111,6 @@ read_from_new: Final = msgspec.json.Decoder(FromNew).decode
 """Decodes a line of the new host. Raises `msgspec.MsgspecError`."""
 
 
-def line(message: FromOld | FromNew) -> bytes:
+def replacement_line(message: FromOld | FromNew) -> bytes:
     """Return the line of a message."""
     return _encode(message) + b"\n"

@@ -16,8 +16,13 @@ from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.version import __version__
 from greenroom.runtime import identity
-from greenroom.supervisor.control.control_messages import HAND_OVER_VERSION, ActionRefused, HandOver, read_control_reply
-from greenroom.supervisor.control.control_messages import line as control_line
+from greenroom.supervisor.control.control_messages import (
+    HAND_OVER_VERSION,
+    ActionRefused,
+    HandOver,
+    control_line,
+    read_control_reply,
+)
 from greenroom.supervisor.conversations.claims import DecidingClaims
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.sharing import SharedConversations
@@ -40,8 +45,8 @@ from greenroom.supervisor.startup.replacement.messages import (
     Take,
     Taken,
     Want,
-    line,
     read_from_old,
+    replacement_line,
 )
 
 if TYPE_CHECKING:
@@ -287,7 +292,7 @@ class Takeover:
 
     def _send(self, message: FromNew, descriptors: Sequence[int] = ()) -> None:
         if self._link is not None:
-            self._link.send(line(message), descriptors)
+            self._link.send(replacement_line(message), descriptors)
 
 
 def _refusal_in(data: bytes) -> str:

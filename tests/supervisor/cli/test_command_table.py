@@ -77,7 +77,7 @@ def test_kinds_of_values_follow_from_placeholders() -> None:
 def test_a_parser_without_commands_is_one_command() -> None:
     parser = argparse.ArgumentParser(description="Does it.")
     parser.add_argument("what", nargs="*", help="things")
-    table = tables.command_table(parser)
+    table = tables.table_of_parser(parser)
     assert table.commands == ()
     assert table.arguments == ((CommandArgument("WHAT", (), repeats=True), "things"),)
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, ExecCommandLine, parse
+from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, ExecCommandLine, parse_exec_words
 
 FILES = ("a.png", "b.png", "a,b.png")
 
 
 def read(*words: str) -> ExecCommandLine:
-    return parse(words, FILES.__contains__)
+    return parse_exec_words(words, FILES.__contains__)
 
 
 @pytest.mark.parametrize(

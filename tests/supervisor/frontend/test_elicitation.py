@@ -27,7 +27,7 @@ from greenroom.protocol.events.file_change import AddedFile, Changes, DeletedFil
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import mode_of
-from greenroom.supervisor.frontend.conversation_api.approval import client_request
+from greenroom.supervisor.frontend.conversation_api.approval import approval_request
 from greenroom.supervisor.frontend.elicitation import request_params
 
 THREAD: Final = ConversationId("0199")
@@ -85,7 +85,7 @@ def test_a_question_is_what_it_was(name: str, form: EventForm) -> None:
     question = decode_question(encode_question(QUESTIONS[name]))
     assert question == QUESTIONS[name], "it arrives as it was sent"
     assert request_params(question, form, 3, "0199-7", THREAD).decode() == sample["elicitation"]
-    request = client_request(question, form, THREAD)
+    request = approval_request(question, form, THREAD)
     assert (request and [request[0], request[1].decode()]) == sample["conversation_api"]
 
 
@@ -115,13 +115,13 @@ def test_whatever_would_run_is_told_as_it_is(command: list[str], call: int | str
     asked = json.loads(request_params(question, "current", call, "3", THREAD))
     assert (asked["codex_command"], asked["codex_cwd"]) == (command, cwd)
     assert asked["codex_mcp_tool_call_id"] == str(call)
-    request = client_request(question, "current", THREAD)
+    request = approval_request(question, "current", THREAD)
     assert request is not None
     assert json.loads(request[1])["command"] == command
 
 
 def test_a_command_without_a_reason_is_asked_for_without_one() -> None:
-    request = client_request(
+    request = approval_request(
         CommandQuestion(call_id="c", command=["x"], shell_text="x", cwd="/", parts=[]), "current", THREAD
     )
     assert request is not None

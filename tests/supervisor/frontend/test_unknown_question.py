@@ -7,7 +7,7 @@ from greenroom.protocol.approval import Question
 from greenroom.protocol.display import shown
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.approval_facts import choices
-from greenroom.supervisor.frontend.app_server.question_form import client_request
+from greenroom.supervisor.frontend.app_server.question_form import question_request
 from greenroom.supervisor.frontend.elicitation import request_params
 
 THREAD = ConversationId("0199")
@@ -37,7 +37,7 @@ def test_clients_of_mcp_are_asked_by_an_empty_form() -> None:
 
 
 def test_clients_of_the_app_server_are_asked_by_an_empty_form() -> None:
-    asked = client_request(QUESTION, THREAD, TurnId("t"), 1)
+    asked = question_request(QUESTION, THREAD, TurnId("t"), 1)
     assert isinstance(asked, ServerElicitation)
     assert (asked.server_name, asked.message, asked.requested_schema) == ("greenroom", WORDS, NO_FIELDS)
 

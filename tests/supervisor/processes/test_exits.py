@@ -4,7 +4,7 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.supervisor.processes.exits import REMEMBERED, ExitHistory, cause, facts
+from greenroom.supervisor.processes.exits import REMEMBERED, ExitHistory, cause, exit_facts
 
 
 def exited(returncode: int, name: str = "w") -> Exited:
@@ -26,8 +26,8 @@ def test_the_cause_is_named(returncode: int, words: str) -> None:
 
 
 def test_a_program_reads_the_signal_or_the_status() -> None:
-    assert facts(exited(-9)) == {"signal": 9, "exitCode": None, "pid": 5}
-    assert facts(exited(3)) == {"signal": None, "exitCode": 3, "pid": 5}
+    assert exit_facts(exited(-9)) == {"signal": 9, "exitCode": None, "pid": 5}
+    assert exit_facts(exited(3)) == {"signal": None, "exitCode": 3, "pid": 5}
 
 
 def test_the_last_deaths_are_remembered() -> None:

@@ -16,7 +16,7 @@ from greenroom.supervisor.processes.service_state import (
     ServiceState,
     ServiceStatus,
     State,
-    next_state,
+    next_service_state,
 )
 
 STATES, HAPPENINGS = get_args(State), get_args(ServiceEvent)
@@ -31,7 +31,7 @@ def test_the_table_speaks_of_known_states_and_happenings_and_every_state_is_expl
 @pytest.mark.parametrize(("state", "happening"), sorted(set(product(STATES, HAPPENINGS)) - set(TRANSITIONS)))
 def test_what_the_table_does_not_know_cannot_happen(state: State, happening: ServiceEvent) -> None:
     with pytest.raises(LocalProtocolError):
-        next_state(state, happening)
+        next_service_state(state, happening)
 
 
 def test_a_helper_is_given_up_after_too_many_deaths() -> None:

@@ -20,7 +20,7 @@ from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.startup.replacement import handover as handover_module
 from greenroom.supervisor.startup.replacement.handover import HostHandover
 from greenroom.supervisor.startup.replacement.holdings import Holdings
-from greenroom.supervisor.startup.replacement.messages import Take, line
+from greenroom.supervisor.startup.replacement.messages import Take, replacement_line
 from tests.support.loop import on_loop, until
 
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}\n'
@@ -109,12 +109,12 @@ async def test_a_new_host_that_leaves_while_it_takes_over_keeps_no_other_from_it
         old = OldHost(files)
         for _ in range(3):
             far = old.asked(files)
-            far.sendall(line(Take()))
+            far.sendall(replacement_line(Take()))
             far.close()
             await until(lambda: old.handover._link is None)
         assert not old.was_replaced
         far = old.asked(files)
-        far.sendall(line(Take()))
+        far.sendall(replacement_line(Take()))
         await until(lambda: old.was_replaced)
         assert b'"type":"taken"' in far.recv(65536)
         old.handover.close()
@@ -134,7 +134,7 @@ async def test_an_attempt_that_broke_off_does_not_act_for_the_next_one() -> None
         http = SimpleNamespace(take_passed_on=take_passed_on, descriptor=0, address=SimpleNamespace(text="x"))
         old.handover._holdings.http = cast("Any", http)
         first = old.asked(files)
-        first.sendall(line(Take()))
+        first.sendall(replacement_line(Take()))
         await until(lambda: old.handover._giving_way is not None)
         first.close()
         await until(lambda: old.handover._link is None)
@@ -161,7 +161,7 @@ def test_a_client_that_is_never_at_rest_for_long_moves_after_an_answer(
             files.callback(os.close, client._descriptor)
             old.connections.append(client)
             far = old.asked(files)
-            far.sendall(line(Take()))
+            far.sendall(replacement_line(Take()))
             await until(lambda: old.was_replaced)
             far.recv(65536)
             finishing = asyncio.get_running_loop().create_task(old.handover.finish())
@@ -266,7 +266,7 @@ async def test_one_process_at_a_time_takes_over_and_one_in_all() -> None:
         refusal = old.handover.asked(ASKS, os.getpid())
         assert isinstance(refusal, ActionRefused)
         assert f"process {os.getpid()} is replacing it at the moment" in refusal.text
-        far.sendall(line(Take()))
+        far.sendall(replacement_line(Take()))
         await until(lambda: old.was_replaced)
         refusal = old.handover.asked(ASKS, os.getpid())
         assert isinstance(refusal, ActionRefused)

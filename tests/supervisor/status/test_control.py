@@ -29,7 +29,7 @@ from greenroom.supervisor.control.control_messages import (
     KillConversation,
     Reported,
     StopInstance,
-    line,
+    control_line,
     read_control_reply,
     read_control_request,
 )
@@ -64,7 +64,7 @@ class Stage:
         return answer
 
     async def ask(self, request: ControlRequest) -> ControlReply:
-        return read_control_reply(await self.tell(line(request)))
+        return read_control_reply(await self.tell(control_line(request)))
 
     async def _report(self, request: GiveReport) -> Report:
         self.asked.append(request)
@@ -122,7 +122,7 @@ def test_a_report_is_given(tmp_path: Path) -> None:
 
 
 def test_a_report_may_be_asked_for_without_measuring_anything(tmp_path: Path) -> None:
-    assert line(GiveReport()) == b'{"do":"status"}\n', "as instances of all versions understand it"
+    assert control_line(GiveReport()) == b'{"do":"status"}\n', "as instances of all versions understand it"
 
     async def scene(stage: Stage) -> None:
         assert isinstance(await stage.ask(GiveReport(measure=False)), Reported)
@@ -179,7 +179,7 @@ def test_a_request_without_end_is_refused(tmp_path: Path, data: bytes) -> None:
 
 def test_only_the_first_line_counts(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        answer = await stage.tell(line(StopInstance()) * 100)
+        answer = await stage.tell(control_line(StopInstance()) * 100)
         assert answer.count(b"\n") == 1
 
     assert play(tmp_path, scene).orders == [StopInstance()]
@@ -188,7 +188,7 @@ def test_only_the_first_line_counts(tmp_path: Path) -> None:
 def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         reader, writer = await asyncio.open_unix_connection(stage.path)
-        for byte in line(StopInstance()):
+        for byte in control_line(StopInstance()):
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0)
@@ -281,7 +281,7 @@ def test_no_bytes_make_it_fail(tmp_path: Path, data: bytes) -> None:
 @given(st.sampled_from((InterruptConversation, KillConversation)), st.text())
 def test_requests_come_back_as_they_were(kind: type[InterruptConversation | KillConversation], text: str) -> None:
     request = kind(ConversationId(text))
-    assert read_control_request(line(request)) == request
+    assert read_control_request(control_line(request)) == request
 
 
 # Permissions
@@ -289,8 +289,8 @@ def test_requests_come_back_as_they_were(kind: type[InterruptConversation | Kill
 CHILD = """
 import sys
 from greenroom.supervisor.cli.status.control_client import ask
-from greenroom.supervisor.control.control_messages import GiveReport, line
-print(line(ask([sys.argv[1]], GiveReport(), 10)[sys.argv[1]].reply).decode())
+from greenroom.supervisor.control.control_messages import GiveReport, control_line
+print(control_line(ask([sys.argv[1]], GiveReport(), 10)[sys.argv[1]].reply).decode())
 """
 
 
@@ -308,17 +308,17 @@ def test_what_it_has_started_itself_may_not_ask(tmp_path: Path) -> None:
 
 
 def test_another_user_may_not_ask() -> None:
-    assert "another user" in str(peer.refusal(PeerCredentials(1, os.getuid() + 1)))
+    assert "another user" in str(peer.peer_refusal(PeerCredentials(1, os.getuid() + 1)))
 
 
 def test_who_has_ended_may_not_ask() -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    assert "has ended" in str(peer.refusal(PeerCredentials(child.pid, os.getuid())))
+    assert "has ended" in str(peer.peer_refusal(PeerCredentials(child.pid, os.getuid())))
 
 
 @pytest.mark.parametrize(
     "pid", [os.getpid(), os.getppid(), 1, OUTSIDE], ids=["itself", "its parent", "init", "outside"]
 )
 def test_this_user_may_ask(pid: int) -> None:
-    assert peer.refusal(PeerCredentials(pid, os.getuid())) is None
+    assert peer.peer_refusal(PeerCredentials(pid, os.getuid())) is None

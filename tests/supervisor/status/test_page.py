@@ -9,7 +9,7 @@ from rich.cells import cell_len as width
 
 from greenroom.protocol.footprint import Footprint
 from greenroom.supervisor.cli.status.control_client import ControlResponse
-from greenroom.supervisor.cli.status.page import QUIET_ROWS, page
+from greenroom.supervisor.cli.status.page import QUIET_ROWS, overview_page
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.status.sights import (
     BROKER,
@@ -93,7 +93,7 @@ def lines(text: str) -> list[str]:
 
 
 def shown(*statuses: object, room: int | None = 80) -> list[str]:
-    return [line.plain for line in page(view(*statuses), room)]  # type: ignore[arg-type]
+    return [line.plain for line in overview_page(view(*statuses), room)]  # type: ignore[arg-type]
 
 
 def test_a_busy_instance_at_80_columns() -> None:
@@ -173,7 +173,7 @@ def test_what_the_sandbox_does_not_hold_is_said_once() -> None:
 def test_each_rate_limit_has_its_pace() -> None:
     pace = {"key": "3f2a91c0" * 4, "interval": 2.53, "waiting": 4, "hold": 12.3, "quiet_for": 7.0, "refusals": 3}
     quick = {"key": "0b1c2d3e" * 4, "interval": 0.045, "waiting": 0, "hold": 0.02, "quiet_for": 80.0, "refusals": 1}
-    lines = [line.plain for line in page(view(sight(report(paces=(pace, quick)))), 80)]
+    lines = [line.plain for line in overview_page(view(sight(report(paces=(pace, quick)))), 80)]
     assert "rate limit 3f2a91c0: a request every 2.5 s, none for 12s, 4 requests waiting," in lines
     assert "rate limit 0b1c2d3e: a request every 45 ms, refused 1 time, last 1m20s ago" in lines
 
@@ -181,7 +181,7 @@ def test_each_rate_limit_has_its_pace() -> None:
 def test_the_last_words_of_the_dead_are_shown() -> None:
     dead = {"at": NOW - 9, "process": "w-01a", "pid": 7, "cause": "exit status 1", "max_rss": 0, "conversation_id": ID}
     told = report(deaths=({**dead, "log_lines": ("INFO one", "ERROR out of\x1b[31m luck")}, dead))
-    lines = [line.plain for line in page(view(sight(told)), 80)]
+    lines = [line.plain for line in overview_page(view(sight(told)), 80)]
     assert lines[-1] == f"last words of {ID[-12:]}: ERROR out of[31m luck"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.supervisor.cli.status.control_client import ask
-from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, StopInstance, line
+from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, StopInstance, control_line
 from tests.supervisor.status.stand_in import Part
 from tests.supervisor.status.stand_ins import House
 
@@ -49,7 +49,7 @@ def test_each_is_heard_as_it_is(house: House, tmp_path: Path) -> None:
 
 
 def test_an_answer_in_many_pieces_is_put_together(tmp_path: Path) -> None:
-    answer = line(ActionDone("x" * 1_000_000))
+    answer = control_line(ActionDone("x" * 1_000_000))
     with answering(tmp_path / "s", *(answer[start : start + 9999] for start in range(0, len(answer), 9999))) as path:
         assert ask([path], StopInstance(), 10)[path].reply == ActionDone("x" * 1_000_000)
 

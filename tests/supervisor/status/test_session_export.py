@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from greenroom.sessions import shelf
 from greenroom.sessions.index import SessionEntry, Story
 from greenroom.sessions.passage import Passage, Speaker
-from greenroom.supervisor.cli.status.session_export import as_json, as_markdown
+from greenroom.supervisor.cli.status.session_export import as_markdown, story_as_json
 from tests.sessions.test_index import FIRST, answered, called, ended, line, meta, said, save
 from tests.supervisor.status.stand_ins import House
 
@@ -135,7 +135,7 @@ def _blocks(markdown: str) -> list[str]:
 
 @given(told=PASSAGES, text=HOSTILE)
 def test_every_text_is_in_the_json_as_it_is(told: list[tuple[Speaker, str]], text: str) -> None:
-    written = as_json(story(told, text))
+    written = story_as_json(story(told, text))
     assert written.isascii()
     document: dict[str, Any] = json.loads(written)
     assert [(one["speaker"], one["text"]) for one in document["passages"]] == told

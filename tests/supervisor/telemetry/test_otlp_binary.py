@@ -13,7 +13,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from greenroom.supervisor.telemetry import otlp_binary
-from greenroom.supervisor.telemetry.events import timestamp
+from greenroom.supervisor.telemetry.events import iso_timestamp
 from greenroom.supervisor.telemetry.otlp_binary import nanoseconds
 
 FIELDS: dict[type, str] = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
@@ -148,9 +148,9 @@ def test_texts_are_cut_off_at_their_limit_and_others_cannot_be_encoded() -> None
 @given(st.floats(allow_nan=False))
 def test_every_moment_can_be_written(at: float) -> None:
     assert 0 <= nanoseconds(at) < 2**64
-    assert timestamp(at)
+    assert iso_timestamp(at)
 
 
 def test_moments_are_written_as_iso_8601() -> None:
-    assert timestamp(1700000000.0049) == "2023-11-14T22:13:20.005+00:00"
-    assert timestamp(1700000000.9999) == "2023-11-14T22:13:21.000+00:00"
+    assert iso_timestamp(1700000000.0049) == "2023-11-14T22:13:20.005+00:00"
+    assert iso_timestamp(1700000000.9999) == "2023-11-14T22:13:21.000+00:00"

@@ -223,7 +223,8 @@ from greenroom.workers.patch.plan import plan_patch
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 try:
-    apply_plan(plan_patch(parse_patch(sys.stdin.read()), sys.argv[1], Disk(Reader(os.devnull))), Disk(Reader(os.devnull)))
+    disk = Disk(Reader(os.devnull))
+    apply_plan(plan_patch(parse_patch(sys.stdin.read()), sys.argv[1], disk), disk)
 except PatchError as error:
     print(error)
 """

@@ -19,7 +19,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.originator import ORIGINATOR
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 
 VARIABLES: Final = (
     *("CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_OSS_PORT", "CODEX_OSS_BASE_URL"),
@@ -30,7 +30,7 @@ VARIABLES: Final = (
 CORRECT: Final = "Correct it, or take it out; then run `greenroom doctor` again."
 
 
-async def load(context: CheckContext) -> Finding:
+async def layers(context: CheckContext) -> Finding:
     """Tell whether every layer of the configuration can be read, and which layer each value comes from."""
     details: dict[str, Detail] = {"layers": await in_thread(lambda: list(_layers(context)))}
     if context.home_fault:
@@ -45,7 +45,7 @@ async def load(context: CheckContext) -> Finding:
         return Finding("fail", str(error), details, f"{_culprit(str(error))} {CORRECT}")
     problems = [Problem("warning", warning, CORRECT) for warning in settings.warnings]
     problems += await in_thread(lambda: list(_otel_problems(context)))
-    return conclude(problems, "every layer can be read", details)
+    return combined_finding(problems, "every layer can be read", details)
 
 
 async def keys(context: CheckContext) -> Finding:
@@ -61,7 +61,7 @@ async def keys(context: CheckContext) -> Finding:
         )
         for key, remedy in zip(misspelt, remedies, strict=True)
     ]
-    return conclude(problems, "no key looks misspelt", details)
+    return combined_finding(problems, "no key looks misspelt", details)
 
 
 def _in_place_of(key: UnknownKey) -> str:

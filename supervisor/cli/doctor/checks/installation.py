@@ -18,7 +18,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.version import __version__
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets
 
 NAME: Final = "greenroom"
@@ -77,7 +77,7 @@ def _installation(context: CheckContext) -> Finding:
             text = f"`{NAME}` on PATH is {first}, and not this installation ({own})"
             remedy = f"Remove one of the two, or name this one in full where a client starts it: {own}."
             problems.append(Problem("warning", text, remedy))
-    return conclude(problems, "complete", details)
+    return combined_finding(problems, "complete", details)
 
 
 def _of_dependencies(context: CheckContext, details: dict[str, Detail]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from greenroom.protocol.version import __version__
 from greenroom.runtime import filelock
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
 from greenroom.supervisor.cli.status.status import overview
@@ -22,7 +22,7 @@ from greenroom.supervisor.startup.host_lock import NAME, Holder
 _MOST: Final = 4096
 
 
-async def host(context: CheckContext) -> Finding:
+async def serving_host(context: CheckContext) -> Finding:
     """Tell whether a host serves the home, and whether it is of this version."""
     return await in_thread(lambda: _host(context))
 
@@ -54,7 +54,7 @@ def _judged(seen: Overview) -> Finding:
             problems.append(Problem("warning", f"the server {facts.pid}: {trouble.text}", remedy))
     count = len(seen.instances)
     well = "another server runs on this home" if count == 1 else f"{count} other servers run on this home"
-    return conclude(problems, f"{well}, and shares its login", details)
+    return combined_finding(problems, f"{well}, and shares its login", details)
 
 
 def _of_version(facts: Instance) -> list[Problem]:

@@ -8,7 +8,7 @@ from typing import Final
 from greenroom.config.greenroom import server_settings
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import size
 
 MIB: Final = 1024 * 1024
@@ -89,7 +89,7 @@ async def memory(context: CheckContext) -> Finding:
         text = f"processes may have only {size(addresses)}B of addresses"
         problems.append(Problem("warning", text, "Lift the limit: `ulimit -v unlimited`, or `LimitAS=infinity`."))
     well = f"{size(left)}B is left" if left is not None else "the system does not tell how much is left"
-    return conclude(problems, well, details)
+    return combined_finding(problems, well, details)
 
 
 async def inotify(context: CheckContext) -> Finding:
@@ -107,7 +107,7 @@ async def inotify(context: CheckContext) -> Finding:
         if name in found and found[name] < least
     ]
     details: dict[str, Detail] = {name: str(value) for name, value in found.items()}
-    return conclude(problems, "enough for programs that watch files; Greenroom itself needs none", details)
+    return combined_finding(problems, "enough for programs that watch files; Greenroom itself needs none", details)
 
 
 def _live_workers(context: CheckContext) -> int:

@@ -22,7 +22,7 @@ SOON: Final = 600.0
 """Seconds before its end from which on a token that cannot be renewed is a warning."""
 
 
-async def login(context: CheckContext) -> Finding:
+async def credentials(context: CheckContext) -> Finding:
     """Find the credential that model requests would carry. Nothing is renewed, and no secret is shown."""
     settings = await context.shared(settings_of)
     configured = await in_thread(lambda: credential_settings(context.home))

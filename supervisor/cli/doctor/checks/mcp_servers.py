@@ -20,7 +20,7 @@ from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.naming import is_server_name
@@ -46,7 +46,7 @@ async def config(context: CheckContext) -> Finding:
     if off:
         details["switched off"] = off
     well = f"{counted(len(enabled), 'MCP server')} can be started as configured" if enabled else "none is configured"
-    return conclude(problems, well, details)
+    return combined_finding(problems, well, details)
 
 
 async def servers(context: CheckContext) -> Finding:
@@ -67,7 +67,9 @@ async def servers(context: CheckContext) -> Finding:
     if len(usable) > MOST:
         details["not started"] = [name for name, _ in usable[MOST:]]
     details["limit"] = f"{limit:g} s for each"
-    return conclude(problems, f"{counted(len(outcomes), 'MCP server')} started, listed tools and stopped", details)
+    return combined_finding(
+        problems, f"{counted(len(outcomes), 'MCP server')} started, listed tools and stopped", details
+    )
 
 
 def _of_table(name: str, server: McpServer, context: CheckContext) -> list[Problem]:

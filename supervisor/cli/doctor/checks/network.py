@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.workers.model.endpoint import visible_url
 
 PROXIES: Final = ("https_proxy", "http_proxy", "all_proxy")
@@ -31,7 +31,7 @@ async def proxies(context: CheckContext) -> Finding:
     trying = (_try_proxy(name, url, context.patience.provider) for name, url in configured.items())
     problems = [problem for problem in await asyncio.gather(*trying) if problem is not None]
     well = f"through {', '.join(sorted(set(configured)))}" if configured else "no proxy is configured"
-    return conclude(problems, well, details)
+    return combined_finding(problems, well, details)
 
 
 async def certificates(context: CheckContext) -> Finding:
@@ -89,7 +89,7 @@ def _certificates(context: CheckContext) -> Finding:
         if environment.get(variable) and not os.path.exists(place)
     ]
     if named:
-        return conclude(named, "", details)
+        return combined_finding(named, "", details)
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         trusted.load_verify_locations(

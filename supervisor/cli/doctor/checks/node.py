@@ -11,9 +11,9 @@ from greenroom.protocol.errors import GreenroomError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, NodeAim
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
-from greenroom.supervisor.node.enrolment import is_known
-from greenroom.supervisor.node.identity import load, read_ticket
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
+from greenroom.supervisor.node.enrolment import is_admitted
+from greenroom.supervisor.node.identity import load_identity, read_ticket
 from greenroom.supervisor.processes.nodes.keys import Ticket
 
 USES: Final = ("nodes", "mailbox", "broker", "changes", "records")
@@ -26,7 +26,7 @@ async def state(context: CheckContext) -> Finding:
     return await in_thread(lambda: _state(_aim(context)))
 
 
-async def host(context: CheckContext) -> Finding:
+async def host_ports(context: CheckContext) -> Finding:
     """Tell which ports of the host can be connected to."""
     aim = _aim(context)
     address, first = split_address(aim.join)
@@ -52,7 +52,7 @@ async def key(context: CheckContext) -> Finding:
     """Ask the host whether it knows the key of this node, or its ticket, which is not used by that."""
     aim = _aim(context)
     try:
-        identity, ticket = await in_thread(lambda: (load(aim.state), _ticket(aim)))
+        identity, ticket = await in_thread(lambda: (load_identity(aim.state), _ticket(aim)))
     except GreenroomError:
         return Finding(
             "warning", "not asked, because there is no key that can be used", {}, "See the check node.state."
@@ -66,7 +66,7 @@ async def key(context: CheckContext) -> Finding:
     details: dict[str, Detail] = {}
     for what, host_key, pair in asked:
         try:
-            known = await is_known(aim.join, host_key, pair, context.patience.node)
+            known = await is_admitted(aim.join, host_key, pair, context.patience.node)
         except StartError as error:
             remedy = (
                 f"See the check node.host. If the host has got another home or key: {ANOTHER[0].lower()}{ANOTHER[1:]}"
@@ -85,7 +85,7 @@ async def directories(context: CheckContext) -> Finding:
     if not aim.directories:
         return Finding("ok", "no directory was named (`--doctor DIR`)")
     problems = await in_thread(lambda: list(_of_directories(aim)))
-    return conclude(problems, f"conversations can work in {', '.join(aim.directories)}")
+    return combined_finding(problems, f"conversations can work in {', '.join(aim.directories)}")
 
 
 def _aim(context: CheckContext) -> NodeAim:
@@ -104,7 +104,7 @@ def _state(aim: NodeAim) -> Finding:
     problems: list[Problem] = []
     identity = ticket = None
     try:
-        identity = load(aim.state)
+        identity = load_identity(aim.state)
     except GreenroomError as error:
         problems.append(Problem("fail", str(error), "Do what the message says, then run this again."))
     try:
@@ -124,7 +124,7 @@ def _state(aim: NodeAim) -> Finding:
             problems.append(Problem("fail", text, f"Give it one that begins with {ticket.name}- (`--name`)."))
     elif not problems:
         problems.append(Problem("fail", f"{aim.state} holds no key of a node, and no ticket is named", ANOTHER))
-    return conclude(problems, f"{aim.state} can be used, by its user alone", details)
+    return combined_finding(problems, f"{aim.state} can be used, by its user alone", details)
 
 
 def _ticket(aim: NodeAim) -> Ticket | None:

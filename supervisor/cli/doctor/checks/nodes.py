@@ -16,7 +16,7 @@ from greenroom.protocol.report import NodeEntry, Report
 from greenroom.protocol.version import __version__
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.cli.status.formatting import size
 from greenroom.supervisor.control import instances
@@ -51,7 +51,9 @@ async def nodes(context: CheckContext) -> Finding:
     if strangers:
         details["set, and without a key"] = strangers
     ready = sum(one.state == "ready" for one in entries)
-    return conclude(problems, f"nodes can join at {table.listen}; {ready} of {len(known.nodes)} are ready", details)
+    return combined_finding(
+        problems, f"nodes can join at {table.listen}; {ready} of {len(known.nodes)} are ready", details
+    )
 
 
 async def nodes_table(context: CheckContext) -> NodesTable | None:

@@ -24,7 +24,7 @@ from greenroom.runtime.originator import originator
 from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
 from greenroom.supervisor.cli.doctor.checks.login import credential_of
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.workers.model.credentials import Bearer
 from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.model_list import ModelListAnswer, ModelListed, NotListed, list_models
@@ -73,7 +73,7 @@ async def reachability(context: CheckContext) -> Finding:
     asked = await context.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unreached(one)) is not None]
     details: dict[str, Detail] = {one.id: f"{one.url}: {_outcome(one.answer)}" for one in asked}
-    return conclude(problems, f"{_all(asked)} answers" if len(asked) == 1 else f"{_all(asked)} answer", details)
+    return combined_finding(problems, f"{_all(asked)} answers" if len(asked) == 1 else f"{_all(asked)} answer", details)
 
 
 async def authentication(context: CheckContext) -> Finding:
@@ -81,7 +81,7 @@ async def authentication(context: CheckContext) -> Finding:
     asked = await context.shared(ask_providers)
     problems = [problem for one in asked if (problem := _unaccepted(one)) is not None]
     details: dict[str, Detail] = {one.id: _acceptance(one) for one in asked}
-    return conclude(problems, "no provider rejects its credential", details)
+    return combined_finding(problems, "no provider rejects its credential", details)
 
 
 async def model(context: CheckContext) -> Finding:

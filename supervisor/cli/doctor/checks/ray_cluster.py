@@ -7,7 +7,7 @@ from greenroom.config.ray_nodes import RayTable
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.checks.nodes import nodes_table
 from greenroom.supervisor.cli.doctor.cluster import ClusterError, Machines
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 
 INSTALL: Final = "Install it with `pip install 'greenroom[ray]'`, here and on every machine of the cluster."
 
@@ -27,7 +27,7 @@ async def ray_cluster(context: CheckContext) -> Finding:
         text = f"the Ray cluster at {table.ray.address} cannot be used: {error}"
         return Finding("fail", text, asked, remedy)
     details: dict[str, Detail] = {**asked, "machines": [_text(one) for one in machines]}
-    return conclude(list(_lacking(table.ray, machines)), f"the cluster has {len(machines)} machines", details)
+    return combined_finding(list(_lacking(table.ray, machines)), f"the cluster has {len(machines)} machines", details)
 
 
 def _lacking(table: RayTable, machines: Machines) -> Sequence[Problem]:

@@ -10,7 +10,7 @@ from greenroom.runtime.daemon_thread import in_thread
 from greenroom.sessions.finder import FOLDER, list_sessions
 from greenroom.sessions.index import SessionEntry, entries
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import amount, counted, short_id, size
 
 LATEST: Final = 20
@@ -50,7 +50,7 @@ def _health(home: str) -> Finding:
     writing = sum(entry.writer is not None for entry in latest)
     if writing:
         details["being written"] = str(writing)
-    return conclude(problems, f"{more}{counted(count, 'conversation')}, {size(total)}", details)
+    return combined_finding(problems, f"{more}{counted(count, 'conversation')}, {size(total)}", details)
 
 
 def _of_size(count: int, total: int, more: str) -> list[Problem]:

@@ -10,7 +10,7 @@ from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime import directory
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, conclude
+from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import size
 
 MIB: Final = 1024 * 1024
@@ -57,7 +57,7 @@ def _paths(context: CheckContext) -> Finding:
     if kind in UNRELIABLE:
         text = f"{home} is on a file system of the kind {kind}, where locks may not hold"
         problems.append(Problem("warning", text, "Put the home on a local disk, and use it from one machine only."))
-    return conclude(problems, f"{home} can be used, by its user alone", details)
+    return combined_finding(problems, f"{home} can be used, by its user alone", details)
 
 
 def _absent(home: str, details: dict[str, Detail]) -> Finding:
@@ -171,7 +171,9 @@ def _disk(context: CheckContext) -> Finding:
         if device not in seen:
             problems += _of_room(what, existing, free, facts)
         seen.add(device)
-    return conclude(problems, "; ".join(f"{name} at {text}" for name, text in list(details.items())[:1]), details)
+    return combined_finding(
+        problems, "; ".join(f"{name} at {text}" for name, text in list(details.items())[:1]), details
+    )
 
 
 def _of_room(what: str, path: str, free: int, facts: os.statvfs_result) -> Iterator[Problem]:

@@ -123,7 +123,7 @@ def _reset_credit(credit: service.ResetCredit) -> dict[str, Any]:
     }
 
 
-def token_usage(profile: service.AccountProfile) -> wire.GetAccountTokenUsageResponse:
+def account_token_usage(profile: service.AccountProfile) -> wire.GetAccountTokenUsageResponse:
     """Return the result of `account/usage/read` about the account."""
     numbers = asdict(profile.stats)
     days: tuple[service.DailyTokens, ...] | None = numbers.pop("daily_usage_buckets")

@@ -64,7 +64,7 @@ class AccountServiceMethods:
             return await self._thread_usage(params.thread_id)
         failure = "failed to fetch token usage profile"
         told = await self._ask([AccountCall(route="profiles/me")], "to read token usage", failure)
-        return RequestAnswer(encode(form.token_usage(_read(told.replies[0], service.AccountProfile, failure))))
+        return RequestAnswer(encode(form.account_token_usage(_read(told.replies[0], service.AccountProfile, failure))))
 
     async def _thread_usage(self, named: str) -> RequestAnswer:
         thread_id, failure = _uuid(named), "failed to fetch thread usage"

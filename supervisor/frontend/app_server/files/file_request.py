@@ -64,7 +64,7 @@ def file_job(request: Request, threads: Iterable[SessionSettings], directory: st
     members = READERS[operation](request)
     for name in ("path", "destination"):
         if name in members:
-            members[name] = absolute(members[name], request.method)
+            members[name] = require_absolute(members[name], request.method)
     touched = str(members.get("destination") or members["path"])
     thread = max((one for one in threads if _holds(one.cwd, touched)), key=lambda one: len(one.cwd), default=None)
     return FileOperation(
@@ -75,7 +75,7 @@ def file_job(request: Request, threads: Iterable[SessionSettings], directory: st
     )
 
 
-def absolute(path: str, method: str) -> str:
+def require_absolute(path: str, method: str) -> str:
     """Return a path without `.`, `..` and surplus slashes. Raises `RefusedError` where it is not absolute."""
     if not os.path.isabs(path) or "\0" in path:
         raise RefusedError(INVALID_PARAMS, f"{method}: not an absolute path: {path[:200]!r}")

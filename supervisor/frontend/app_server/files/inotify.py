@@ -71,7 +71,7 @@ class Inotify:
     def read(self) -> list[FileChange]:
         """Return what has been reported, a piece at most."""
         try:
-            return list(changes(os.read(self.descriptor, READ_SIZE)))
+            return list(read_changes(os.read(self.descriptor, READ_SIZE)))
         except BlockingIOError:
             return []
 
@@ -93,7 +93,7 @@ class Inotify:
         return result
 
 
-def changes(data: bytes) -> Iterator[FileChange]:
+def read_changes(data: bytes) -> Iterator[FileChange]:
     """Yield the reports in what the kernel has written."""
     at = 0
     while at < len(data):

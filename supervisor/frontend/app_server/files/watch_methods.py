@@ -11,7 +11,7 @@ from typing import Final
 from greenroom.protocol.app_server import files as wire
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
-from greenroom.supervisor.frontend.app_server.files.file_request import absolute
+from greenroom.supervisor.frontend.app_server.files.file_request import require_absolute
 from greenroom.supervisor.frontend.app_server.files.inotify import Inotify
 from greenroom.supervisor.frontend.app_server.files.watch_list import Watched, WatchList
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
@@ -37,7 +37,7 @@ class WatchMethods:
 
     async def _watch(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.FsWatchParams)
-        path = absolute(params.path, request.method)
+        path = require_absolute(params.path, request.method)
         async with self._changing:
             if params.watch_id in self._list:
                 raise RefusedError(INVALID_REQUEST, f"there is a watch {params.watch_id!r} already")

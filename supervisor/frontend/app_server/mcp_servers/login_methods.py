@@ -10,7 +10,7 @@ from greenroom.protocol.internal.broker.broadcasts import McpLoginComplete
 from greenroom.protocol.internal.broker.questions import McpLoginStart
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
-from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_id
+from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
@@ -32,7 +32,7 @@ class McpLoginMethods:
     async def _login(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.McpServerOauthLoginParams)
         if params.thread_id is not None:
-            self._sessions.live(read_id(params.thread_id))
+            self._sessions.live(read_thread_id(params.thread_id))
         question = McpLoginStart(
             server=params.name,
             login_id=uuid7(),

@@ -34,7 +34,7 @@ class OutpostActor:
         name = msgspec.json.decode(outpost, type=Outpost).name
         self._public_key = ""
         self._process = subprocess.Popen(
-            command(told, name, os.environ),
+            node_command(told, name, os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(os.environ),
@@ -72,7 +72,7 @@ class OutpostActor:
             os._exit(1)
 
 
-def command(begin: Begin, name: str, variables: Mapping[str, str]) -> list[str]:
+def node_command(begin: Begin, name: str, variables: Mapping[str, str]) -> list[str]:
     """Return what starts the node. None of it is a secret."""
     base = variables.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return [

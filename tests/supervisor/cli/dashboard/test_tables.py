@@ -11,7 +11,7 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.report import Report
 from greenroom.supervisor.cli.dashboard.samples import KEPT, Samples
 from greenroom.supervisor.cli.dashboard.snapshot import snapshot
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Tables, apply, changes
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Tables, apply_changes, changes_between
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.cli.dashboard import scenes
 from tests.supervisor.status.sights import BROKER, NOW, conversation, process, report, sight, view
@@ -24,10 +24,10 @@ TABLES = st.fixed_dictionaries(dict.fromkeys(NAMES, ROWS))
 def test_whoever_applies_what_has_changed_has_all_of_it(states: list[Tables]) -> None:
     held: Tables = EMPTY
     for state in states:
-        told = json.loads(msgspec.json.encode(changes(held, state)))
-        held = apply(held, told)
+        told = json.loads(msgspec.json.encode(changes_between(held, state)))
+        held = apply_changes(held, told)
         assert held == state
-        assert changes(held, state) == {}
+        assert changes_between(held, state) == {}
 
 
 @given(REPORTS)
@@ -60,7 +60,7 @@ def test_ages_that_go_on_are_no_changes() -> None:
 
     first = snapshot(view(sight(state(0.0))))
     second = snapshot(view(sight(state(30.0))), first)
-    assert changes(first, second) == {}
+    assert changes_between(first, second) == {}
     turned = conversation(turn={"id": "t-2", "age": 73.0})
     third = snapshot(view(sight(report(conversations=(turned,)))), second)
     (row,) = third["conversations"].values()

@@ -16,8 +16,8 @@ import pytest
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, CheckDeadlines, Machine, NodeAim
 from greenroom.supervisor.cli.doctor.command import look_around
 from greenroom.supervisor.cli.doctor.examination import examine
-from greenroom.supervisor.cli.doctor.page import page
-from greenroom.supervisor.cli.doctor.report import DoctorReport, as_json, make_report
+from greenroom.supervisor.cli.doctor.page import doctor_page
+from greenroom.supervisor.cli.doctor.report import DoctorReport, make_report, report_as_json
 from greenroom.supervisor.cli.doctor.secret_texts import find_secrets
 from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS
 from greenroom.workers.sandbox.features import KernelFeatures
@@ -193,5 +193,5 @@ def _as_environment(environment: Mapping[str, str]) -> Iterator[None]:
 
 def everything_said(report: DoctorReport) -> str:
     """Return all that the command prints of a report, in each of its forms."""
-    lines = [line.plain for line in page(report, 80, details=True)]
-    return "\n".join([as_json(report), *lines])
+    lines = [line.plain for line in doctor_page(report, 80, details=True)]
+    return "\n".join([report_as_json(report), *lines])

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.examination import examine
-from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, Problem, Status, conclude, worst
-from greenroom.supervisor.cli.doctor.page import page
+from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, Problem, Status, combined_finding, worst
+from greenroom.supervisor.cli.doctor.page import doctor_page
 from greenroom.supervisor.cli.doctor.report import WITHHELD, CheckResult, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
 from greenroom.supervisor.cli.doctor.table import CHECKS, Check
@@ -32,9 +32,9 @@ def test_a_finding_that_is_not_well_says_what_to_do() -> None:
 
 def test_several_problems_are_one_finding_the_worst_first() -> None:
     problems = [Problem("warning", "a", "Do a."), Problem("fail", "b", "Do b."), Problem("warning", "c", "Do a.")]
-    found = conclude(problems, "well")
+    found = combined_finding(problems, "well")
     assert (found.status, found.summary, found.remediation) == ("fail", "b; a; c", "Do b. Do a.")
-    assert conclude([], "well") == Finding("ok", "well")
+    assert combined_finding([], "well") == Finding("ok", "well")
 
 
 @given(st.lists(statuses, max_size=6))
@@ -46,7 +46,7 @@ def test_the_worst_counts(found: list[Status]) -> None:
 def test_no_line_is_longer_than_its_room(found: list[Finding], room: int) -> None:
     results = [CheckResult(f"check.{number}", "some", finding, 0.0) for number, finding in enumerate(found)]
     report = make_report(results, SecretTexts(), home="/home", at=0.0, seconds=0.0)
-    lines = page(report, room, details=True)
+    lines = doctor_page(report, room, details=True)
     assert [line.plain for line in lines if cell_len(line.plain) > room] == []
     assert report.exit_code == max(SEVERITY[finding.status] for finding in found)
 

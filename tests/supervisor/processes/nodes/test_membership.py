@@ -16,8 +16,8 @@ from greenroom.supervisor.processes.nodes.membership import (
     Membership,
     NodeEvent,
     NodeState,
-    next_state,
-    overdue,
+    next_node_state,
+    overdue_nodes,
 )
 
 ONE, TWO, THREE = (WorkerId(name) for name in ("w-1", "w-2", "w-3"))
@@ -70,14 +70,14 @@ def test_what_cannot_happen_is_an_error() -> None:
         for event in get_args(NodeEvent):
             if (state, event) not in TRANSITIONS:
                 with pytest.raises(LocalProtocolError):
-                    next_state(state, event)
+                    next_node_state(state, event)
 
 
 def test_a_lease_is_over_after_silence_and_all_workers_have_ended_with_it() -> None:
     node = member(ONE, TWO)
     node.heard(1.0)
-    assert not list(overdue({"n1": node}, 1.0 + LEASE_AT_HOST - 0.01))
-    assert list(overdue({"n1": node}, 1.0 + LEASE_AT_HOST)) == [node]
+    assert not list(overdue_nodes({"n1": node}, 1.0 + LEASE_AT_HOST - 0.01))
+    assert list(overdue_nodes({"n1": node}, 1.0 + LEASE_AT_HOST)) == [node]
     ended = node.give_up()
     assert {(one.id, one.cause, one.node) for one in ended} == {(ONE, "node_lost", "n1"), (TWO, "node_lost", "n1")}
     assert node.state == "lost"

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from greenroom.supervisor.frontend.app_server.files import inotify
-from greenroom.supervisor.frontend.app_server.files.inotify import FileChange, changes
+from greenroom.supervisor.frontend.app_server.files.inotify import FileChange, read_changes
 from greenroom.supervisor.frontend.app_server.files.watch_list import MOST_PATHS, Watched, WatchList
 
 
@@ -52,4 +52,7 @@ def test_the_kernel_watches_as_long_as_one_watch_needs_it() -> None:
 def test_reports_are_read_as_the_kernel_writes_them() -> None:
     one = struct.pack("iIII", 7, inotify.CREATE, 0, 16) + b"name".ljust(16, b"\0")
     two = struct.pack("iIII", 8, inotify.DELETE_SELF, 0, 0)
-    assert list(changes(one + two)) == [FileChange(7, inotify.CREATE, "name"), FileChange(8, inotify.DELETE_SELF, "")]
+    assert list(read_changes(one + two)) == [
+        FileChange(7, inotify.CREATE, "name"),
+        FileChange(8, inotify.DELETE_SELF, ""),
+    ]

@@ -10,7 +10,7 @@ import pytest
 
 from greenroom.protocol.internal.outpost import Begin, Outpost
 from greenroom.supervisor.processes.endpoints import key_pair
-from greenroom.supervisor.processes.nodes.ray.outpost_actor import OutpostActor, command, environment
+from greenroom.supervisor.processes.nodes.ray.outpost_actor import OutpostActor, environment, node_command
 from tests.support import processes
 from tests.support.deadline import until
 
@@ -29,7 +29,7 @@ BEGIN = Begin(
 
 
 def test_nothing_that_ray_is_told_is_a_secret() -> None:
-    told = msgspec.json.encode(BEGIN).decode() + " ".join(command(BEGIN, "ray-1", {}))
+    told = msgspec.json.encode(BEGIN).decode() + " ".join(node_command(BEGIN, "ray-1", {}))
     assert HOST.secret not in told
     assert set(json.loads(msgspec.json.encode(BEGIN))) - {"say"} == {
         *("address", "namespace", "owner", "join", "host_key", "max_restarts", "detached", "capacity", "log_level"),
@@ -43,7 +43,7 @@ def test_a_node_gets_no_variable_of_ray() -> None:
 
 @pytest.mark.parametrize(("detached", "alone"), [(False, "60"), (True, "0")])
 def test_a_node_that_is_not_detached_ends_without_a_host(detached: bool, alone: str) -> None:
-    words = command(msgspec.structs.replace(BEGIN, detached=detached), "ray-1", {"XDG_STATE_HOME": "/state"})
+    words = node_command(msgspec.structs.replace(BEGIN, detached=detached), "ray-1", {"XDG_STATE_HOME": "/state"})
     assert words[words.index("--alone") + 1] == alone
     assert words[words.index("--state") + 1] == "/state/greenroom-node/greenroom-0123/ray-1"
 
