@@ -9,29 +9,34 @@ import msgspec
 
 from greenroom.protocol.internal import node, records
 from greenroom.protocol.internal.broker import answers, body, broadcasts, questions
-from greenroom.protocol.internal.process import Exited, Spawn, Spawned, WorkerSpec
+from greenroom.protocol.internal.process import BrokerSpec, Exited, Spawn, Spawned, WorkerSpec
 from greenroom.protocol.internal.worker import header, notices, operations
 
-FORMS = {1: "2ebbbe2fb757392e02a9ab8029142f4aa22208d482dad09f90220b7600639258"}
+FORMS = {1: "314651ce97d223c25ed5408fa7e067845deb3839c3255b35c54af5832b594362"}
 """SHA-256 of the form of all messages, by version of the protocol. After a change: raise `PROTOCOL` in
 `greenroom.protocol.internal.node` and add a line here; where a host goes on to understand nodes of the versions before,
 as when a member with a default is added that older ones can do without, `OLDEST_SERVED` may stay."""
 
 
 def messages() -> list[type[msgspec.Struct]]:
-    """Return all kinds of messages that pass between a host and a node or a worker there."""
+    """Return all kinds of messages that pass between a host and a node or a worker there.
+
+    What the supervisor alone says to its auth broker stays on the host, and so does how that one is started.
+    """
     found: set[type[msgspec.Struct]] = {*get_args(node.FromNode), *get_args(node.ToNode), Spawn, Spawned, Exited}
     found |= {WorkerSpec, node.HomeParts}
     for module in (answers, body, broadcasts, questions, records, header, notices, operations):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__:
                 found.add(value)
+    found -= {kind for kind in get_args(questions.Question) if kind.wire in questions.SUPERVISOR_MAY}
     return sorted(found, key=lambda kind: (kind.__module__, kind.__qualname__))
 
 
 def form(kinds: Sequence[type[msgspec.Struct]]) -> str:
     """Return a text that changes with the members of messages, and of what is in them: names, types and defaults."""
     _, parts = msgspec.json.schema_components(kinds)
+    parts.pop(BrokerSpec.__name__, None)
     names = {kind.__name__: getattr(kind, "wire", b"").decode() for kind in kinds}
     return json.dumps([names, _bare(parts)], sort_keys=True)
 
