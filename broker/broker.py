@@ -19,6 +19,7 @@ from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
 from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
 from greenroom.broker.login.revocation import revoke_login
+from greenroom.broker.node_grants import NodeGrants
 from greenroom.broker.pace_service import PaceService
 from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import SHUTDOWN_TIMEOUT, Refresher
@@ -35,6 +36,7 @@ from greenroom.protocol.internal.broker.answers import (
     EnvironmentValues,
     InForce,
     LoginStarted,
+    ProviderToken,
     Reloaded,
     Succeeded,
     Welcome,
@@ -160,6 +162,7 @@ class Broker:
         self._refresher = Refresher(self._manager, self._performer(store, endpoints, lifeline))
         self._bearers = TokenService(self._manager, self._refresher)
         self._paces = PaceService(self._publish)
+        self._grants = NodeGrants(spec.codex_home, spec.config_overrides, spec.on_nodes)
         self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
         flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
@@ -217,7 +220,7 @@ class Broker:
         desk.on(GetAuth, lambda _, question: self._bearers.get_auth(question))
         desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
         desk.on(GetEnvironment, self._get_environment)
-        desk.on(GetProviderToken, lambda _, question: self._commands.get(question))
+        desk.on(GetProviderToken, self._get_provider_token)
         desk.on(GetMcpBearer, lambda _, question: self._present_mcp_keeper().bearer(question))
         desk.on(ReportClock, self._learn_clock)
         desk.on(GetSlot, self._paces.slot)
@@ -316,17 +319,24 @@ class Broker:
             limited=self._paces.known(),
         )
 
-    def _get_environment(self, _: str, question: GetEnvironment) -> EnvironmentValues:
-        secrets = self._spec.secrets
-        return EnvironmentValues(values={name: secrets[name] for name in question.names if name in secrets})
+    def _get_environment(self, name: str, question: GetEnvironment) -> EnvironmentValues:
+        secrets, granted = self._spec.secrets, self._grants.variables(name, question.names)
+        return EnvironmentValues(values={variable: secrets[variable] for variable in granted if variable in secrets})
 
-    def _learn_clock(self, _: str, report: ReportClock) -> None:
+    async def _get_provider_token(self, name: str, question: GetProviderToken) -> ProviderToken | AuthError:
+        return self._grants.objection(name, question.command) or await self._commands.get(question)
+
+    def _learn_clock(self, name: str, report: ReportClock) -> None:
+        if self._grants.is_on_node(name):
+            return  # its clock is another one
         self._clock.learn(report.ahead_s)
         self._manager.stir()
 
     def _attach(self, _: str, question: Attach) -> Succeeded | AuthError:
         if SUPERVISOR in question.keys:
             return AuthError(code="forbidden")
+        if question.on_node:
+            self._grants.enter(question.keys)
         for worker_id, key in question.keys.items():
             self._admission.admit(key, worker_id)
             self._desk.welcome(worker_id)
@@ -338,6 +348,7 @@ class Broker:
             self._desk.forget(worker_id)
             self._changes.forget(worker_id)
             self._paces.forget(worker_id)
+            self._grants.forget(worker_id)
         return Succeeded()
 
     async def _reload(self) -> Reloaded:

@@ -1,6 +1,7 @@
 """Model providers: the built-in ones, those of `model_providers`, and how their URLs are built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import ClassVar, Final, Literal, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -112,6 +113,13 @@ def find_provider(
         raise ConfigError(f"Model provider `{provider_id}` not found; there are {known}")
     merged = {"name": provider_id, **built_in.get(provider_id, {}), **tables.get(provider_id, {})}
     return check(ModelProvider, merged, ("model_providers", provider_id))
+
+
+def usable_providers(tables: Mapping[str, Table]) -> Iterator[ModelProvider]:
+    """Yield every provider that a conversation can choose. Their URLs are those of no environment."""
+    for provider_id in {**_built_in({}, None), **tables}:
+        with suppress(ConfigError):  # which is told to those who choose it
+            yield find_provider(provider_id, tables, {})
 
 
 def _built_in(environment: Mapping[str, str], openai_base_url: str | None) -> dict[str, Table]:

@@ -91,6 +91,12 @@ class McpServer(Section, frozen=True):
             raise ValueError("url is not supported for stdio; keep either `command` or `url`")
 
     @property
+    def credential_variables(self) -> tuple[str, ...]:
+        """Variables whose values it must be given."""
+        bearer = () if self.bearer_token_env_var is None else (self.bearer_token_env_var,)
+        return tuple(dict.fromkeys((*self.env_vars, *self.env_http_headers.values(), *bearer)))
+
+    @property
     def can_log_in(self) -> bool:
         """Whether it uses a login: it has a URL, and no token is configured."""
         named = {header.lower() for header in (*self.http_headers, *self.env_http_headers)}

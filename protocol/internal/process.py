@@ -73,6 +73,8 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     broadcast_address_for_nodes: str = ""
     admitted: dict[WorkerId, str] = msgspec.field(default_factory=dict)
     """Workers that may already be starting: public key by worker."""
+    on_nodes: tuple[WorkerId, ...] = ()
+    """Those of them that are on nodes, and may ask for less."""
     preferred_mode: Literal["chatgpt", "apikey"] = "chatgpt"
     environment_key_first: bool = False
     """Whether `CODEX_API_KEY` of the environment is used even where there is a login."""
@@ -95,7 +97,7 @@ class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     client_id: str | None = None
     """`CODEX_APP_SERVER_LOGIN_CLIENT_ID`: the client id at the issuer."""
     config_overrides: tuple[str, ...] = ()
-    """Overrides of `config.toml` from the command line; the broker looks up the configured MCP servers there."""
+    """Overrides of `config.toml` from the command line that name MCP servers and model providers."""
 
 
 AnyProcessSpec: TypeAlias = WorkerSpec | BrokerSpec

@@ -11,6 +11,8 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
 
 OWN_TABLE: Final = "greenroom"
+TABLES: Final = ("model_providers", "mcp_servers")
+"""Those that may name credentials."""
 
 
 class _Overrides(msgspec.Struct, frozen=True):
@@ -22,7 +24,11 @@ class _Overrides(msgspec.Struct, frozen=True):
 
 
 def wish_of(conversation: Conversation) -> Wish:
-    """Return what a conversation needs. One with a worktree, or that adds nothing to a saved one, stays here."""
+    """Return what a conversation needs.
+
+    One with a worktree, or that adds nothing to a saved one, stays here, and so does one whose call names variables or
+    programs with credentials itself: on nodes only those that the home's settings name can be had.
+    """
     overrides = _overrides(conversation)
     place = conversation.placement
     has_worktree = overrides.worktree or (place is not None and place.worktree is not None)
@@ -30,7 +36,9 @@ def wish_of(conversation: Conversation) -> Wish:
         cwd=_named(overrides) or (None if place is None else place.cwd) or _default(conversation),
         last=conversation.node,
         has_run=conversation.incarnation > 1,  # the one that is being placed is counted
-        only_here=has_worktree or (conversation.ephemeral and conversation.resume == "must"),
+        only_here=has_worktree
+        or (conversation.ephemeral and conversation.resume == "must")
+        or _names_credentials(overrides.config),
         lacking=conversation.lacking,
         needs=_needs(overrides),
     )
@@ -72,6 +80,17 @@ def _needs(overrides: _Overrides) -> Needs:
     except (ConfigError, msgspec.ValidationError):
         return ()
     return tuple(sorted((name, amount) for name, amount in found.items() if amount > 0))
+
+
+def _names_credentials(config: dict[str, object] | None) -> bool:
+    if not any(key.startswith(TABLES) for key in config or ()):
+        return False
+    from greenroom.config.named_credentials import names_credentials  # not needed by most calls
+
+    try:
+        return names_credentials(config or {})
+    except ConfigError:  # reported when the conversation is opened
+        return False
 
 
 def _named(overrides: _Overrides) -> str | None:

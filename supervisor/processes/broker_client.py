@@ -128,9 +128,9 @@ class BrokerClient:
         """Whether no other broker will be started."""
         return self._requests.is_given_up
 
-    async def attach(self, keys: Mapping[WorkerId, str]) -> None:
-        """Admit workers: public key (Z85) by worker. Raises `BrokerError`."""
-        await self._requests.ask(Attach(keys=dict(keys)), Succeeded, TIMEOUT)
+    async def attach(self, keys: Mapping[WorkerId, str], *, on_node: bool = False) -> None:
+        """Admit workers, of this machine or of a node: public key (Z85) by worker. Raises `BrokerError`."""
+        await self._requests.ask(Attach(keys=dict(keys), on_node=on_node), Succeeded, TIMEOUT)
 
     def detach(self, worker_ids: Iterable[WorkerId]) -> None:
         """Revoke workers. Does not wait."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from greenroom.protocol.ids import WorkerId
@@ -65,6 +65,10 @@ class BrokerProcess:
         """Start of the broker that was found hanging last: each is reported and killed once."""
         self._closing = False
         self._serves_nodes = True
+        self._on_nodes: set[WorkerId] = set()
+        """Workers that are on nodes."""
+        self._shut_out: set[WorkerId] = set()
+        """Those of them that were given up."""
 
     @property
     def status(self) -> ServiceStatus:
@@ -79,11 +83,28 @@ class BrokerProcess:
         self._started_at = asyncio.get_running_loop().time()
         self._engine.spawn(self._spec())
 
+    def enter_on_node(self, worker_ids: Iterable[WorkerId]) -> None:
+        """Note workers that are to be started on a node, before they are admitted by this broker or the next one."""
+        self._on_nodes.update(worker_ids)
+
+    def shut_out_on_node(self, worker_id: WorkerId) -> None:
+        """Have a worker of a node that is given up get nothing more, also over a connection that stands."""
+        self._shut_out.add(worker_id)
+        if not self._closing:
+            self._client.detach((worker_id,))
+
+    def forget_on_node(self, worker_id: WorkerId) -> None:
+        """Forget a worker of a node that was shut out, and is not one of the workers any more."""
+        self._on_nodes.discard(worker_id)
+        self._shut_out.discard(worker_id)
+
     async def admit(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
-        """Admit workers to the broker; one that does not answer in time is killed."""
+        """Admit workers, all of this machine or all of a node; a broker that does not answer in time is killed."""
+        keys = {worker_id: pair.public for worker_id, pair in newcomers.items()}
+        on_node = not self._on_nodes.isdisjoint(keys)
         try:
             async with asyncio.timeout(BROKER_TIMEOUT):
-                await self._client.attach({worker_id: keys.public for worker_id, keys in newcomers.items()})
+                await self._client.attach(keys, on_node=on_node)
         except TimeoutError:
             age = asyncio.get_running_loop().time() - self._started_at
             is_news = self._hung != self._started_at
@@ -153,7 +174,8 @@ class BrokerProcess:
             address_for_nodes=at("broker"),
             broadcast_address_for_nodes=at("changes"),
             supervisor_key=endpoints.keys.public,
-            admitted={worker_id: keys.public for worker_id, keys in self._workers.items()},
+            admitted={one: keys.public for one, keys in self._workers.items() if one not in self._shut_out},
+            on_nodes=tuple(self._on_nodes),
             preferred_mode=self._options.preferred_auth,
             store=self._options.credentials_store,
             forced_method=self._options.forced_login,
@@ -164,7 +186,7 @@ class BrokerProcess:
             refresh_url=self._environment.get("CODEX_REFRESH_TOKEN_URL_OVERRIDE"),
             revoke_url=self._environment.get("CODEX_REVOKE_TOKEN_URL_OVERRIDE"),
             client_id=self._environment.get("CODEX_APP_SERVER_LOGIN_CLIENT_ID"),
-            config_overrides=_about_mcp(self._options.config_overrides),
+            config_overrides=_about_credentials(self._options.config_overrides),
         )
 
     def _address_for_nodes(self, service: Literal["broker", "changes"]) -> str:
@@ -176,14 +198,14 @@ class BrokerProcess:
         return address_of(nodes.listen, service)
 
 
-def _about_mcp(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the assignments of the command line that the broker needs: those about MCP servers and their logins.
+def _about_credentials(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the assignments of the command line that the broker needs: about MCP servers and model providers.
 
-    All others stay out of its message, since a command line may be longer than a message can be. Servers named in one
-    that is too long even so are used without a login.
+    All others stay out of its message, since a command line may be longer than a message can be. What is named in one
+    that is too long even so is used without a login, and by nobody on a node.
     """
-    wanted = tuple(override for override in overrides if override.lstrip().startswith("mcp_"))
+    wanted = tuple(override for override in overrides if override.lstrip().startswith(("mcp_", "model_providers")))
     if sum(map(len, wanted)) > MOST_OVERRIDES:
-        log.warning("the command line says too much of MCP servers; their logins go by config.toml alone")
+        log.warning("the command line says too much of MCP servers and model providers; logins go by config.toml alone")
         return ()
     return wanted

@@ -125,7 +125,8 @@ class ProcessTree:
         await self._engine.start(self._exited, self.workers.fill)
         first = self.workers.enrol_first()
         if self.nodes is not None:
-            self.nodes.start(self._node_worker_ended, self.workers.take, self._node_changed)
+            shut_out = self._broker_process.shut_out_on_node
+            self.nodes.start(shut_out, self._node_worker_ended, self.workers.take, self._node_changed)
         self._broker_process.start()
         self.workers.start(first)
 
@@ -236,10 +237,9 @@ class ProcessTree:
         if why == NODE_LOST:  # it may be out of reach and live: then it reads this as soon as it is not
             self.router.send(exited.id, Close())
         self.workers.lost_on_node(exited)
+        self._broker_process.forget_on_node(exited.id)
         self._present_users.lost(exited, why)
-        if not self._closing:
-            self.broker.detach((exited.id,))
-        elif not self._workers:
+        if self._closing and not self._workers:
             self._empty.set()
 
     def hasten(self) -> None:

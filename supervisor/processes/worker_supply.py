@@ -223,6 +223,7 @@ class WorkerSupply:
 
     def enter(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
         """Let new workers of a node in, at the router and at the broker."""
+        self._broker.enter_on_node(newcomers)
         for worker_id, keys in newcomers.items():
             self._workers[worker_id] = keys
             self._router.admit(worker_id, keys.public)

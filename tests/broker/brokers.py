@@ -44,6 +44,7 @@ class House:
     keys: KeyPair = field(default_factory=key_pair)
     broker_keys: KeyPair = field(default_factory=key_pair)
     admitted: dict[WorkerId, str] = field(default_factory=dict)
+    on_nodes: list[WorkerId] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     """Variables of every broker, above those of the tests."""
     process: ForkServerProcess | None = None
@@ -80,6 +81,7 @@ class House:
             broadcast_address=self.broadcast_address,
             supervisor_key=self.keys.public,
             admitted=self.admitted,
+            on_nodes=tuple(self.on_nodes),
             secrets=self.secrets,
             **self.spec_fields,  # type: ignore[arg-type]
         )
@@ -129,10 +131,12 @@ class House:
         assert self.process is not None
         self.process.terminate()
 
-    def worker(self, name: str, *, listens: bool = False) -> WorkerSpec:
+    def worker(self, name: str, *, listens: bool = False, on_node: bool = False) -> WorkerSpec:
         """Return the birth of a worker; it is admitted by the next broker that starts, or by `attach`."""
         keys = key_pair()
         self.admitted[WorkerId(name)] = keys.public
+        if on_node:
+            self.on_nodes.append(WorkerId(name))
         return WorkerSpec(
             id=WorkerId(name),
             keys=keys,

@@ -36,10 +36,10 @@ class Stage:
             self._link = self.house.link(self.context, self.heard.put_nowait)
         return self._link
 
-    async def channel(self, name: str, *, listens: bool = False) -> CredentialsChannel:
+    async def channel(self, name: str, *, listens: bool = False, on_node: bool = False) -> CredentialsChannel:
         """Return the channel of a worker that the broker has been told of."""
-        spec = self.house.worker(name, listens=listens)
-        await self.link.attach({WorkerId(name): spec.keys.public})
+        spec = self.house.worker(name, listens=listens, on_node=on_node)
+        await self.link.attach({WorkerId(name): spec.keys.public}, on_node=on_node)
         made = CredentialsChannel(self.context, spec, self.changes.put_nowait)
         self.channels.append(made)
         await made.start()

@@ -40,12 +40,6 @@ class ServerUrl(msgspec.Struct, frozen=True):
     """Whether a login is what it may be asked with."""
 
 
-def variables_of(server: McpServer) -> tuple[str, ...]:
-    """Return the variables whose values a server must be given."""
-    bearer = () if server.bearer_token_env_var is None else (server.bearer_token_env_var,)
-    return tuple(dict.fromkeys((*server.env_vars, *server.env_http_headers.values(), *bearer)))
-
-
 def program(server: McpServer, cwd: str, environment: Mapping[str, str], values: Mapping[str, str]) -> ServerProgram:
     """Return how a server with a `command` is started. `cwd` is where a relative directory begins."""
     assert server.command is not None, "the server has a command"

@@ -33,7 +33,7 @@ from greenroom.workers.mcp.catalog import Catalog
 from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply, decline
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.host import ServerHost
-from greenroom.workers.mcp.launch import StartupError, program, server_address, variables_of
+from greenroom.workers.mcp.launch import StartupError, program, server_address
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.resource_tools import ResourceTools
 from greenroom.workers.mcp.result import CallOutput, noted, text_output
@@ -219,7 +219,7 @@ class McpServers:
     async def _connection(self, name: str, server: McpServer) -> "McpConnection":
         if not is_server_name(name):
             raise StartupError(f"invalid server name '{name}': must match pattern ^[a-zA-Z0-9_-]+$")
-        names = variables_of(server)
+        names = server.credential_variables
         values = await self._setting.variables(names) if names else {}
         await load_client()
         from greenroom.workers.mcp.connection import McpConnection

@@ -135,6 +135,8 @@ class Attach(Body):
 
     wire: ClassVar[bytes] = b"attach"
     keys: dict[WorkerId, str]
+    on_node: bool = False
+    """Whether they are on a node, and may ask for less (`greenroom.broker.node_grants`)."""
 
 
 class Detach(Body):

@@ -91,6 +91,7 @@ class NodeHub:
         self._wishes: dict[WorkerRequest, Wish] = {}
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
         self._on_change: Callable[[NodeName], None] = lambda _: None
+        self._shut_out: Callable[[WorkerId], None] = lambda _: None
         self._on_worker_exit: Callable[[Exited], None] = lambda _: None
         self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced, self._fulfilled)
         self._unheard += (self._records.listen, self.engine.listen)  # nodes last: their workers need the others
@@ -120,19 +121,22 @@ class NodeHub:
 
     def start(
         self,
+        shut_out: Callable[[WorkerId], None],
         on_exit: Callable[[Exited], None],
         place_again: Callable[[WorkerRequest, Wish], None],
         on_change: Callable[[NodeName], None],
     ) -> None:
         """Take nodes from now on.
 
-        `on_exit` is called with each end of a worker, once its records are written. `place_again` is called with each
-        order whose node is gone, `on_change` with each node whose state has changed.
+        `shut_out` is called with each worker that has ended or was given up, at once, and `on_exit` with its end, once
+        its records are written. `place_again` is called with each order whose node is gone, `on_change` with each node
+        whose state has changed.
         """
+        self._shut_out = shut_out
         self._place_again = place_again
         self._on_change = on_change
         self._on_worker_exit = on_exit
-        self.engine.start(lambda exited: self._records.release(exited.id, lambda: self._ended(exited)), self._changed)
+        self.engine.start(self._given_up, self._changed)
 
     @property
     def mailbox_address(self) -> str:
@@ -344,6 +348,10 @@ class NodeHub:
     def _fulfilled(self, order: WorkerRequest, worker_id: WorkerId) -> None:
         self._wishes.pop(order, None)
         self._reservations.pass_on(order, worker_id)
+
+    def _given_up(self, exited: Exited) -> None:
+        self._shut_out(exited.id)
+        self._records.release(exited.id, lambda: self._ended(exited))
 
     def _ended(self, exited: Exited) -> None:
         """Handle the end of a worker, whose records are written."""

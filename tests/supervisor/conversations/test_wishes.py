@@ -1,10 +1,12 @@
-"""What a call needs of a machine, as its `config` names it."""
+"""What a call needs of a machine, and where it can run, as its `config` says."""
 
 import json
 
 import pytest
 
-from greenroom.supervisor.conversations.wishes import needs_of
+from greenroom.protocol.ids import ConversationId
+from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.wishes import needs_of, wish_of
 from greenroom.supervisor.processes.nodes.wish import Needs
 
 
@@ -24,3 +26,17 @@ from greenroom.supervisor.processes.nodes.wish import Needs
 def test_resources_are_read_as_settings_are(config: dict[str, object] | None, needs: Needs) -> None:
     overrides = {} if config is None else {"config": config}
     assert needs_of(json.dumps(overrides).encode()) == needs
+
+
+@pytest.mark.parametrize(
+    ("config", "only_here"),
+    [
+        ({"model_providers.x.base_url": "http://x"}, False),
+        ({"model_providers.x.env_key": "KEY"}, True),
+        ({"mcp_servers": {"y": {"url": "http://y", "bearer_token_env_var": "KEY"}}}, True),
+        ({"mcp_servers.": 1}, False),
+    ],
+)
+def test_a_call_that_names_credentials_itself_runs_on_the_host(config: dict[str, object], only_here: bool) -> None:
+    conversation = Conversation(ConversationId("c"), json.dumps({"config": config}).encode(), resume="no")
+    assert wish_of(conversation).only_here == only_here

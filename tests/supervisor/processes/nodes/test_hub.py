@@ -86,9 +86,10 @@ class PlayedEngine:
 
 
 class PlayedKeeper:
-    """Stands for the keeper of records, which writes at once."""
+    """Stands for the keeper of records, which writes at once, unless its disk does not answer."""
 
     def __init__(self, *_: Any) -> None:
+        self.stuck: list[Callable[[], None]] | None = None
         self.expected: dict[WorkerId, RecordOpening] = {}
         self.listens = self.is_closed = False
 
@@ -100,7 +101,10 @@ class PlayedKeeper:
 
     def release(self, worker_id: WorkerId, then: Callable[[], None]) -> None:
         self.expected.pop(worker_id, None)
-        then()
+        if self.stuck is None:
+            then()
+        else:
+            self.stuck.append(then)
 
     async def close(self, within: float) -> None:
         self.is_closed = True
@@ -132,8 +136,12 @@ class Scene:
         self.ended: list[WorkerId] = []
         self.got: list[WorkerId] = []
         self.order: WorkerRequest = self.got.append
+        self.shut_out: list[WorkerId] = []
         self.hub.start(
-            lambda exited: self.ended.append(exited.id), lambda _, wish: self.again.append(wish), self.changed.append
+            self.shut_out.append,
+            lambda exited: self.ended.append(exited.id),
+            lambda _, wish: self.again.append(wish),
+            self.changed.append,
         )
 
     def listen_for_nodes(self, address: str, on_lost: object) -> None:
@@ -203,6 +211,21 @@ async def test_a_worker_is_ordered_where_there_is_room_and_let_in_before_it_is_s
     scene.ends(worker_id)
     assert scene.ended == [worker_id]
     assert scene.hub.can_go_elsewhere(Wish(cwd=str(tmp_path / "gone")), busy_here=1), "a node may have it"
+    await scene.hub.close(1.0)
+
+
+@in_virtual_time
+async def test_a_worker_that_is_given_up_is_shut_out_before_the_disk_has_its_records(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = Scene(monkeypatch, tmp_path)
+    scene.becomes(N1)
+    worker_id = scene.host_worker()
+    scene.records.stuck = []
+    scene.ends(worker_id)
+    assert (scene.shut_out, scene.ended) == ([worker_id], [])
+    scene.records.stuck[0]()
+    assert scene.ended == [worker_id]
     await scene.hub.close(1.0)
 
 
