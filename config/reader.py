@@ -10,6 +10,7 @@ import os
 import stat
 from typing import BinaryIO, Final
 
+from greenroom.config.other_homes import other_homes
 from greenroom.config.secret_files import secrets_of
 
 LARGEST: Final = 64 * 1024 * 1024
@@ -34,9 +35,12 @@ class Reader:
     """Reads regular files that contain no secrets. Every rejection is an `OSError`, whose `strerror` says why."""
 
     def __init__(self, home: str, *closed: str) -> None:
-        """`home` is the Codex home; files below the directories `closed` are not read either."""
+        """`home` is the Codex home; files below the directories `closed` are not read either.
+
+        Nor are secrets of further homes of the user.
+        """
         self.home: Final = home
-        self._secrets = secrets_of(home)
+        self._secrets = tuple(secrets_of(one) for one in (home, *other_homes(home, os.environ)))
         self._closed = closed
 
     def read(self, path: str, limit: int = LARGEST) -> bytes:
@@ -89,7 +93,7 @@ class Reader:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, NO_FILE)
-        if self._secrets.hold(path, status):
+        if any(one.hold(path, status) for one in self._secrets):
             raise PermissionError(errno.EACCES, SECRET)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
 
+from greenroom.config.other_homes import other_homes
 from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.search_path import absolute_path
@@ -68,7 +69,13 @@ class Git:
         `writable` are directories without links in their paths in which git, and what it starts, may write.
         """
         self._limits = setting.git
-        surroundings = Surroundings(directory, setting.home, setting.runtime_directory, ray_directory=ray_directory())
+        surroundings = Surroundings(
+            directory,
+            setting.home,
+            setting.runtime_directory,
+            ray_directory=ray_directory(),
+            other_homes=other_homes(setting.home, os.environ),
+        )
         confinement = replace(own_program(surroundings), writable=tuple(writable))
         self._starter = LaunchedStarter(self._launch, confinement.resolved())
         self._launcher: Launcher | None = None

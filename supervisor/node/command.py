@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
 from typing import Final
 
 from greenroom.config.nodes import node_name, split_address
+from greenroom.config.other_homes import node_state
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs
@@ -16,12 +18,14 @@ from greenroom.supervisor.node.identity import adopt, choose_identity, ticket_of
 from greenroom.supervisor.node.node import Node
 from greenroom.supervisor.node.placed import PlacedNode
 from greenroom.supervisor.node.runtime_directory import runtime_directory
-from greenroom.supervisor.processes.nodes.keys import NodeKeys, write_private
+from greenroom.supervisor.processes.nodes.keys import NodeKeys, keep_from_commands, write_private
 from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 from greenroom.supervisor.startup.processes import make_engine
 from greenroom.supervisor.startup.start import provide, server_options
 from greenroom.workers.sandbox.features import probe
+
+log = logging.getLogger(__name__)
 
 CAPACITY: Final = 100
 """Workers that a node takes at a time, unless it is told."""
@@ -52,6 +56,8 @@ def run_node(arguments: argparse.Namespace) -> int:
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
         logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
         logfile.open_log(state, "node", instance=os.getpid())
+        if ticket is not None:
+            hide_ticket(state, arguments.ticket)
 
         async def serve() -> int:
             if is_fresh and ticket is not None:
@@ -102,7 +108,9 @@ def make_ticket(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"a pool has 1 to {LARGEST_POOL} nodes")
     if not 1 <= minutes <= MOST_MINUTES:
         raise ConfigError(f"a ticket is good for 1 to {MOST_MINUTES} minutes")
-    ticket = NodeKeys(environment_and_home()[1]).issue(name, pool, minutes * 60.0)
+    home = environment_and_home()[1]
+    ticket = NodeKeys(home).issue(name, pool, minutes * 60.0)
+    keep_from_commands(home, path, name)
     write_private(path, msgspec.json.encode(ticket))
     uses = "once" if pool is None else f"for {pool} nodes named {name}-…"
     words = "" if pool is None else f" --name {name}-1"
@@ -132,12 +140,17 @@ def host_of(address: str | None) -> tuple[str, int]:
         raise ConfigError(str(error)) from None
 
 
+def hide_ticket(state: str, path: str) -> None:
+    """Keep a ticket from the commands of conversations here, also one that others can still come by."""
+    try:
+        keep_from_commands(state, path)
+    except StartError as error:  # a full disk keeps no node from running
+        log.warning("%s", error)
+
+
 def state_directory(given: str | None) -> str:
     """Return where a node has its key and log."""
-    if given:
-        return os.path.abspath(given)
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(base, "greenroom-node")
+    return os.path.abspath(given) if given else node_state(os.environ)
 
 
 def _server_arguments(arguments: argparse.Namespace) -> argparse.Namespace:

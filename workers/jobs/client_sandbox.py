@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from greenroom.config.home import home_name
+from greenroom.config.other_homes import other_homes
 from greenroom.config.paths import require_directory
 from greenroom.config.sandbox import SandboxPolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
@@ -53,6 +54,7 @@ def client_confinement(settings: Settings, setting: Setting, tmpdir: str) -> Con
         home_name=home_name(os.environ),
         sockets=settings.unix_sockets,
         ray_directory=ray_directory(),
+        other_homes=other_homes(setting.home, os.environ),
     )
     return confine(settings.sandbox_policy, surroundings)
 

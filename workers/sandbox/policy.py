@@ -43,6 +43,8 @@ class Surroundings:
     """Unix sockets of programs outside the sandbox that a command with network may use."""
     ray_directory: str = ""
     """Where Ray keeps the token of a cluster (`greenroom.workers.sandbox.ray_token`); empty where there is none."""
+    other_homes: tuple[str, ...] = ()
+    """Further homes of the user (`greenroom.config.other_homes`)."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
@@ -79,13 +81,14 @@ def own_program(surroundings: Surroundings) -> Confinement:
 
     Settings can contain tokens, and no such program needs them.
     """
-    credentials, *others = _hidden(surroundings)
-    unread = replace(credentials, names=(*SECRET_NAMES, *SETTING_NAMES))
-    return replace(read_only(surroundings), hidden=(unread, *others))
+    unread = (*SECRET_NAMES, *SETTING_NAMES)
+    hidden = (replace(each, names=unread) if each.is_home else each for each in _hidden(surroundings))
+    return replace(read_only(surroundings), hidden=tuple(hidden))
 
 
 def _hidden(surroundings: Surroundings) -> tuple[Hidden, ...]:
-    own = Hidden(surroundings.codex_home, SECRET_NAMES, is_home=True), Hidden(surroundings.runtime_directory)
+    homes = (surroundings.codex_home, *surroundings.other_homes)
+    own = *(Hidden(home, SECRET_NAMES, is_home=True) for home in homes), Hidden(surroundings.runtime_directory)
     return own if not surroundings.ray_directory else (*own, Hidden(surroundings.ray_directory, ray_token.NAMES))
 
 

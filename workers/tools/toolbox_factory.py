@@ -6,6 +6,7 @@ from typing import Final
 
 from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.config.home import home_name
+from greenroom.config.other_homes import other_homes
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.cleanup_journal import CleanupJournal
@@ -47,6 +48,7 @@ def workplace(settings: Settings, conversation_id: ConversationId, runtime_direc
             home_name=home_name(os.environ),
             sockets=settings.unix_sockets,
             ray_directory=ray_directory(),
+            other_homes=other_homes(settings.home, os.environ),
         ),
         environment=environment,
         shell=_shell(settings, conversation_id, environment),

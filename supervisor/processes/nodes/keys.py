@@ -25,6 +25,8 @@ HOST_KEY: Final = ".nodes.key"
 KNOWN: Final = ".nodes.json"
 """Public keys of nodes and tickets."""
 LOCK: Final = ".nodes.lock"
+TICKET: Final = ".nodes.ticket"
+"""A link to the file of a ticket, so that commands are kept from that file as from any secret of the home."""
 TICKET_LIFE: Final = 600.0
 """Seconds."""
 LOCK_TIMEOUT: Final = 5.0
@@ -227,6 +229,23 @@ def _check_member(known: KnownKeys, pool: str, node: str, public_key: str) -> No
         raise ConfigError(f"the ticket is for nodes whose names begin with {pool}- (`--name`)")
     if known.nodes.get(node, public_key) != public_key:
         raise ConfigError(f"node {node} is known with another key; `greenroom node revoke {node}` forgets it")
+
+
+def keep_from_commands(home: str, ticket: str, name: str = "") -> None:
+    """Note where the file of a ticket is, which sandboxed commands may not read: of a node, or of the host's for one.
+
+    Notes of files that are gone are removed. Raises `StartError`.
+    """
+    try:
+        for link in (entry for entry in os.scandir(home) if entry.name.startswith(TICKET)):
+            if link.is_symlink() and not os.path.exists(link.path):
+                os.unlink(link.path)
+        place = os.path.join(home, f"{TICKET}{name and '-'}{name}")
+        fresh = f"{place}.{os.getpid()}"
+        os.symlink(os.path.abspath(ticket), fresh)
+        os.replace(fresh, place)
+    except OSError as error:
+        raise StartError(f"{ticket} cannot be kept from commands: {error.strerror}") from error
 
 
 def read_private(path: str) -> bytes | None:

@@ -106,6 +106,11 @@ class Place:
         self.write(f"{self.home}/sessions/2025/one.jsonl", "{}\n")
         self.write(f"{self.ray}/auth_token", self.secret)
         self.write(f"{self.ray}/settings", "of Ray\n")
+        self.write(f"{self.node}/.nodes.key", self.secret)
+        self.write(f"{self.node}/config.toml", f"[model_providers.x]\nexperimental_bearer_token = '{self.secret}'\n")
+        self.write(f"{self.node}/node.log", "of a node\n")
+        self.write(self.ticket, self.secret)
+        os.symlink(self.ticket, f"{self.node}/.nodes.ticket")
         self.write(f"{self.outside}/file", "outside\n")
         self.write(f"{self.cwd}/file", "inside\n")
         self.give(self.base, self.user)
@@ -116,12 +121,22 @@ class Place:
         return f"{self.base}/home/.ray"
 
     @property
+    def node(self) -> str:
+        """Another home of the user: that of a node."""
+        return f"{self.base}/home/.local/state/greenroom-node"
+
+    @property
+    def ticket(self) -> str:
+        """The ticket that the node came by."""
+        return f"{self.base}/outside/build.ticket"
+
+    @property
     def auth(self) -> str:
         return f"{self.home}/auth.json"
 
     @property
     def surroundings(self) -> Surroundings:
-        return Surroundings(self.cwd, self.home, self.runtime, ray_directory=self.ray)
+        return Surroundings(self.cwd, self.home, self.runtime, ray_directory=self.ray, other_homes=(self.node,))
 
     @staticmethod
     def give(top: str, user: int) -> None:

@@ -141,6 +141,21 @@ def test_linked_credentials_cannot_be_read_at_the_goal_of_the_link(inside: Cell)
         os.rename(f"{place.outside}/elsewhere.json", place.auth)
 
 
+@pytest.mark.parametrize("mode", CONFINED)
+def test_secrets_of_the_users_other_homes_cannot_be_read(inside: Cell, mode: Mode) -> None:
+    place = inside.place
+    secrets = [f"{place.node}/{name}" for name in (".nodes.key", ".nodes.ticket", "config.toml")] + [place.ticket]
+    script = (
+        f"cat {' '.join(secrets)} {place.node}/node.log {place.outside}/file; cp -rL {place.node} {place.cwd}/copied"
+    )
+    output = inside.shell(
+        f"{script}; cat {place.cwd}/copied/.n* {place.cwd}/copied/c*; rm -rf {place.cwd}/copied", mode
+    )
+    assert place.secret not in output.output
+    assert "of a node" in output.output
+    assert "outside" in output.output
+
+
 SETTINGS_WITH_SECRET = "[model_providers.x]\nexperimental_bearer_token = '{}'\n"
 
 

@@ -1,6 +1,7 @@
 """Promises of the sandbox policy: what a command may touch follows from policy and conversation, by the text alone."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, Wor
 from greenroom.config.section import check
 from greenroom.supervisor.frontend.mcp import state_key, task_store
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
-from greenroom.workers.sandbox.policy import Surroundings, confine
+from greenroom.workers.sandbox.policy import Surroundings, confine, own_program, read_only
 
 HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/user/1/greenroom")
 NAMES = st.text("ab.*", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})
@@ -285,3 +286,11 @@ def test_a_control_directory_is_named_by_any_of_its_names(tmp_path: Path, name: 
         assert resolved.resolved() == resolved
     other = workspace(surroundings, writable_roots=[f"{base}/link"], exclude_slash_tmp=True).resolved()
     assert not other.may_write(f"{base}/tree/{name}/file")
+
+
+def test_secrets_of_other_homes_are_hidden_and_their_settings_from_our_own_programs() -> None:
+    here = replace(HERE, other_homes=("/home/ada/.local/state/greenroom-node",))
+    for confinement in (workspace(here), read_only(here), own_program(here)):
+        assert not confinement.may_read("/home/ada/.local/state/greenroom-node/.nodes.key")
+        assert confinement.may_read("/home/ada/.local/state/greenroom-node/node.log")
+    assert not own_program(here).may_read("/home/ada/.local/state/greenroom-node/config.toml")

@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 import zmq.utils.z85
 
+from greenroom.config.reader import Reader
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.supervisor.processes.endpoints import key_pair
-from greenroom.supervisor.processes.nodes.keys import HOST_KEY, KNOWN, LOCK, TICKET_LIFE, KeyOwner, NodeKeys
+from greenroom.supervisor.processes.nodes.keys import (
+    HOST_KEY,
+    KNOWN,
+    LOCK,
+    TICKET_LIFE,
+    KeyOwner,
+    NodeKeys,
+    keep_from_commands,
+)
 
 
 class Watch:
@@ -185,3 +194,18 @@ def test_a_revoked_pool_has_neither_nodes_nor_ticket(keys: NodeKeys) -> None:
     assert keys.names() == ["pool-x"], "which did not come by the ticket of the pool"
     assert keys.owner(raw(ticket.public_key)) is None
     assert not keys.revoke("pool")
+
+
+def test_a_ticket_is_kept_from_commands_as_long_as_its_file_is_there(tmp_path: Path) -> None:
+    home, place = tmp_path / "home", tmp_path / "n1.ticket"
+    home.mkdir()
+    for name in ("n1", "n2"):
+        (tmp_path / f"{name}.ticket").write_text("secret")
+        keep_from_commands(str(home), str(tmp_path / f"{name}.ticket"), name)
+    with pytest.raises(PermissionError):
+        Reader(str(home)).read(str(place))
+    place.unlink()
+    keep_from_commands(str(home), str(tmp_path / "n3.ticket"))
+    assert sorted(os.listdir(home)) == [".nodes.ticket", ".nodes.ticket-n2"]
+    with pytest.raises(StartError, match="cannot be kept from commands"):
+        keep_from_commands(str(tmp_path / "nowhere"), str(place))
