@@ -149,7 +149,9 @@ def _own_zygotes(listed: Iterable[Conversation], holdings: ProcessFootprints) ->
         if held is not None and held.zygote is not None:
             yield ProcessEntry(
                 role="zygote",
-                pid=held.zygote.pid,
+                pid=None if one.node else held.zygote.pid,
+                node=one.node or None,
+                node_pid=held.zygote.pid if one.node else None,
                 state="restarting" if held.zygote.pid is None else "ready",
                 worker_id=ZYGOTE_ID,
                 conversation_id=one.id,

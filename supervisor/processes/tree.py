@@ -333,11 +333,14 @@ class ProcessTree:
 
     def _helper_lost(self, worker_id: WorkerId, lost: HelperLost) -> None:
         """Record the death of a process that a worker had for its commands; a shared one is reported by its parent."""
+        node = self.workers.node_of(worker_id)
         if lost.is_shared:
-            if lost.cause is not None:
+            if lost.cause is not None and node is None:
                 self._exit_causes.note_hung_zygote(lost.pid, lost.cause)
             return
-        exited = Exited(id=WorkerId(lost.role), pid=lost.pid, returncode=lost.returncode, max_rss=lost.max_rss)
+        exited = Exited(
+            id=WorkerId(lost.role), pid=lost.pid, returncode=lost.returncode, max_rss=lost.max_rss, node=node or ""
+        )
         doing = STARTING_COMMANDS if lost.role == "zygote" else "watching over a command"
         died = self.exit_history.enter(exited, doing, lost.cause, *self._present_users.place_of(worker_id))
         log.error("a %s of worker %s, process %d, died (%s)", lost.role, worker_id, lost.pid, died.cause)

@@ -40,7 +40,7 @@ from greenroom.runtime.zap import sender, start_authenticator
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.finder import find_listed
-from greenroom.sessions.lineage import open_with_origins
+from greenroom.sessions.lineage import names_origin, open_with_origins
 from greenroom.supervisor.processes.nodes.join_engine import bind
 
 log = logging.getLogger(__name__)
@@ -250,6 +250,8 @@ class RecordKeeper:
         if lines and not lines.endswith(b"\n"):
             raise RemoteProtocolError("records that do not end with their line")
         if entry.file is None:
+            if names_origin(lines):  # which would have the next incarnation be sent the other conversation
+                raise RemoteProtocolError("a conversation on a node begins in no file of another one")
             opening = entry.opening
             entry.file = SessionFile.receive(self._home, opening.session_path, opening.conversation_id)
         entry.file.append_lines(lines)

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from greenroom.protocol.ids import WorkerId
+from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, LoginComplete
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
+from greenroom.protocol.internal.worker.notices import HelperLost
 from greenroom.runtime.oom import OomKills
 from greenroom.runtime.restart import Intensity
 from greenroom.supervisor.conversations.host import ConversationHost
@@ -220,4 +222,24 @@ async def test_a_death_for_want_of_memory_is_told_from_another_by_the_same_signa
             "signal 9 (SIGKILL)",
         ]
     finally:
+        await tree.close()
+
+
+@on_loop
+async def test_a_process_that_a_worker_on_a_node_has_lost_is_none_of_this_machine() -> None:
+    """Its pid says nothing here: neither whose last words are told, nor why a zygote of this machine has died."""
+    lost = HelperLost(role="zygote", pid=4711, is_shared=False, returncode=-9, max_rss=0)
+    with pytest.MonkeyPatch.context() as patch:
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), StubEngine())
+        tree = host.tree
+        await tree.start(host)
+        patch.setattr(tree.workers, "node_of", lambda _: NodeName("n1"))
+        patch.setattr(tree.exit_history, "_last_words", lambda pid: [f"of process {pid} here"])
+        shared = msgspec.structs.replace(lost, is_shared=True, cause="it hangs")
+        for notice in (lost, shared):
+            tree._helper_lost(WorkerId("w"), notice)
+        (death,) = tree.exit_history
+        assert (death.pid, death.node, death.log_lines) == (4711, "n1", ())
+        zygote = Exited(id=WorkerId("zygote"), pid=4711, returncode=-9, max_rss=0)
+        assert tree._exit_causes.of_zygote(zygote) != "it hangs"
         await tree.close()

@@ -6,9 +6,9 @@ import pytest
 from greenroom.config.defaults import Limits
 from greenroom.protocol.approval import CommandQuestion
 from greenroom.protocol.footprint import Footprint
-from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
+from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.broker.answers import PaceStanding
-from greenroom.protocol.internal.worker.notices import TurnProgress
+from greenroom.protocol.internal.worker.notices import OwnZygote, TurnProgress
 from greenroom.protocol.report import (
     MAX_CONVERSATIONS,
     MAX_DEATHS,
@@ -90,6 +90,18 @@ def test_a_running_conversation_is_told_of_with_its_worker() -> None:
     assert host.heard_ago == 2.0
     assert host.own is not None
     assert host.own.unsent == 5
+
+
+def test_the_zygote_of_a_worker_on_a_node_is_no_process_of_this_machine() -> None:
+    made = running()
+    held = {HOST: ProcessFootprint(Footprint(), OwnZygote(pid=77, restarts=1))}
+    assert [(one.pid, one.node, one.node_pid) for one in report(tables(made, holdings=held), NOW).processes[2:]] == [
+        (77, None, None)
+    ]
+    made.node = NodeName("n1")
+    assert [(one.pid, one.node, one.node_pid) for one in report(tables(made, holdings=held), NOW).processes[2:]] == [
+        (None, "n1", 77)
+    ]
 
 
 def test_one_without_a_process_has_none() -> None:

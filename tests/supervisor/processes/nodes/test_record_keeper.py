@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import zmq
 
-from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
+from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
@@ -166,6 +166,22 @@ def test_a_worker_that_was_given_up_writes_nothing(tmp_path: Path, lifeline: int
             with pytest.raises(SessionBusyError):
                 await call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
             assert site.path.read_bytes() == before
+
+    asyncio.run(scene())
+
+
+def test_a_node_makes_no_other_conversation_the_beginning_of_its_own(tmp_path: Path, lifeline: int) -> None:
+    """Its next incarnation would be sent that one."""
+
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            other = ConversationId(uuid7())
+            base = b'"history_mode":"paginated","history_base":{"thread_id":"%b","end_ordinal_exclusive":9}'
+            meta = (META % site.id.encode()).replace(b'"history_mode":"legacy"', base % other.encode())
+            with pytest.raises(SessionFileError, match="begins in no file of another"):
+                await call(lambda: site.channel.write(meta, commit=True))
+            assert not site.path.exists()
 
     asyncio.run(scene())
 
