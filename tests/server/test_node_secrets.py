@@ -1,0 +1,164 @@
+"""What a node in other hands, and who has one of its keys, gets of a real host: what its workers need, and no more."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+import zmq
+
+from greenroom.demo.script import Text, rule
+from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
+from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, EnvironmentValues
+from greenroom.protocol.internal.broker.questions import (
+    GetAuth,
+    GetEnvironment,
+    GetMcpBearer,
+    GetProviderToken,
+    GetStatus,
+    Hello,
+    Question,
+    TokenCommand,
+)
+from greenroom.protocol.internal.node import Leave
+from greenroom.protocol.internal.process import KeyPair
+from greenroom.protocol.internal.records import RecordsFailed, ResumeRecords, WriteRecords
+from greenroom.protocol.internal.worker.operations import Open
+from greenroom.supervisor.node.identity import read_ticket
+from greenroom.supervisor.processes.endpoints import key_pair
+from tests.broker.homes import read, tokens, write
+from tests.support.client import kind, text
+from tests.support.host import Host, hosting
+from tests.support.hostile_node import HostileNode, StolenWorker, is_let_in
+from tests.support.nodes import command, free_ports, settings, ticket
+from tests.support.stage import Stage
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+
+HELLO = rule("hello", [Text("Good day.")])
+LOGIN: Final = "rt-of-the-login-0123456789"
+OTHER: Final = "value-of-another-variable"
+DOTENV: Final = "value-of-the-env-file"
+PRINTED: Final = TokenCommand(command="cat", args=("auth.json",))
+
+
+def refused(code: str) -> Callable[[object], bool]:
+    return lambda answer: isinstance(answer, AuthError) and answer.code == code
+
+
+QUESTIONS: Final[tuple[tuple[Question, Callable[[object], bool]], ...]] = (
+    (GetAuth(), lambda answer: isinstance(answer, BearerSnapshot) and LOGIN not in answer.token),
+    (GetEnvironment(names=("OTHER_KEY", "FILE_KEY")), lambda answer: answer == EnvironmentValues(values={})),
+    (GetProviderToken(command=PRINTED), refused("command_failed")),
+    (GetMcpBearer(server="none", url="https://none.example"), refused("not_found")),
+    (Hello(worker_id=WorkerId("w-other")), refused("forbidden")),
+    (GetStatus(include_token=True), refused("forbidden")),
+)
+"""Asked with the key of a worker, and what the answer has to be."""
+
+
+def test_who_has_a_node_gets_what_its_workers_need_and_no_more(stage: Stage) -> None:
+    port = free_ports()
+    stage.play(HELLO, more="requires_openai_auth = true" + settings(port, host_capacity=0, idle_workers=2))
+    write(str(stage.home.path), tokens(LOGIN))
+    (stage.home.path / ".env").write_text(f"FILE_KEY={DOTENV}\n")
+    with hosting(stage, OTHER_KEY=OTHER) as host:
+        asyncio.run(_try_everything(stage, host, port, ticket(stage, "n1")))
+
+
+async def _try_everything(stage: Stage, host: Host, port: int, given: Path) -> None:
+    shown = read_ticket(str(given))
+    address = f"tcp://127.0.0.1:{port}"
+    async with HostileNode(address, shown, key_pair()) as node:
+        worker, idle = await node.workers(2)
+        for one in (worker, idle):
+            await one.greet()
+        for question, is_right in QUESTIONS:
+            answer = await worker.ask(question)
+            assert is_right(answer), (question, answer)
+
+        client = host.client()
+        call = client.codex("hello", cwd=stage.cwd)
+        holder, opened = await _opened(worker, idle)
+        thread = ConversationId(opened.conversation_id)
+        await _try_records(holder, thread, opened.incarnation)
+        await _try_keys(stage, node, worker, shown.host_key, address)
+        held = read(str(stage.home.path))["tokens"]
+        assert isinstance(held, dict)
+        secrets = [str(held["refresh_token"]), str(held["id_token"]), OTHER, DOTENV]
+        assert node.was_told(secrets) == []
+        assert node.was_told([str(held["access_token"])]), "so that what is looked for would be found"
+
+        assert (await asyncio.to_thread(command, stage, "node", "revoke", "n1")).returncode == 0
+        await node.until(Leave)
+        result = await asyncio.to_thread(client.result, call, 10)
+        assert kind(result) == "worker_crashed"
+        for one in (worker, idle):
+            assert await one.ask(GetAuth()) is None, "also over the connection that stands"
+            assert not await is_let_in(one.spec.broker_address, one.spec.broker_key, one.spec.keys)
+        late = WriteRecords(number=9, conversation_id=thread, incarnation=opened.incarnation, commit=True)
+        assert isinstance(await holder.record(late, b"{}\n"), RecordsFailed)
+        assert not await is_let_in(address, shown.host_key, node.keys)
+        fresh = await asyncio.to_thread(client.result, client.codex("hello", cwd=stage.cwd), 60)
+        assert text(fresh) == "Good day.", "at home"
+
+
+async def _opened(*workers: StolenWorker) -> tuple[StolenWorker, Open]:
+    """Return the worker that is given a conversation."""
+    waiting = {asyncio.create_task(one.next_operation()): one for one in workers}
+    done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    (first,) = done
+    operation = first.result().operation
+    assert isinstance(operation, Open)
+    return waiting[first], operation
+
+
+async def _try_records(worker: StolenWorker, thread: ConversationId, incarnation: Incarnation) -> None:
+    """Try to read and write what is not its own, with the key that may write its own conversation."""
+    other = ConversationId(uuid7())
+    base = {"thread_id": other, "end_ordinal_exclusive": 5}
+    meta = {"type": "session_meta", "payload": {"id": thread, "history_base": base}}
+    line = json.dumps(meta, separators=(",", ":")).encode() + b"\n"
+    address = {"conversation_id": thread, "incarnation": incarnation}
+    for number, (request, lines) in enumerate(
+        (
+            (WriteRecords(number=1, commit=True, conversation_id=other, incarnation=incarnation), b"{}\n"),
+            (ResumeRecords(number=2, conversation_id=other, incarnation=incarnation), b""),
+            (ResumeRecords(number=3, conversation_id=thread, incarnation=Incarnation(incarnation + 1)), b""),
+            (WriteRecords(number=4, commit=True, **address), line),  # type: ignore[arg-type]
+        ),
+        1,
+    ):
+        reply = await worker.record(request, lines)
+        assert isinstance(reply, RecordsFailed), request
+        assert reply.number == number
+
+
+async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_key: str, address: str) -> None:
+    """Show each key at each port: it opens those that are its own."""
+    spec = worker.spec
+    unused = read_ticket(str(await asyncio.to_thread(ticket, stage, "n2")))
+    keys = {
+        "stranger": key_pair(),
+        "ticket": KeyPair(public=unused.public_key, secret=unused.secret_key),
+        "node": node.keys,
+        "worker": spec.keys,
+    }
+    ports = {
+        "nodes": (address, host_key, zmq.DEALER),
+        "mailbox": (spec.mailbox_address, spec.mailbox_key, zmq.DEALER),
+        "broker": (spec.broker_address, spec.broker_key, zmq.DEALER),
+        "changes": (spec.broadcast_address, spec.broker_key, zmq.SUB),
+        "records": (spec.records_address, spec.records_key, zmq.DEALER),
+    }
+    pairs = [(name, port) for name in keys for port in ports]
+    found = await asyncio.gather(*(is_let_in(*ports[port][:2], keys[name], ports[port][2]) for name, port in pairs))
+    assert {pair for pair, is_in in zip(pairs, found, strict=True) if is_in} == {
+        ("ticket", "nodes"),
+        ("node", "nodes"),
+        *(("worker", port) for port in ports if port != "nodes"),
+    }
