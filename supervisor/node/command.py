@@ -37,7 +37,7 @@ MOST_MINUTES: Final = 24 * 60
 
 def run_node(arguments: argparse.Namespace) -> int:
     """Serve as a node until a signal, or until the host lets it go; return the exit code. Raises `GreenroomError`."""
-    host, _ = host_of(arguments.join)
+    require_address(arguments.join)
     state = state_directory(arguments.state)
     lock = HostLock.acquire(state)
     try:
@@ -72,7 +72,6 @@ def run_node(arguments: argparse.Namespace) -> int:
                     identity,
                     engine,
                     arguments.join,
-                    host,
                     state,
                     sockets,
                     arguments.capacity,
@@ -130,12 +129,12 @@ def revoke_node_key(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def host_of(address: str | None) -> tuple[str, int]:
-    """Return address and port of the host to join. Raises `ConfigError`."""
+def require_address(address: str | None) -> None:
+    """Raise `ConfigError` unless this is the address of a host to join."""
     if address is None:
         raise ConfigError("say which host to join: greenroom node --join tcp://ADDRESS:PORT --ticket FILE")
     try:
-        return split_address(address)
+        split_address(address)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -38,7 +38,7 @@ from greenroom.supervisor.processes.departure import PROCESSES
 from greenroom.supervisor.processes.engine import Engine
 from greenroom.supervisor.processes.exit_causes import ExitCauses
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, resident_memory
-from greenroom.supervisor.processes.nodes.addresses import dialled
+from greenroom.supervisor.processes.nodes.addresses import address_of
 
 log = logging.getLogger(__name__)
 
@@ -56,21 +56,20 @@ class Node:
         identity: NodeIdentity,
         engine: Engine,
         address: str,
-        host: str,
         state: str,
         runtime_directory: str,
         capacity: int,
         log_level: str,
         sandbox: str = "",
     ) -> None:
-        """`address` is that of the host, and `host` its machine as the address names it.
+        """`address` is where the host is reached from here.
 
         `sandbox`: why commands cannot be confined here; empty where they can.
         """
         self._sandbox = sandbox
         self._identity = identity
         self._engine = engine
-        self._host = host
+        self._address = address
         self._state = state
         self._runtime_directory = runtime_directory
         self._capacity = capacity
@@ -216,10 +215,10 @@ class Node:
             codex_home=self._state,
             runtime_directory=self._runtime_directory,
             log_level=self._log_level,
-            mailbox_address=dialled(spec.mailbox_address, self._host),
-            broker_address=dialled(spec.broker_address, self._host),
-            broadcast_address=dialled(spec.broadcast_address, self._host),
-            records_address=dialled(spec.records_address, self._host),
+            mailbox_address=address_of(self._address, "mailbox"),
+            broker_address=address_of(self._address, "broker"),
+            broadcast_address=address_of(self._address, "changes"),
+            records_address=address_of(self._address, "records"),
         )
 
     def _kill(self, worker_id: WorkerId, why: str) -> None:

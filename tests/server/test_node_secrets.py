@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 import zmq
 
-from greenroom.demo.script import Text, rule
+from greenroom.demo.request_log import credential_digest
+from greenroom.demo.script import CommandStep, Quote, Text, rule
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, EnvironmentValues
 from greenroom.protocol.internal.broker.questions import (
@@ -30,9 +31,10 @@ from greenroom.supervisor.node.identity import read_ticket
 from greenroom.supervisor.processes.endpoints import key_pair
 from tests.broker.homes import read, tokens, write
 from tests.support.client import kind, text
+from tests.support.delayed_link import Relay
 from tests.support.host import Host, hosting
 from tests.support.hostile_node import HostileNode, StolenWorker, is_let_in
-from tests.support.nodes import command, free_ports, settings, ticket
+from tests.support.nodes import NodeProcess, command, free_ports, report, settings, ticket
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
@@ -42,6 +44,15 @@ LOGIN: Final = "rt-of-the-login-0123456789"
 OTHER: Final = "value-of-another-variable"
 DOTENV: Final = "value-of-the-env-file"
 PRINTED: Final = TokenCommand(command="cat", args=("auth.json",))
+
+
+KEY: Final = "value-of-the-providers-key"
+LOOK: Final = """\
+cat "$@" 2>/dev/null
+for peer in /proc/[0-9]*; do tr '\\0' '\\n' < $peer/environ 2>/dev/null; done
+echo the end
+"""
+"""Prints the files that it is given, and the environments of all processes that it may look into."""
 
 
 def refused(code: str) -> Callable[[object], bool]:
@@ -162,3 +173,55 @@ async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_
         ("node", "nodes"),
         *(("worker", port) for port in ports if port != "nodes"),
     }
+
+
+def test_a_command_on_a_node_and_the_network_to_it_see_no_secret(stage: Stage) -> None:
+    port, near = free_ports(), free_ports()
+    own_login = stage.user_home / ".codex" / "auth.json"
+    files = [str(own_login), str(stage.home.path / "auth.json"), str(stage.home.path / ".nodes.key")]
+    pool = str(stage.home.path.parent / "pool.ticket")
+    state = stage.home.path.parent / "state-pool-1"
+    files += [pool, *(str(state / name) for name in (".nodes.key", ".nodes.ticket", "config.toml"))]
+    look = rule("look", [CommandStep(("bash", "-c", LOOK, "look", *files, str(stage.home.path / "seen")))], [Quote()])
+    stage.play(
+        look,
+        more='env_key = "MINE_KEY"\nhttp_headers = { "X-Team" = "' + OTHER + '" }' + settings(port, host_capacity=0),
+    )
+    write(str(stage.home.path), tokens(LOGIN))
+    own_login.parent.mkdir()
+    own_login.write_text(json.dumps({"OPENAI_API_KEY": DOTENV}))
+    (stage.home.path / "seen").write_text("what can be seen")
+    ticket(stage, "pool", "--pool", "3")
+    relay = Relay({near + index: port + index for index in range(5)}, tapped=True)
+    try:
+        with hosting(stage, MINE_KEY=KEY) as host:
+            node = NodeProcess(stage, "pool-1", near, Path(pool), more=("--name", "pool-1"))
+            try:
+                node.await_workers()
+                client = host.client()
+                call = client.codex("look", cwd=stage.cwd, sandbox="workspace-write")
+                result = client.result(call, within=60)
+                shown = text(result) + repr(client.event(call, "exec_command_end"))
+                assert "what can be seen" in shown
+                assert "the end" in shown
+                (entry,) = report(stage)["conversations"]
+                assert entry["node"] == "pool-1"
+                (request, _) = stage.model.requests()
+                assert request.credential == credential_digest(KEY)
+                secrets = [KEY, LOGIN, OTHER, DOTENV]
+                secrets += [
+                    read_ticket(pool).secret_key,
+                    json.loads((state / ".nodes.key").read_text())["keys"]["secret"],
+                ]
+                secrets += [json.loads((stage.home.path / ".nodes.key").read_text())["secret"]]
+                assert [secret for secret in secrets if secret in shown] == []
+                texts = ["what can be seen", "the end", stage.cwd]
+                seen = bytes(relay.passed)
+                assert [one for one in (*secrets, *texts) if one.encode() in seen] == []
+                assert len(seen) > 10_000
+                for kept in (state, state / "config.toml", state / ".nodes.key"):
+                    assert kept.stat().st_mode & 0o077 == 0, kept
+            finally:
+                assert node.end() == 0
+    finally:
+        relay.close()

@@ -14,9 +14,18 @@ class Relay:
     """Relays from ports of one address to ports of another, on a thread of its own. `close` it."""
 
     def __init__(
-        self, ports: Mapping[int, int], *, delay: float = 0.0, listen: str = "127.0.0.1", target: str = "127.0.0.1"
+        self,
+        ports: Mapping[int, int],
+        *,
+        delay: float = 0.0,
+        listen: str = "127.0.0.1",
+        target: str = "127.0.0.1",
+        tapped: bool = False,
     ) -> None:
         """`ports`: port of the target by port that is listened at. `delay`: seconds each way."""
+        self.passed = bytearray()
+        """All that has passed, both ways, as somebody on the way sees it; of one that is tapped."""
+        self._is_tapped = tapped
         self._delay = delay
         self._target = target
         self._loop = asyncio.new_event_loop()
@@ -98,6 +107,8 @@ class Relay:
                     data = await source.read(BLOCK)
                 except OSError:
                     data = b""
+                if self._is_tapped:
+                    self.passed += data
                 waiting.put_nowait((loop.time() + self._delay, data))
             await delivering
         except OSError:

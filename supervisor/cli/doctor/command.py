@@ -46,9 +46,9 @@ def run_on_node(arguments: argparse.Namespace) -> int:
 
     Raises `ConfigError`.
     """
-    from greenroom.supervisor.node.command import host_of, state_directory
+    from greenroom.supervisor.node.command import require_address, state_directory
 
-    host_of(arguments.join)
+    require_address(arguments.join)
     aim = NodeAim(
         arguments.join,
         state_directory(arguments.state),

@@ -10,11 +10,6 @@ _OFFSETS: dict[Service, int] = {"nodes": 0, "mailbox": 1, "broker": 2, "changes"
 
 
 def address_of(listen: str, service: Service) -> str:
-    """Return the address of a service, where the host listens at `listen` (`tcp://HOST:PORT`)."""
+    """Return the address of a service, where the host listens, or is reached, at `listen` (`tcp://HOST:PORT`)."""
     host, port = split_address(listen)
     return f"tcp://{host}:{port + _OFFSETS[service]}"
-
-
-def dialled(address: str, host: str) -> str:
-    """Return an address as a node dials it that reaches the host under another name; others than TCP stay."""
-    return f"tcp://{host}:{address.rpartition(':')[2]}" if address.startswith("tcp://") else address

@@ -102,8 +102,7 @@ class Scene:
         self.node = Node(
             identity,
             cast("Engine", self.engine),
-            "tcp://10.0.0.1:7700",
-            "10.0.0.1",
+            "tcp://10.0.0.1:8800",
             "/state",
             "/run",
             4,
@@ -185,7 +184,8 @@ async def test_it_says_how_it_stands_and_starts_what_is_ordered_once(monkeypatch
     scene.tell(Spawn(spec=told))
     (started,) = scene.engine.specs
     assert (started.codex_home, started.runtime_directory, started.log_level) == ("/state", "/run", "info")
-    assert (started.mailbox_address, started.broker_address) == ("tcp://10.0.0.1:7701", "tcp://10.0.0.1:7702")
+    assert (started.mailbox_address, started.broker_address) == ("tcp://10.0.0.1:8801", "tcp://10.0.0.1:8802")
+    assert (started.broadcast_address, started.records_address) == ("tcp://10.0.0.1:8803", "tcp://10.0.0.1:8804")
     scene.engine.pids[ONE] = 7
     await scene.beats(1.0)
     assert scene.said(Spawned) == [Spawned(id=ONE, pid=7)], "told with the next beat, and once"
