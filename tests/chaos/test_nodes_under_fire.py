@@ -31,7 +31,13 @@ SEED = int(os.environ.get("GREENROOM_SEED") or 15)
 IS_LONG = SECONDS >= 300
 CUTS = (0.3, 1.0, 5.0, 60.0) if IS_LONG else (0.3, 1.0, 5.0)
 """Seconds that a link is cut."""
-LEFT_BY_NODES = ("state/.nodes.key", "state/.greenroom-host.lock", "state/config.toml", "state/log/")
+LEFT_BY_NODES = (
+    "state/.nodes.key",
+    "state/.nodes.ticket",
+    "state/.greenroom-host.lock",
+    "state/config.toml",
+    "state/log/",
+)
 """What a node keeps between two runs."""
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(2 * SECONDS + 300)]

@@ -13,6 +13,7 @@ import zmq
 import zmq.utils.z85
 
 from greenroom.config.nodes import NodesTable
+from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, StartError
 from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.node import (
@@ -43,7 +44,7 @@ from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, star
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
-from greenroom.supervisor.processes.nodes.membership import Membership, Reconciliation, overdue_nodes
+from greenroom.supervisor.processes.nodes.membership import LONGEST, Membership, Reconciliation, overdue_nodes
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +230,8 @@ class JoinEngine:
         former = member.state
         result = member.joined(join, self._loop.time())
         named = self._table.named.get(name)
-        member.capacity = join.capacity if named is None or named.capacity is None else named.capacity
+        if named is not None and named.capacity is not None:
+            member.capacity = named.capacity
         self._routes[name] = route
         self._joined_with[name] = key
         self._send(name, Joined(name=name, worker_memory=self._worker_memory))
@@ -259,8 +261,7 @@ class JoinEngine:
         match message:
             case Beat():
                 self._send(member.name, Beaten(number=message.number))
-                member.round_trip = message.round_trip if message.round_trip is not None else member.round_trip
-                member.load = message.load or member.load
+                member.measured(message.round_trip, message.load)
                 if member.state == "away":
                     member.happen("joined")
                     self._on_change(NodeName(member.name))
@@ -398,7 +399,7 @@ def version_refusal(name: str, join: Join) -> str | None:
     if OLDEST_SERVED <= join.protocol <= PROTOCOL:
         return None
     older = "upgrade the node" if join.protocol < OLDEST_SERVED else "upgrade the host"
-    theirs, ours = f"{join.version} (protocol {join.protocol})", f"{__version__} (protocol {PROTOCOL})"
+    theirs, ours = f"{shown(join.version, LONGEST)} (protocol {join.protocol})", f"{__version__} (protocol {PROTOCOL})"
     return f"node {name} has version {theirs}, and this host {ours}: {older}"
 
 

@@ -4,15 +4,24 @@ What the host holds and what the node says are reconciled whenever the node join
 the link broke is lost.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
+from greenroom.protocol.display import shown
 from greenroom.protocol.errors import LocalProtocolError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.node import LEASE_AT_HOST, Join, NodeLoad
 from greenroom.protocol.internal.process import Exited, Spawned, WorkerSpec
 from greenroom.supervisor.processes.nodes.wish import NODE_LOST
+
+LONGEST: Final = 240
+"""Characters of what a node says in words: it ends up in logs and on terminals."""
+MOST_WORKERS: Final = 10_000
+"""Workers that a node may say it takes."""
 
 NodeState: TypeAlias = Literal["absent", "ready", "away", "draining", "lost"]
 
@@ -107,7 +116,9 @@ class Membership:
         """Take a node in, or in again, and return what follows for its workers."""
         is_same_run = self.run == join.run and self.is_member
         self.happen("joined")
-        self.run, self.version, self.sandbox, self.heard_at = join.run, join.version, join.sandbox, now
+        self.run, self.heard_at = join.run, now
+        self.version, self.sandbox = shown(join.version, LONGEST), shown(join.sandbox, LONGEST)
+        self.capacity = max(0, min(join.capacity, MOST_WORKERS))
         if not is_same_run:
             ended = tuple(self._lost(worker_id) for worker_id in list(self.workers))
             return Reconciliation(end=tuple(join.workers), ended=ended)
@@ -125,6 +136,13 @@ class Membership:
         outdated = (worker_id for worker_id in join.workers if worker_id not in self.workers)
         doomed = ((worker_id, one.doom) for worker_id, one in self.workers.items() if one.doom is not None)
         return Reconciliation(tuple(untold), tuple(outdated), ended, tuple(doomed))
+
+    def measured(self, round_trip: float | None, load: NodeLoad | None) -> None:
+        """Take what a node has measured, unless it is no figure."""
+        if round_trip is not None and _is_figure(round_trip):
+            self.round_trip = round_trip
+        if load is not None and all(map(_is_figure, msgspec.structs.astuple(load))):
+            self.load = load
 
     def heard(self, now: float) -> None:
         """Note a sign of life."""
@@ -178,10 +196,14 @@ def of_node(exited: Exited, name: str) -> Exited:
         pid=exited.pid,
         returncode=exited.returncode,
         max_rss=exited.max_rss,
-        start_error=exited.start_error,
+        start_error=None if exited.start_error is None else shown(exited.start_error, LONGEST),
         node=name,
-        cause=exited.cause,
+        cause=None if exited.cause is None else shown(exited.cause, LONGEST),
     )
+
+
+def _is_figure(value: float) -> bool:
+    return math.isfinite(value) and 0 <= value < 2**63
 
 
 def overdue_nodes(members: Mapping[str, Membership], now: float) -> Iterator[Membership]:

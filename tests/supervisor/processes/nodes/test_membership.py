@@ -1,5 +1,6 @@
 """A node as its host knows it: states, leases, and what a node that joins again still has."""
 
+import math
 from typing import get_args
 
 import pytest
@@ -8,15 +9,18 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import LocalProtocolError
 from greenroom.protocol.ids import WorkerId
-from greenroom.protocol.internal.node import LEASE_AT_HOST, Join
+from greenroom.protocol.internal.node import LEASE_AT_HOST, Join, NodeLoad
 from greenroom.protocol.internal.process import Exited, KeyPair, Spawned, WorkerSpec
 from greenroom.supervisor.processes.nodes.membership import (
+    LONGEST,
     MEANINGS,
+    MOST_WORKERS,
     TRANSITIONS,
     Membership,
     NodeEvent,
     NodeState,
     next_node_state,
+    of_node,
     overdue_nodes,
 )
 
@@ -173,3 +177,25 @@ def test_an_order_to_kill_stands_until_the_worker_has_ended() -> None:
     assert node.exited(Exited(id=ONE, pid=100, returncode=-9, max_rss=0)) is not None
     assert node.joined(join(w_2=101), 2.0).kill == ((THREE, ""),)
     assert node.joined(join("run-2"), 3.0).kill == ()
+
+
+def test_what_a_node_says_is_words_and_figures() -> None:
+    """It ends up in logs, on terminals and in reports of everything else."""
+    node = Membership("n1")
+    evil = "\x1b]0;owned\x07" + "x" * 5000
+    node.joined(Join(version=evil, run="r", capacity=10**30, sandbox=evil), 1.0)
+    assert node.capacity == MOST_WORKERS
+    for text in (node.version, node.sandbox):
+        assert text.isprintable()
+        assert len(text) <= LONGEST
+    node.measured(0.5, NodeLoad(memory=7))
+    for value in (math.nan, math.inf, -1.0, 2.0**80):
+        node.measured(value, NodeLoad(load=value))
+    node.measured(None, NodeLoad(memory=-1))
+    assert (node.round_trip, node.load) == (0.5, NodeLoad(memory=7))
+    node.joined(Join(version="1", run="r", capacity=-5), 2.0)
+    assert node.capacity == 0
+    told = of_node(Exited(id=ONE, pid=7, returncode=1, max_rss=0, start_error=evil, cause=evil), "n1")
+    for found in (told.start_error, told.cause):
+        assert found is not None
+        assert found.isprintable()
