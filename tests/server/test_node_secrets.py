@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 import zmq
 
+from greenroom.config.nodes import PORTS
 from greenroom.demo.request_log import credential_digest
 from greenroom.demo.script import CommandStep, Quote, Text, rule
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
@@ -30,6 +32,7 @@ from greenroom.protocol.internal.worker.operations import Open
 from greenroom.supervisor.node.identity import read_ticket
 from greenroom.supervisor.processes.endpoints import key_pair
 from tests.broker.homes import read, tokens, write
+from tests.support import processes
 from tests.support.client import kind, text
 from tests.support.delayed_link import Relay
 from tests.support.host import Host, hosting
@@ -173,6 +176,22 @@ async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_
         ("node", "nodes"),
         *(("worker", port) for port in ports if port != "nodes"),
     }
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_a_host_listens_at_the_ports_of_the_address_that_was_named_or_at_none(stage: Stage, is_on: bool) -> None:
+    port = free_ports()
+    stage.play(HELLO, more=settings(port, address="127.0.0.3") if is_on else "")
+    with hosting(stage) as host:
+        client = host.client()
+        assert text(client.result(client.codex("hello", cwd=stage.cwd))) == "Good day."
+        found = {
+            (one.laddr.ip, one.laddr.port)
+            for process in processes.tree(host.pid)
+            for one in process.net_connections("inet")
+            if one.status == psutil.CONN_LISTEN
+        }
+    assert found == ({("127.0.0.3", port + index) for index in range(PORTS)} if is_on else set())
 
 
 def test_a_command_on_a_node_and_the_network_to_it_see_no_secret(stage: Stage) -> None:

@@ -254,11 +254,12 @@ def test_a_host_that_is_replaced_leaves_its_nodes_after_their_turns(stage: Stage
             assert old.wait() == 0
 
 
-def test_a_directory_is_mapped_and_one_that_is_missing_is_named(stage: Stage, tmp_path: Path) -> None:
+def test_a_directory_is_mapped_one_that_is_missing_is_named_and_resources_are_had(stage: Stage, tmp_path: Path) -> None:
     port = free_ports()
     there, lacking = tmp_path / "there", tmp_path / "lacking"
     (there / "project").mkdir(parents=True)
-    paths = f'[greenroom.nodes.n1.paths]\n"{stage.cwd}" = "{there}"\n"{lacking}" = "{tmp_path}/nowhere"'
+    paths = "[greenroom.nodes.n1]\nresources = { gpu_box = 1 }\n"
+    paths += f'[greenroom.nodes.n1.paths]\n"{stage.cwd}" = "{there}"\n"{lacking}" = "{tmp_path}/nowhere"'
     where = rule("where", [CommandStep(("pwd",))], [Quote()])
     stage.play(HELLO, where, more=settings(port, host_capacity=0, more=paths))
     (stage.workspace / "project").mkdir()
@@ -272,6 +273,13 @@ def test_a_directory_is_mapped_and_one_that_is_missing_is_named(stage: Stage, tm
                 payload for found, payload in records(stage.home.session(thread_id(result))) if found == "session_meta"
             )
             assert meta["cwd"] == f"{stage.cwd}/project"
+            box, more = ({"greenroom.resources": {"gpu_box": count}} for count in (1, 2))
+            boxed = client.result(client.codex("hello", cwd=stage.cwd, config=box), within=60)
+            told = {one["id"]: one["node"] for one in report(stage)["conversations"]}
+            assert told[thread_id(boxed)] == "n1"
+            none = client.result(client.codex("hello", cwd=stage.cwd, config=more))
+            assert kind(none) == "start_failed"
+            assert "no node has gpu_box=2" in text(none)
             failed = client.result(client.codex("hello", cwd=str(lacking)))
             assert f"node n1 lacks the directory {tmp_path}/nowhere" in text(failed)
             lacking.mkdir()

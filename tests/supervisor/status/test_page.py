@@ -178,6 +178,22 @@ def test_each_rate_limit_has_its_pace() -> None:
     assert "rate limit 0b1c2d3e: a request every 45 ms, refused 1 time, last 1m20s ago" in lines
 
 
+def test_each_node_has_a_line_and_each_process_its_node() -> None:
+    node = {"name": "n1", "state": "ready", "capacity": 50, "workers": 3, "version": "0.1.0", "round_trip": 0.0021}
+    gone = {"name": "n2", "state": "lost", "capacity": 9, "workers": 0, "version": "0.0.9"}
+    hosting = {"role": "worker", "state": "hosting", "worker_id": "w-9", "conversation_id": ID, "node": "n1"}
+    here = [one for one in ENTRIES if one.pid != WORKER]
+    told = report(
+        nodes=({**node, "load": 0.25, "memory": 60 << 20}, gone),
+        processes=(*here, {**hosting, "pid": None, "node_pid": 77}),
+        conversations=(conversation(node="n1", pid=None),),
+    )
+    found = shown(sight(told), room=200)
+    assert "node n1: ready, 3 workers of 50, 2.1 ms there and back, load 0.25 a core, 60M, 0.1.0" in found
+    assert "node n2: lost, 0.0.9" in found
+    assert [line for line in found if line.startswith(ID[-12:]) and "n1" in line.split()]
+
+
 def test_the_last_words_of_the_dead_are_shown() -> None:
     dead = {"at": NOW - 9, "process": "w-01a", "pid": 7, "cause": "exit status 1", "max_rss": 0, "conversation_id": ID}
     told = report(deaths=({**dead, "log_lines": ("INFO one", "ERROR out of\x1b[31m luck")}, dead))

@@ -138,6 +138,22 @@ def test_strangers_and_workers_do_not_get_past_the_handshake(tmp_path: Path) -> 
     asyncio.run(scene())
 
 
+def test_a_node_says_nothing_to_who_has_another_key_than_its_host(tmp_path: Path) -> None:
+    """Nor does it take that for a refusal: it goes on looking for the host."""
+
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            keys = key_pair()
+            site.keys.redeem(N1, site.keys.issue(N1).public_key, keys.public)
+            deceived = Peer(site, keys, host_key=key_pair().public)
+            assert await Peer(site, keys).next() == "up", "the right one is known by now"
+            await asyncio.sleep(0.3)
+            assert deceived.heard.empty()
+            assert not deceived._link.send(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2))
+
+    asyncio.run(scene())
+
+
 def test_a_ticket_lets_its_holder_name_a_key_and_nothing_else(tmp_path: Path) -> None:
     async def scene() -> None:
         async with site_at(tmp_path) as site:
