@@ -27,7 +27,7 @@ from greenroom.protocol.internal.broker.questions import (
 )
 from greenroom.protocol.internal.node import Leave
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.protocol.internal.records import RecordsFailed, ResumeRecords, WriteRecords
+from greenroom.protocol.internal.records import RecordsFailed, RecordsRequest, ResumeRecords, WriteRecords
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.supervisor.node.identity import read_ticket
 from greenroom.supervisor.processes.endpoints import key_pair
@@ -137,19 +137,17 @@ async def _try_records(worker: StolenWorker, thread: ConversationId, incarnation
     base = {"thread_id": other, "end_ordinal_exclusive": 5}
     meta = {"type": "session_meta", "payload": {"id": thread, "history_base": base}}
     line = json.dumps(meta, separators=(",", ":")).encode() + b"\n"
-    address = {"conversation_id": thread, "incarnation": incarnation}
-    for number, (request, lines) in enumerate(
-        (
-            (WriteRecords(number=1, commit=True, conversation_id=other, incarnation=incarnation), b"{}\n"),
-            (ResumeRecords(number=2, conversation_id=other, incarnation=incarnation), b""),
-            (ResumeRecords(number=3, conversation_id=thread, incarnation=Incarnation(incarnation + 1)), b""),
-            (WriteRecords(number=4, commit=True, **address), line),  # type: ignore[arg-type]
-        ),
-        1,
-    ):
+    later = Incarnation(incarnation + 1)
+    requests: list[tuple[RecordsRequest, bytes]] = [
+        (WriteRecords(number=1, commit=True, conversation_id=other, incarnation=incarnation), b"{}\n"),
+        (ResumeRecords(number=2, conversation_id=other, incarnation=incarnation), b""),
+        (ResumeRecords(number=3, conversation_id=thread, incarnation=later), b""),
+        (WriteRecords(number=4, commit=True, conversation_id=thread, incarnation=incarnation), line),
+    ]
+    for request, lines in requests:
         reply = await worker.record(request, lines)
         assert isinstance(reply, RecordsFailed), request
-        assert reply.number == number
+        assert reply.number == request.number
 
 
 async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_key: str, address: str) -> None:
