@@ -165,7 +165,7 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     ticket.add_argument("name", metavar="NAME", help="what the node will be called, or the pool")
     ticket.add_argument("--pool", type=int, metavar="N", help="for N nodes of a pool, which are called NAME-…")
     ticket.add_argument("--minutes", type=int, default=10, metavar="N", help="how long it is good (default: 10)")
-    ticket.add_argument("--output", metavar="FILE", help="where to write it (default: NAME.ticket)")
+    ticket.add_argument("--output", metavar="FILE", help="where to write it (default: .nodes.NAME.ticket in the home)")
     ticket.set_defaults(run=_node_ticket)
     revoke = deeds.add_parser("revoke", help="forget the key of a node, on the host")
     revoke.add_argument("name", metavar="NAME", help="as `greenroom status` shows it, or a pool for all its nodes")

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 import sys
 from typing import Final
 
@@ -56,7 +57,7 @@ def run_node(arguments: argparse.Namespace) -> int:
         options = server_options(_server_arguments(arguments), prelaunch.environment, state)
         logs.set_up(f"node {identity.name}", options.log_level, options.log_format)
         logfile.open_log(state, "node", instance=os.getpid())
-        if ticket is not None:
+        if ticket is not None and ticket.is_pool:
             hide_ticket(state, arguments.ticket)
 
         async def serve() -> int:
@@ -99,23 +100,22 @@ def make_ticket(arguments: argparse.Namespace) -> int:
     import msgspec
 
     name = node_name(arguments.name)
-    path = os.path.abspath(arguments.output or f"{name}.ticket")
-    if os.path.lexists(path):
+    home = environment_and_home()[1]
+    path = os.path.abspath(arguments.output or os.path.join(home, f".nodes.{name}.ticket"))
+    if arguments.output and os.path.lexists(path):
         raise ConfigError(f"{path} exists already")
     pool, minutes = arguments.pool, arguments.minutes
     if pool is not None and not 1 <= pool <= LARGEST_POOL:
         raise ConfigError(f"a pool has 1 to {LARGEST_POOL} nodes")
     if not 1 <= minutes <= MOST_MINUTES:
         raise ConfigError(f"a ticket is good for 1 to {MOST_MINUTES} minutes")
-    home = environment_and_home()[1]
     ticket = NodeKeys(home).issue(name, pool, minutes * 60.0)
-    keep_from_commands(home, path, name)
     write_private(path, msgspec.json.encode(ticket))
     uses = "once" if pool is None else f"for {pool} nodes named {name}-…"
     words = "" if pool is None else f" --name {name}-1"
     sys.stdout.write(
         f"{path}\nIt is good {uses}, within {minutes} minutes. On the node, with the address of this host:\n"
-        f"greenroom node --join tcp://ADDRESS:PORT --ticket {os.path.basename(path)}{words}\n"
+        f"greenroom node --join tcp://ADDRESS:PORT --ticket FILE{words}\n"
     )
     return 0
 
@@ -140,10 +140,12 @@ def require_address(address: str | None) -> None:
 
 
 def hide_ticket(state: str, path: str) -> None:
-    """Keep a ticket from the commands of conversations here, also one that others can still come by."""
+    """Keep a ticket that others can still come by from the commands of conversations here."""
     try:
+        if os.stat(os.path.dirname(os.path.abspath(path))).st_mode & stat.S_IWOTH:  # where commands have to write
+            raise StartError(f"commands of conversations can read {path}; put it into a directory of its own")
         keep_from_commands(state, path)
-    except StartError as error:  # a full disk keeps no node from running
+    except (OSError, StartError) as error:  # a full disk keeps no node from running
         log.warning("%s", error)
 
 

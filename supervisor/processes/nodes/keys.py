@@ -26,7 +26,7 @@ KNOWN: Final = ".nodes.json"
 """Public keys of nodes and tickets."""
 LOCK: Final = ".nodes.lock"
 TICKET: Final = ".nodes.ticket"
-"""A link to the file of a ticket, so that commands are kept from that file as from any secret of the home."""
+"""In the home of a node, a link to the file of its ticket: commands are kept from that as from any linked secret."""
 TICKET_LIFE: Final = 600.0
 """Seconds."""
 LOCK_TIMEOUT: Final = 5.0
@@ -231,17 +231,14 @@ def _check_member(known: KnownKeys, pool: str, node: str, public_key: str) -> No
         raise ConfigError(f"node {node} is known with another key; `greenroom node revoke {node}` forgets it")
 
 
-def keep_from_commands(home: str, ticket: str, name: str = "") -> None:
-    """Note where the file of a ticket is, which sandboxed commands may not read: of a node, or of the host's for one.
+def keep_from_commands(home: str, ticket: str) -> None:
+    """Note where the file of a ticket is, which sandboxed commands may not read then.
 
-    Notes of files that are gone are removed. Raises `StartError`.
+    They may not write in its directory either. Raises `StartError`.
     """
+    place = os.path.join(home, TICKET)
+    fresh = f"{place}.{os.getpid()}"
     try:
-        for link in (entry for entry in os.scandir(home) if entry.name.startswith(TICKET)):
-            if link.is_symlink() and not os.path.exists(link.path):
-                os.unlink(link.path)
-        place = os.path.join(home, f"{TICKET}{name and '-'}{name}")
-        fresh = f"{place}.{os.getpid()}"
         os.symlink(os.path.abspath(ticket), fresh)
         os.replace(fresh, place)
     except OSError as error:

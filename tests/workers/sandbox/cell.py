@@ -128,7 +128,7 @@ class Place:
     @property
     def ticket(self) -> str:
         """The ticket that the node came by."""
-        return f"{self.base}/outside/build.ticket"
+        return f"{self.base}/tickets/build.ticket"
 
     @property
     def auth(self) -> str:

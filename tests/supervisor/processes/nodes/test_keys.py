@@ -196,16 +196,14 @@ def test_a_revoked_pool_has_neither_nodes_nor_ticket(keys: NodeKeys) -> None:
     assert not keys.revoke("pool")
 
 
-def test_a_ticket_is_kept_from_commands_as_long_as_its_file_is_there(tmp_path: Path) -> None:
-    home, place = tmp_path / "home", tmp_path / "n1.ticket"
+def test_a_ticket_is_kept_from_what_is_read_for_conversations(tmp_path: Path) -> None:
+    home, first, second = (tmp_path / name for name in ("home", "first.ticket", "second.ticket"))
     home.mkdir()
-    for name in ("n1", "n2"):
-        (tmp_path / f"{name}.ticket").write_text("secret")
-        keep_from_commands(str(home), str(tmp_path / f"{name}.ticket"), name)
-    with pytest.raises(PermissionError):
-        Reader(str(home)).read(str(place))
-    place.unlink()
-    keep_from_commands(str(home), str(tmp_path / "n3.ticket"))
-    assert sorted(os.listdir(home)) == [".nodes.ticket", ".nodes.ticket-n2"]
+    for place in (first, second):
+        place.write_text("secret")
+        keep_from_commands(str(home), str(place))
+        with pytest.raises(PermissionError):
+            Reader(str(home)).read(str(place))
+    assert os.listdir(home) == [".nodes.ticket"]
     with pytest.raises(StartError, match="cannot be kept from commands"):
-        keep_from_commands(str(tmp_path / "nowhere"), str(place))
+        keep_from_commands(str(tmp_path / "nowhere"), str(first))
