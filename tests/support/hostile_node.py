@@ -9,7 +9,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from greenroom.protocol.internal.broker.answers import Answer, frames, read_answer
+from greenroom.protocol.internal.broker.answers import Answer, broker_frames, read_broker_answer
 from greenroom.protocol.internal.broker.questions import Hello, Question
 from greenroom.protocol.internal.node import (
     BEAT,
@@ -87,9 +87,9 @@ class StolenWorker:
     async def ask(self, question: Question) -> Answer | None:
         """Ask the broker, and return what it answers; `None` where it does not."""
         self._asked += 1
-        await self._broker.send_multipart(frames(str(self._asked).encode(), question))
+        await self._broker.send_multipart(broker_frames(str(self._asked).encode(), question))
         parts = await self.node.hear(self._broker)
-        return None if parts is None else read_answer(parts).answer
+        return None if parts is None else read_broker_answer(parts).answer
 
     async def record(self, request: RecordsRequest, lines: bytes = b"") -> RecordsReply | None:
         """Ask the keeper of records."""
