@@ -13,11 +13,9 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import (
-    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    Malformed,
     Notification,
     Request,
     Response,
@@ -26,15 +24,12 @@ from greenroom.protocol.mcp import handshake as mcp
 from greenroom.protocol.mcp import toolset
 from greenroom.protocol.methods import FOREIGN_TO_HANDSHAKE, FOREIGN_TO_STATELESS, LATE_METHODS
 from greenroom.protocol.version import __version__
-from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.frontend.client_channel import ClientChannel, Write
+from greenroom.supervisor.frontend.json_rpc_front import JsonRpcFront, log
 from greenroom.supervisor.frontend.request_params import RefusedError, read_params
 
 if TYPE_CHECKING:
-    import logging
-
     from greenroom.protocol.mcp.stateless import RequestEnvelope
-    from greenroom.protocol.report import ClientEntry
     from greenroom.supervisor.conversations.host import ConversationHost
     from greenroom.supervisor.frontend.mcp.front_state import FrontState
     from greenroom.supervisor.frontend.mcp.services import McpServices
@@ -47,7 +42,7 @@ SERVICES = "greenroom.supervisor.frontend.mcp.services"
 """The module that `attach` needs."""
 
 
-class Front:
+class Front(JsonRpcFront["McpServices"]):
     """The front end of one MCP client (`greenroom.supervisor.frontend.connection.FrontEnd`)."""
 
     def __init__(
@@ -60,33 +55,25 @@ class Front:
     ) -> None:
         """`session_tools` tells whether the tools about conversations are offered, `approval_tools` those that decide
         approvals; `cwd`: as in `ClientChannel`."""
-        self.channel = ClientChannel(write, self._user_agent, cwd)
-        self._peer = self.channel.peer
+        super().__init__(ClientChannel(write, self._agent, cwd), environment)
         self._offers_session_tools = session_tools
         self._offers_approval_tools = approval_tools
-        self._environment = environment
         self._handshake: mcp.InitializeParams | None = None
-        self._client_info: mcp.ClientInfo | None = None
         self._version: str | None = None
         self._initialize_params: bytes | None = None
         self._resumed: FrontState | None = None
-        self._services: McpServices | None = None
-        self._early: list[Request] = []
         self._methods: dict[str, Handler] = {
             "initialize": self._initialize,
             "ping": self._ping,
             "server/discover": self._discover,
             "tools/list": self._list_tools,
-            **dict.fromkeys(LATE_METHODS, self._early.append),
+            **dict.fromkeys(LATE_METHODS, self._wait),
         }
 
     @property
-    def client(self) -> "ClientEntry | None":
-        """The client's name and version, as it has reported them."""
-        from greenroom.protocol.report import ClientEntry
-
-        info = self._client_info
-        return None if info is None else ClientEntry(name=info.name, version=info.version, protocol=self._version)
+    def protocol(self) -> str | None:
+        """How status names the protocol of the client; `None` before it is known."""
+        return self._version
 
     @property
     def version(self) -> str | None:
@@ -111,34 +98,16 @@ class Front:
         capability = msgspec.json.decode(declared)
         return mcp.takes_elicitation(capability, mode) if isinstance(capability, dict) else mode == "form"
 
-    def receive(self, data: bytes) -> None:
-        """Handle bytes of the client."""
-        for message in self._peer.receive(data):
-            self._handle(message)
-
     def take(self, message: Request | Notification | Response) -> None:
         """Handle a message that came otherwise than as a line. No open request may have the id of a request."""
         if isinstance(message, Request):
             self._peer.admit(message)
         self._handle(message)
 
-    def receive_end(self) -> None:
-        """Handle the end of the client's input."""
-        for message in self._peer.receive_end():
-            self._handle(message)
-
     def attach(self, host: "ConversationHost") -> None:
         """Let through what needs the conversations, first what came before."""
-        from greenroom.supervisor.frontend.mcp.services import McpServices
-
-        self._services = McpServices(self.channel, host, self.can_ask, lambda: self._version)
-        self._methods |= {**self._services.handlers, "tools/call": self._call_tool}
+        super().attach(host)
         resumed, self._resumed = self._resumed, None
-        if resumed is not None:
-            self._services.resume(resumed)
-        for request in self._early:
-            self._dispatch(request)
-        self._early.clear()
         if resumed is not None and resumed.received:
             self.receive(resumed.received)
 
@@ -162,41 +131,20 @@ class Front:
         self._peer.continue_from(state.next_id)
         self._resumed = state
 
-    async def stop(self, reason: str) -> None:
-        """Answer with an error what came before `attach`, and whatever is being worked on outside conversations."""
-        self.refuse_early(reason)
-        if self._services is not None:
-            await self._services.stop(reason)
+    def _make_services(self, host: "ConversationHost") -> "McpServices":
+        from greenroom.supervisor.frontend.mcp.services import McpServices
 
-    def refuse_early(self, reason: str) -> None:
-        """Answer what came before `attach`, which will not be called."""
-        for request in self._early:
-            self.channel.fail(request, INTERNAL_ERROR, reason)
-        self._early.clear()
+        services = McpServices(self.channel, host, self.can_ask, lambda: self._version)
+        self._methods |= {**services.handlers, "tools/call": self._call_tool}
+        if self._resumed is not None:
+            services.resume(self._resumed)
+        return services
 
-    async def close(self) -> None:
-        """Settle the rest, once the turns of the client have ended."""
-        if self._services is not None:
-            await self._services.close()
-
-    def _user_agent(self) -> str:
-        info = self._client_info
-        return user_agent(__version__, self._environment, None if info is None else (info.name, info.version))
-
-    def _handle(self, message: Request | Notification | Response | Malformed) -> None:
-        match message:
-            case Request():
-                self._take(message)
-            case Notification(method="notifications/cancelled"):
-                self._cancel(message)
-            case Malformed():
-                _log().warning("a line of the client fits no message: %s", message.reason)
-                self.channel.write(message.reply)
-            case Response():
-                if self._services is None or not self._services.answer(message):
-                    _log().info("an answer to %r, which is no open question; ignored", message.id)
-            case Notification():
-                _log().debug("notification %s; ignored", message.method)
+    def _take_notification(self, notification: Notification) -> None:
+        if notification.method == "notifications/cancelled":
+            self._cancel(notification)
+        else:
+            super()._take_notification(notification)
 
     def _take(self, request: Request) -> None:
         """Pass a request to its handler, if its era has the method."""
@@ -214,35 +162,36 @@ class Front:
         if request.method in foreign:
             self._unknown(request)
         else:
-            self._dispatch(request)
+            self._serve(request)
 
     def _dispatch(self, request: Request) -> None:
-        try:
-            self._methods.get(request.method, self._unknown)(request)
-        except RefusedError as refusal:
-            self.channel.refuse(request, refusal)
+        self._methods.get(request.method, self._unknown)(request)
 
     def _enter(self, request: Request, envelope: "RequestEnvelope") -> None:
         """Handle a request of the era without handshake."""
         self._peer.enter(request, envelope)
-        if self._client_info is None:
-            self._client_info, self._version = envelope.client_info, envelope.version
+        if self._introduction is None:
+            self._introduce(envelope.client_info, envelope.version)
 
     def _initialize(self, request: Request) -> None:
         if self._handshake is not None:
-            self.channel.fail(request, INVALID_REQUEST, "initialize called more than once")
-            return
+            raise RefusedError(INVALID_REQUEST, "initialize called more than once")
         version = self._accept(read_params(request, mcp.decode_initialize))
         self._initialize_params = request.params
         self.channel.respond(request, mcp.initialize_result(version, __version__, self.channel.user_agent))
 
     def _accept(self, params: mcp.InitializeParams) -> str:
         """Agree on the revision, and return it."""
-        self._handshake, self._client_info = params, params.client_info
-        self._version = version = mcp.negotiate(params.protocol_version)
+        self._handshake = params
+        version = mcp.negotiate(params.protocol_version)
+        self._introduce(params.client_info, version)
         self._peer.accept_batches = version in mcp.BATCH_VERSIONS
         self._peer.drops_events = mcp.drops_events(params)
         return version
+
+    def _introduce(self, client: mcp.ClientInfo | None, version: str) -> None:
+        self._introduction = None if client is None else (client.name, client.version)
+        self._version = version
 
     def _discover(self, request: Request) -> None:
         from greenroom.protocol.mcp.stateless import discover_result
@@ -284,7 +233,7 @@ class Front:
         try:
             cancelled = mcp.decode_cancelled(notification.params or b"null")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            _log().warning("a cancellation that names no request; ignored")
+            log().warning("a cancellation that names no request; ignored")
             return
         self._peer.give_up(cancelled.request_id)
         if self._services is not None:
@@ -298,9 +247,3 @@ class Front:
     def _unknown(self, request: Request) -> None:
         text = f"method not found: {request.method}"
         self.channel.fail(request, METHOD_NOT_FOUND, text, {"method": request.method})
-
-
-def _log() -> "logging.Logger":
-    import logging  # `initialize` is answered before this is needed
-
-    return logging.getLogger(__name__)
