@@ -260,31 +260,30 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _mcp_login(arguments: argparse.Namespace) -> int:
-    import webbrowser
-
-    from greenroom.broker.mcp_login import command
     from greenroom.runtime import hardening
+    from greenroom.supervisor.cli import mcp_login
+    from greenroom.supervisor.cli.login_attempt import open_browser
 
     hardening.make_undumpable()
     _, home = environment_and_home()
     scopes = [scope for scope in arguments.scopes.split(",") if scope]
-    return command.log_in(home, arguments.name, scopes, open_url=webbrowser.open)
+    return mcp_login.log_in(home, arguments.name, scopes, open_url=open_browser)
 
 
 def _mcp_logout(arguments: argparse.Namespace) -> int:
-    from greenroom.broker.mcp_login import command
     from greenroom.runtime import hardening
+    from greenroom.supervisor.cli import mcp_login
 
     hardening.make_undumpable()
-    return command.mcp_logout(environment_and_home()[1], arguments.name)
+    return mcp_login.mcp_logout(environment_and_home()[1], arguments.name)
 
 
 def _mcp_list(arguments: argparse.Namespace) -> int:
-    from greenroom.broker.mcp_login import command
     from greenroom.runtime import hardening
+    from greenroom.supervisor.cli import mcp_login
 
     hardening.make_undumpable()
-    return command.show_list(environment_and_home()[1], as_json=arguments.json)
+    return mcp_login.show_list(environment_and_home()[1], as_json=arguments.json)
 
 
 def _login(arguments: argparse.Namespace) -> int:
@@ -292,6 +291,7 @@ def _login(arguments: argparse.Namespace) -> int:
     from greenroom.broker.storage.store import open_store
     from greenroom.runtime import hardening
     from greenroom.supervisor.cli import login as login_command
+    from greenroom.supervisor.cli.login_attempt import open_browser
 
     hardening.make_undumpable()
     environment, home = environment_and_home()
@@ -304,7 +304,7 @@ def _login(arguments: argparse.Namespace) -> int:
         return login_command.login_with_api_key(store, sys.stdin, rules)
     if arguments.device_auth:
         return login_command.login_with_device_code(store, environment, rules)
-    return login_command.login_with_browser(store, environment, rules)
+    return login_command.login_with_browser(store, environment, rules, open_url=open_browser)
 
 
 def _logout(arguments: argparse.Namespace) -> int:

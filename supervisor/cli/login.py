@@ -6,8 +6,7 @@ never accepted as an argument.
 
 import asyncio
 import os
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TextIO
 
 from greenroom.broker.clock import Clock
@@ -23,13 +22,13 @@ from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.client import Issuer
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.choices import PreferredAuth
-from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker.body import AuthMode
-from greenroom.runtime.search_path import absolute_path
+from greenroom.supervisor.cli.login_attempt import attempt, tell
 
 BROWSER_TIMEOUT: Final = 900.0
 """Seconds that the user has to finish a login in the browser."""
 _LONGEST_MASKED: Final = 13
+_COMPLAINT: Final = "Error logging in"
 
 
 def login_with_browser(
@@ -37,22 +36,25 @@ def login_with_browser(
     environment: Mapping[str, str],
     rules: LoginRules = ANY_LOGIN,
     *,
-    open_browser: bool = True,
+    open_url: Callable[[str], object] | None = None,
     ports: Sequence[int] = PORTS,
 ) -> int:
-    """Log in with an account, in a browser on this machine, which comes back to the first of `ports` that is free."""
+    """Log in with an account, in a browser on this machine, which comes back to the first of `ports` that is free.
+
+    `open_url` opens the browser; the address is shown in any case.
+    """
     if _is_refused(rules, "chatgpt"):
         return 1
 
     async def begin(issuer: Issuer) -> Flow:
         flow = await BrowserFlow.open(issuer, ports, rules)
-        _print(f"Starting local login server on http://localhost:{flow.port}.")
-        _print(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
-        if open_browser:
-            await asyncio.to_thread(_open_browser, flow.url)
+        tell(f"Starting local login server on http://localhost:{flow.port}.")
+        tell(f"Open this address if no browser opens by itself:\n\n{flow.url}\n")
+        if open_url is not None:
+            await asyncio.to_thread(open_url, flow.url)
         return flow
 
-    return _run(_login(store, environment, begin, BROWSER_TIMEOUT))
+    return attempt(_login(store, environment, begin, BROWSER_TIMEOUT), _COMPLAINT)
 
 
 def login_with_device_code(store: Store, environment: Mapping[str, str], rules: LoginRules = ANY_LOGIN) -> int:
@@ -62,11 +64,11 @@ def login_with_device_code(store: Store, environment: Mapping[str, str], rules: 
 
     async def begin(issuer: Issuer) -> Flow:
         flow = await DeviceFlow.open(issuer, rules)
-        _print(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
-        _print("Never give the code to anybody who asks you for it.")
+        tell(f"Open {flow.url} and enter this code within 15 minutes:\n\n   {flow.user_code}\n")
+        tell("Never give the code to anybody who asks you for it.")
         return flow
 
-    return _run(_login(store, environment, begin, DeviceFlow.timeout_s))
+    return attempt(_login(store, environment, begin, DeviceFlow.timeout_s), _COMPLAINT)
 
 
 def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOGIN) -> int:
@@ -75,9 +77,9 @@ def login_with_api_key(store: Store, source: TextIO, rules: LoginRules = ANY_LOG
         return 1
     key = source.read().strip()
     if not key:
-        _print("There is no API key on standard input.")
+        tell("There is no API key on standard input.")
         return 1
-    return _run(_save(store, lambda found: AuthRecord.of_key(key, found)))
+    return attempt(_save(store, lambda found: AuthRecord.of_key(key, found)), _COMPLAINT)
 
 
 def login_status(
@@ -87,18 +89,18 @@ def login_status(
     try:
         credential = rules.applied(resolve_credential(store.read_once(), environment, preferred))
     except StoreError as error:
-        _print(f"Error checking login status: {error}")
+        tell(f"Error checking login status: {error}")
         return 1
     if not credential.bearer:
-        _print("Not logged in" if credential.unusable is None else f"Not logged in: {credential.unusable}")
+        tell("Not logged in" if credential.unusable is None else f"Not logged in: {credential.unusable}")
         return 1
     if credential.mode == "chatgpt":
-        _print("Logged in using ChatGPT")
+        tell("Logged in using ChatGPT")
         return 0
     key = credential.bearer.reveal()
-    _print(f"Logged in using an API key - {masked(key)}")
+    tell(f"Logged in using an API key - {masked(key)}")
     if key == environment.get("OPENAI_API_KEY", "").strip():
-        _print("   API loaded from OPENAI_API_KEY environment variable or .env file")
+        tell("   API loaded from OPENAI_API_KEY environment variable or .env file")
     return 0
 
 
@@ -111,10 +113,10 @@ def logout(store: Store, environment: Mapping[str, str], *, with_revocation: boo
             removed = store.remove()
         if removed and with_revocation:
             await revoke_login(Issuer(IssuerEndpoints.from_environment(environment), Clock()), held)
-        _print("Successfully logged out" if removed else "Not logged in")
+        tell("Successfully logged out" if removed else "Not logged in")
         return 0
 
-    return _run(run(), "Error logging out")
+    return attempt(run(), "Error logging out")
 
 
 def masked(key: str) -> str:
@@ -125,7 +127,7 @@ def masked(key: str) -> str:
 def _is_refused(rules: LoginRules, mode: AuthMode) -> bool:
     objection = rules.against_mode(mode)
     if objection is not None:
-        _print(f"Error logging in: {objection}")
+        tell(f"Error logging in: {objection}")
     return objection is not None
 
 
@@ -143,13 +145,13 @@ async def _login(
             await flow.run(save)
     finally:
         await flow.close()
-    _print("Successfully logged in")
+    tell("Successfully logged in")
     return 0
 
 
 async def _save(store: Store, make: Callable[[AuthRecord | None], AuthRecord]) -> int:
     await _write(store, make)
-    _print("Successfully logged in")
+    tell("Successfully logged in")
     return 0
 
 
@@ -164,30 +166,3 @@ def _read(store: Store) -> AuthRecord | None:
         return store.read_once()
     except StoreError:
         return None
-
-
-def _run(work: Coroutine[None, None, int], complaint: str = "Error logging in") -> int:
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        return 130
-    except TimeoutError as error:
-        _print(f"{complaint}: {error or 'timed out'}")
-    except OSError as error:
-        _print(f"{complaint}: {error.strerror}")
-    except GreenroomError as error:
-        _print(f"{complaint}: {error}")
-    return 1
-
-
-def _open_browser(url: str) -> None:
-    import webbrowser
-
-    os.environ["PATH"] = absolute_path(
-        os.environ.get("PATH")
-    )  # the working directory may be a workspace, whose files the model writes
-    webbrowser.open(url)
-
-
-def _print(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

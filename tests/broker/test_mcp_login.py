@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.login.page import PageRequest, PageResponse
-from greenroom.broker.mcp_login import command
 from greenroom.broker.mcp_login.flow import McpLoginFlow
 from greenroom.broker.mcp_login.issuer import LoginError
 from greenroom.broker.mcp_login.metadata import (
@@ -30,6 +29,7 @@ from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import Login, credential_key
 from greenroom.broker.mcp_login.store import KEYRING_SECONDS, LoginsStore, LoginStoreError
 from greenroom.config.mcp_logins import LoginStore
+from greenroom.supervisor.cli import mcp_login
 from tests.broker.keyrings import ABSENT, MemoryKeyring
 from tests.broker.mcp_servers import NAME, Guarded, Served, stored
 
@@ -52,7 +52,7 @@ def test_a_login_is_stored_for_the_user_alone_and_can_be_taken_back(tmp_path: An
     with Served() as served:
         home, guarded = configured(tmp_path, served.guarded), served.guarded
         (tmp_path / ".credentials.json").write_text('{"other|0": {"access_token": "theirs", "odd": [1]}}')
-        assert command.log_in(home, NAME, open_url=served.open_url) == 0
+        assert mcp_login.log_in(home, NAME, open_url=served.open_url) == 0
         asked = dict(guarded.asked)
         assert asked["authorize"]["code_challenge_method"] == "S256"
         assert (asked["authorize"]["resource"], asked["authorize"]["scope"]) == (guarded.url, "read")
@@ -65,16 +65,16 @@ def test_a_login_is_stored_for_the_user_alone_and_can_be_taken_back(tmp_path: An
         assert stat.S_IMODE(os.stat(tmp_path / ".credentials.json").st_mode) == 0o600
         shown = capsys.readouterr()
         assert record["access_token"] not in shown.out + shown.err
-        assert command.show_list(home) == 0
+        assert mcp_login.show_list(home) == 0
         assert "o_auth" in capsys.readouterr().out
 
-        assert command.mcp_logout(home, NAME) == 0
+        assert mcp_login.mcp_logout(home, NAME) == 0
         assert stored(tmp_path).keys() == {"other|0"}
         assert guarded.asked[-1] == (
             "revoke",
             {"token": record["refresh_token"], "token_type_hint": "refresh_token", "client_id": "client-1"},
         )
-        assert command.show_list(home, as_json=True) == 0
+        assert mcp_login.show_list(home, as_json=True) == 0
         assert "not_logged_in" in capsys.readouterr().out
 
 
@@ -98,7 +98,7 @@ def test_the_configuration_and_the_command_say_what_is_asked_for(
 ) -> None:
     with Served() as served:
         home = configured(tmp_path, served.guarded, more)
-        assert command.log_in(home, NAME, scopes, open_url=served.open_url) == 0
+        assert mcp_login.log_in(home, NAME, scopes, open_url=served.open_url) == 0
         asked = dict(served.guarded.asked)["authorize"]
         assert (asked["client_id"], asked["scope"]) == (client, scope)
         assert served.guarded.count("register") == registered
@@ -116,7 +116,7 @@ def test_what_has_no_login_is_said(tmp_path: Any, capsys: Any, name: str, table:
     more = '[mcp_servers.prog]\ncommand = "x"\n[mcp_servers.token]\nurl = "https://x"\nbearer_token_env_var = "T"'
     guarded = Guarded()
     guarded.origin = "https://mcp.example"
-    assert command.log_in(configured(tmp_path, guarded, more), name) == 1
+    assert mcp_login.log_in(configured(tmp_path, guarded, more), name) == 1
     assert text in capsys.readouterr().err
 
 
@@ -149,7 +149,7 @@ def test_hostile_metadata_ends_a_login_before_the_browser_opens(
     opened: list[str] = []
     with Served() as served:
         spoil(served.guarded)
-        assert command.log_in(configured(tmp_path, served.guarded), NAME, open_url=opened.append) == 1
+        assert mcp_login.log_in(configured(tmp_path, served.guarded), NAME, open_url=opened.append) == 1
         assert text in capsys.readouterr().err
         assert (opened, served.guarded.count("register")) == ([], 0)
     assert not (tmp_path / ".credentials.json").exists()

@@ -76,7 +76,7 @@ def test_a_server_whose_table_is_wrong_is_left_out_and_the_others_are_used(stage
 
 def test_a_server_that_was_logged_in_to_is_used_and_its_tokens_stay_with_the_broker(stage: Stage, engine: str) -> None:
     """A command that looks for the file does not find it, though it may read all else."""
-    from greenroom.broker.mcp_login import command
+    from greenroom.supervisor.cli import mcp_login
 
     look = rule("look", [CommandStep(("cat", f"{stage.home.path}/.credentials.json"))], [Quote("I saw: ")])
     use = rule("use", [Call(f"{NAME}__go", {})], [Quote("It says: ")])
@@ -85,7 +85,7 @@ def test_a_server_that_was_logged_in_to_is_used_and_its_tokens_stay_with_the_bro
         config = stage.home.path / "config.toml"
         config.write_text(f'mcp_oauth_credentials_store = "file"\n{config.read_text()}\n{served.guarded.config_table}')
         served.guarded.lasts = 10
-        assert command.log_in(str(stage.home.path), NAME, open_url=served.open_url) == 0
+        assert mcp_login.log_in(str(stage.home.path), NAME, open_url=served.open_url) == 0
         client = stage.serve(engine).client
         assert "done" in text(client.result(client.codex("use", cwd=stage.cwd)))
         assert served.guarded.count("refresh_token") >= 1

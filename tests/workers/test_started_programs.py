@@ -53,7 +53,7 @@ KNOWN = {
     "supervisor/cli/doctor/checks/installation.py:_ask_index": "pip, in `/`, where the user asks for it",
     "supervisor/cli/doctor/cluster.py:ask_cluster": OWN,
     "supervisor/cli/doctor/confined.py:run_confined": CONFINED,
-    "supervisor/cli/login.py:_open_browser": "the browser of the user who logs in; absolute directories only",
+    "supervisor/cli/login_attempt.py:open_browser": "the browser of the user who logs in; absolute directories only",
     "supervisor/processes/direct_child.py:start_spawned": OWN,
     "supervisor/processes/fork_server.py:ForkServer._fork": FORK,
     "supervisor/processes/broker_process.py:BrokerProcess.start": OWN,
@@ -88,7 +88,7 @@ def places(source: str, path: str) -> Iterator[str]:
     def visit(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             within = (*within, node.name)
-        if isinstance(node, ast.Call) and starts(node.func):
+        if starts(node):
             yield f"{path}:{'.'.join(within[:2])}"
         for child in ast.iter_child_nodes(node):
             yield from visit(child, within)
@@ -96,9 +96,10 @@ def places(source: str, path: str) -> Iterator[str]:
     return visit(ast.parse(source), ())
 
 
-def starts(called: ast.expr) -> bool:
-    dotted = ast.unparse(called)
-    return dotted.rpartition(".")[2] in STARTS or dotted in STARTS_OF
+def starts(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return ast.unparse(node) in STARTS_OF
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in STARTS
 
 
 def found() -> set[str]:
@@ -124,6 +125,7 @@ def test_every_place_that_starts_a_program_is_known_with_its_reason() -> None:
         "os.posix_spawn('x', [], {})",
         "self._launcher.spawn(['x'])",
         "multiprocessing.Process(target=f)",
+        "log_in(open_url=webbrowser.open)",
     ],
 )
 def test_a_new_place_is_noticed(line: str) -> None:

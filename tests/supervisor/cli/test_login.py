@@ -126,7 +126,7 @@ def test_logout_that_fails(tmp_path: Any, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.startswith("Error logging out: ")
 
 
-def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert login_server.PORTS == (1455, 1457), "the issuer knows no others"
     port = free_port()
 
@@ -136,10 +136,9 @@ def test_a_browser_login(tmp_path: Any, capsys: pytest.CaptureFixture[str], monk
             target=lambda: urlopen(f"{query['redirect_uri'][0]}?code=c&state={query['state'][0]}").read()
         ).start()
 
-    monkeypatch.setattr(login_command, "_open_browser", browse)
     with issuer() as mock:
-        environment = {"GREENROOM_ISSUER": mock.url}
-        assert login_command.login_with_browser(FileStore(str(tmp_path)), environment, ports=(port,)) == 0
+        environment, store = {"GREENROOM_ISSUER": mock.url}, FileStore(str(tmp_path))
+        assert login_command.login_with_browser(store, environment, open_url=browse, ports=(port,)) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"Starting local login server on http://localhost:{port}.\n")
     assert said.endswith("Successfully logged in\n")

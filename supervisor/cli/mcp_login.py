@@ -5,7 +5,7 @@ Each function returns the exit status. Messages for the user go to standard erro
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from greenroom.broker.mcp_login.record import credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.config.mcp_logins import mcp_logins
 from greenroom.config.servers import McpServer
-from greenroom.protocol.errors import GreenroomError
+from greenroom.supervisor.cli.login_attempt import attempt, tell
 
 TIMEOUT: Final = 300.0
 """Seconds that the user has to finish in the browser."""
@@ -28,17 +28,17 @@ def log_in(home: str, name: str, scopes: Sequence[str] = (), *, open_url: Callab
     async def run() -> int:
         session = await McpLoginSession.open(home, name, scopes)
         try:
-            _print(f"Open this address if no browser opens by itself:\n\n{session.url}\n")
+            tell(f"Open this address if no browser opens by itself:\n\n{session.url}\n")
             if open_url is not None:
                 await asyncio.to_thread(open_url, session.url)
             async with asyncio.timeout(TIMEOUT):
                 await session.complete()
         finally:
             await session.close()
-        _print(f"Successfully logged in to MCP server '{name}'.")
+        tell(f"Successfully logged in to MCP server '{name}'.")
         return 0
 
-    return _run(run())
+    return attempt(run(), "Error")
 
 
 def mcp_logout(home: str, name: str) -> int:
@@ -53,10 +53,10 @@ def mcp_logout(home: str, name: str) -> int:
         removed = await store.remove(key)
         if held is not None and held.client is not None:
             await revoke_token(held.client, held.refresh_token or held.access_token, "refresh_token")
-        _print(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
+        tell(f"Removed the login of '{name}'." if removed else f"There is no login of '{name}'.")
         return 0
 
-    return _run(run())
+    return attempt(run(), "Error")
 
 
 def show_list(home: str, *, as_json: bool = False) -> int:
@@ -73,10 +73,10 @@ def show_list(home: str, *, as_json: bool = False) -> int:
                 state = "enabled" if row["enabled"] else "disabled"
                 sys.stdout.write(f"{row['name']}\t{row['address']}\t{state}\t{row['auth_status']}\n")
         else:
-            _print("No MCP servers are configured.")
+            tell("No MCP servers are configured.")
         return 0
 
-    return _run(run())
+    return attempt(run(), "Error")
 
 
 def _row(name: str, server: McpServer, store: LoginsStore) -> dict[str, object]:
@@ -91,21 +91,3 @@ def _status(name: str, server: McpServer, store: LoginsStore) -> str:
         return "bearer_token"
     found = store.read(credential_key(name, server.url))
     return "not_logged_in" if found is None else "o_auth"
-
-
-def _run(work: Coroutine[None, None, int]) -> int:
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        return 130
-    except TimeoutError as error:
-        _print(f"Error: {error or 'timed out'}")
-    except OSError as error:
-        _print(f"Error: {error.strerror}")
-    except GreenroomError as error:
-        _print(f"Error: {error}")
-    return 1
-
-
-def _print(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
