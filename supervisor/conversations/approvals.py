@@ -22,11 +22,11 @@ class Approvals:
         """`timeout_s` are the seconds that a question waits at most."""
         self._conversations = conversations
         self._timeout = timeout_s
-        conversations.on_question(self._limit)
+        conversations.questions.on_asked(self._limit)
 
     def waiting(self) -> list[OpenQuestion]:
         """Return the questions that wait for a decision, the oldest first."""
-        return self._conversations.open_questions()
+        return self._conversations.questions.waiting()
 
     def find(self, approval_id: str) -> OpenQuestion:
         """Return a question that waits. Raises `ApprovalOverError`."""
@@ -38,7 +38,7 @@ class Approvals:
 
     def decide(self, question: OpenQuestion, decision: Decision, by: str) -> None:
         """Decide a question that waits. `by` says who does, for the log. Raises `ApprovalOverError`."""
-        if not self._conversations.decide(question.turn, question.number, decision, elsewhere=True):
+        if not self._conversations.questions.decide(question.turn, question.number, decision, elsewhere=True):
             raise ApprovalOverError(f"Approval {question.id} was decided already, or its turn has ended.")
         about = {"conversation_id": question.turn.conversation_id}
         log.info(
@@ -57,7 +57,7 @@ class Approvals:
     def _expire(self, question: OpenQuestion) -> None:
         text = f"nobody has decided within {self._timeout:g} s"
         decision = Decision(verdict="denied", reason=text)
-        self._conversations.decide(question.turn, question.number, decision, elsewhere=True)
+        self._conversations.questions.decide(question.turn, question.number, decision, elsewhere=True)
 
 
 def _place(question: OpenQuestion) -> str:

@@ -91,7 +91,7 @@ class ConversationHost:
 
     def receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
         """Take events of a worker's conversation."""
-        self.conversations.receive_events(worker_id, turn_id, events)
+        self.conversations.notices.receive_events(worker_id, turn_id, events)
 
     def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
         """Take a notice of a worker."""
@@ -100,11 +100,11 @@ class ConversationHost:
                 for jobs in (self.jobs, self.open_jobs):
                     jobs.receive(worker_id, done, received.payload)
             case RequestServed() as served:
-                self.conversations.receive_result(worker_id, served, received.payload)
+                self.conversations.notices.receive_result(worker_id, served, received.payload)
             case JobReport():
                 self.open_jobs.receive_report(worker_id, received.payload)
             case _:
-                self.conversations.receive(worker_id, received)
+                self.conversations.notices.receive(worker_id, received)
 
     def follow_reader(self, client: Client) -> None:
         """Hold back what a client is told while it does not read (`Client.is_reading`)."""

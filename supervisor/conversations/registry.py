@@ -1,42 +1,19 @@
-"""All conversations: the operations on them, and the notices of their workers."""
+"""All conversations, and the operations on them."""
 
-import logging
 from collections.abc import Callable, Iterator
-from typing import assert_never
 
 import msgspec
 
 from greenroom.config.defaults import Limits
-from greenroom.protocol.approval import Decision
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
-from greenroom.protocol.internal.worker.header import Addressed
-from greenroom.protocol.internal.worker.notices import (
-    AskUser,
-    CommandsEnded,
-    Heartbeat,
-    HelperLost,
-    JobDone,
-    JobReport,
-    Notice,
-    Opened,
-    OpenFailed,
-    Ready,
-    ReceivedNotice,
-    RequestServed,
-    Steered,
-    SteeringRefused,
-    TurnEnded,
-    TurnStep,
-    WorkerMeasured,
-)
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.client_requests import ClientRequests
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.open_question import OpenQuestion
+from greenroom.supervisor.conversations.open_questions import OpenQuestions
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
 from greenroom.supervisor.conversations.sharing import SharedConversations
 from greenroom.supervisor.conversations.turn import (
@@ -52,10 +29,9 @@ from greenroom.supervisor.conversations.turn import (
 )
 from greenroom.supervisor.conversations.turn_counters import TurnCounters
 from greenroom.supervisor.conversations.turns import OnTurnEnd
+from greenroom.supervisor.conversations.worker_notices import WorkerNotices
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.worker_router import WorkerRouter
-
-log = logging.getLogger(__name__)
 
 
 class ConversationsStatistics(msgspec.Struct, frozen=True):
@@ -93,6 +69,10 @@ class Conversations:
         """What another host sees of them, which replaces this one or is replaced by it."""
         self.requests = ClientRequests(self._assignments, self._slots, self._scheduler.settle)
         """What clients ask of conversations beside their turns."""
+        self.questions = OpenQuestions(self._table, self._turns)
+        """The questions of their turns."""
+        self.notices = WorkerNotices(self._scheduler, self.requests)
+        """What their workers send."""
         self.pursues_goals = True
         """Whether turns may begin that no client asks for; not so once this host is to end."""
         self.leaving: frozenset[WorkerId] = frozenset()
@@ -303,38 +283,6 @@ class Conversations:
         for conversation in list(self._table):
             self._scheduler.reload(conversation)
 
-    def decide(self, turn: ConversationTurn, question_id: int, decision: Decision, *, elsewhere: bool = False) -> bool:
-        """Pass on the answer to a question, and return whether that decided it.
-
-        Ignored once the question is decided, or the turn has ended or been interrupted. `elsewhere`: the decision is
-        not that of the client that was asked, from which the question is then withdrawn.
-        """
-        conversation = self._table.find(turn.conversation_id)
-        if conversation is None or conversation.running is not turn or turn.interrupted:
-            return False
-        return self._turns.decide(conversation, question_id, decision, elsewhere=elsewhere)
-
-    def open_questions(self) -> list[OpenQuestion]:
-        """Return the questions that wait for a decision, the oldest first."""
-        pulses = [conversation.pulse for conversation in self._turns.running if conversation.pulse is not None]
-        found = [question for pulse in pulses for question in pulse.questions.values()]
-        open_now = (question for question in found if not question.turn.interrupted)
-        return sorted(open_now, key=lambda question: question.serial)
-
-    def on_question(self, listener: Callable[[OpenQuestion], None]) -> None:
-        """Call `listener` with each question that is not decided at once."""
-        self._turns.on_question = listener
-
-    def on_decided_elsewhere(
-        self, turn: ConversationTurn, question_id: int, withdraw: Callable[[Decision], None]
-    ) -> None:
-        """Call `withdraw` with the decision where an open question is decided by another than the client asked."""
-        conversation = self._table.find(turn.conversation_id)
-        pulse = None if conversation is None or conversation.running is not turn else conversation.pulse
-        question = None if pulse is None else pulse.questions.get(question_id)
-        if question is not None:
-            question.on_decided_elsewhere = withdraw
-
     # For one client
 
     def follow_reader(self, client: Client) -> None:
@@ -383,51 +331,6 @@ class Conversations:
     def of_worker(self, worker_id: WorkerId) -> Conversation | None:
         """Return the conversation that a worker hosts."""
         return self._assignments.conversation_of(worker_id)
-
-    def receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
-        """Handle events of a worker, which has one conversation and one incarnation of it in its life."""
-        conversation = self._assignments.conversation_of(worker_id)
-        if conversation is not None:
-            self._turns.note_sign_of_life(conversation)
-            self._turns.pass_on(conversation, turn_id, events)
-
-    def receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:
-        """Handle a notice of a worker; one that is not of the present incarnation is dropped."""
-        notice, payload = received.notice, received.payload
-        conversation = self._assignments.conversation_of(worker_id)
-        if conversation is None or not _is_current(conversation, notice):
-            log.debug("worker %s: %s from the past; dropped", worker_id, notice.wire.decode())
-            return
-        self._turns.note_sign_of_life(conversation)
-        match notice:
-            case Heartbeat():
-                self._turns.note(conversation, notice)
-            case TurnStep():
-                self._turns.report_step(conversation, notice)
-            case AskUser():
-                self._turns.pass_question_on(conversation, notice, payload)
-            case Steered() | SteeringRefused():
-                self._turns.steered(conversation, notice)
-            case TurnEnded():
-                self._turns.end(conversation, notice, payload)
-            case CommandsEnded():
-                conversation.open_commands = 0
-            case Opened():
-                self._turns.opened(conversation, notice, payload)
-            case OpenFailed() if notice.lacks_directory and self._scheduler.go_elsewhere(conversation, notice.message):
-                pass
-            case OpenFailed():
-                self._scheduler.close(conversation, Failure(notice.error_kind, notice.message))
-            case Ready() | WorkerMeasured() | RequestServed() | JobReport() | JobDone() | HelperLost():
-                log.debug("worker %s: %s does not belong to its conversation", worker_id, notice.wire.decode())
-            case _:
-                assert_never(notice)
-
-    def receive_result(self, worker_id: WorkerId, notice: RequestServed, result: bytes) -> None:
-        """Handle the end of what a client has asked beside the turns."""
-        conversation = self._assignments.conversation_of(worker_id)
-        if conversation is not None and _is_current(conversation, notice):
-            self.requests.receive(conversation, notice, result)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""
@@ -492,14 +395,6 @@ class Conversations:
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         for listener in tuple(self.turn_listeners):
             listener(conversation, is_first)
-
-
-def _is_current(conversation: Conversation, notice: Notice) -> bool:
-    return (
-        isinstance(notice, Addressed)
-        and notice.conversation_id == conversation.id
-        and notice.incarnation == conversation.incarnation
-    )
 
 
 def _refuse(turn: ConversationTurn, why: str) -> None:

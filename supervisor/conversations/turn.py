@@ -64,7 +64,7 @@ class Audience(Protocol):
         """Receive a sign of life, with a text that says what the worker does."""
 
     def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
-        """Receive a question for the user, answered by `Conversations.decide`; void once the turn has ended.
+        """Receive a question for the user, answered by `OpenQuestions.decide`; void once the turn has ended.
 
         `form` is that of the conversation's events.
         """

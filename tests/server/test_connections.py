@@ -354,7 +354,7 @@ async def test_what_a_client_was_asked_for_a_turn_that_goes_on_is_declined_when_
         asking.say("start", "tools/call", {"name": "codex", "arguments": {"prompt": "ask", "wait": False}})
         begun = (await asking.result("start"))["structuredContent"]
         await until(lambda: [one for one in asking.messages if one.get("method") == "elicitation/create"])
-        assert scene.host.conversations.open_questions()
+        assert scene.host.conversations.questions.waiting()
         asking.leave()
         wanted = {"threadId": begun["threadId"], "callId": begun["callId"]}
         scene.other.say("wait", "tools/call", {"name": "codex-wait", "arguments": wanted})

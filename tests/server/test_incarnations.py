@@ -18,7 +18,7 @@ async def test_the_output_of_a_dead_incarnation_is_dropped() -> None:
     place.open()
     assert (conversation.state, conversation.incarnation) == ("running", 2)
     for turn in (dead, waiting):
-        place.conversations.receive_events(WorkerId("w-0"), turn.id, b"{}")
+        place.conversations.notices.receive_events(WorkerId("w-0"), turn.id, b"{}")
         place.end(turn.id, Incarnation(1))
     assert (second.heard, second.last_message, conversation.state) == (0, None, "running")
     place.tell(waiting.id)

@@ -83,16 +83,16 @@ class Workplace:
         order = next(sent for sent in reversed(self.sent) if isinstance(sent, Open))
         address = {"conversation_id": order.conversation_id, "incarnation": order.incarnation}
         opened = msgspec.convert({**address, "model": "m", "cwd": "/", "session_path": self.session_path}, Opened)
-        self.conversations.receive(WORKER, ReceivedNotice(opened, b"", NoticeOrder(0, 1)))
+        self.conversations.notices.receive(WORKER, ReceivedNotice(opened, b"", NoticeOrder(0, 1)))
 
     def end(self, turn_id: TurnId, incarnation: Incarnation | None = None) -> None:
         """Let the worker end a turn, or say so in the name of another incarnation."""
         ended = msgspec.convert({**self._address(turn_id, incarnation), "outcome": "completed"}, TurnEnded)
-        self.conversations.receive(WORKER, ReceivedNotice(ended, b'""', NoticeOrder(0, 2)))
+        self.conversations.notices.receive(WORKER, ReceivedNotice(ended, b'""', NoticeOrder(0, 2)))
 
     def tell(self, turn_id: TurnId) -> None:
         """Let the worker tell an event of a turn."""
-        self.conversations.receive_events(WORKER, turn_id, b"{}")
+        self.conversations.notices.receive_events(WORKER, turn_id, b"{}")
 
     def die(self) -> None:
         """Let the worker die."""

@@ -63,7 +63,7 @@ class AppTurn:
             self._pass_on(turn, question_id, question, decision)
 
         self._asked[question_id] = self._questions.put(request, decided)
-        self._conversations.on_decided_elsewhere(
+        self._conversations.questions.on_decided_elsewhere(
             turn, question_id, lambda decision: self._decided_elsewhere(turn, question_id, question, decision)
         )
         self._tell_waiting()
@@ -83,7 +83,7 @@ class AppTurn:
 
     def _pass_on(self, turn: ConversationTurn, question_id: int, question: AnyQuestion, decision: Decision) -> None:
         self._note_refusal(turn, question, decision)
-        self._conversations.decide(turn, question_id, decision)
+        self._conversations.questions.decide(turn, question_id, decision)
 
     def _decided_elsewhere(
         self, turn: ConversationTurn, question_id: int, question: AnyQuestion, decision: Decision

@@ -61,14 +61,14 @@ class ApiTurn:
 
         def expire() -> None:
             del self._unheard[question_id]
-            self._conversations.decide(turn, question_id, too_late(self._elicitor.timeout))
+            self._conversations.questions.decide(turn, question_id, too_late(self._elicitor.timeout))
 
         def withdraw(_: Decision) -> None:
             unheard = self._unheard.pop(question_id, None)
             if unheard is not None:
                 unheard.cancel()
 
-        self._conversations.on_decided_elsewhere(turn, question_id, withdraw)
+        self._conversations.questions.on_decided_elsewhere(turn, question_id, withdraw)
         self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
         self._hearing.ask(lambda: self._put(question_id, question, form))
 
@@ -91,7 +91,7 @@ class ApiTurn:
 
         def decided(decision: Decision) -> None:
             self._hearing.count_submission()
-            self._conversations.decide(turn, question_id, decision)
+            self._conversations.questions.decide(turn, question_id, decision)
 
         request = approval_request(question, form, self._conversation_id)
         if request is not None:
@@ -101,9 +101,9 @@ class ApiTurn:
             asked = self._elicitor.ask(params, decided)
         if asked is not None:
             self._questions.append(asked)
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
+            self._conversations.questions.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
         elif not self._elicitor.waits(question):
-            self._conversations.decide(turn, question_id, CANNOT_ASK)
+            self._conversations.questions.decide(turn, question_id, CANNOT_ASK)
 
     def _end(self) -> None:
         self._ended = True

@@ -70,7 +70,7 @@ class ExecTurn:
             for one in self._tracker.decline(call_id):
                 self._tell(one)
         decision = Decision(verdict="denied", reason=NOBODY, action=None if question.can_be_approved else "cancel")
-        self._conversations.decide(self._turn, question_id, decision)
+        self._conversations.questions.decide(self._turn, question_id, decision)
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the end of the turn."""

@@ -92,18 +92,18 @@ class ToolCall:
             return
         params = request_params(question, form, self.request.id, self._event_id, self.conversation_id)
         asked = self._elicitor.ask(
-            params, lambda decision: self._conversations.decide(turn, question_id, decision), self.request.id
+            params, lambda decision: self._conversations.questions.decide(turn, question_id, decision), self.request.id
         )
         if asked is not None:
             self._questions.append(asked)
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
+            self._conversations.questions.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
             return
         waits = self._elicitor.waits(question)
         outcome = "it waits for `codex-approve`" if waits else "the answer is no"
         text = f"Approval was needed, but this client cannot ask its user; {outcome}."
         self.events(turn.id, encode(BackgroundEvent(text)))
         if not waits:
-            self._conversations.decide(turn, question_id, CANNOT_ASK)
+            self._conversations.questions.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
         """Answer with the agent's last message."""

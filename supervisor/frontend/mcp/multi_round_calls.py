@@ -52,8 +52,8 @@ class MultiRoundCalls:
         self.client = channel
         self.timeout_s = elicitor.timeout
         self.waits = elicitor.waits
-        self.decide = conversations.decide
-        self.on_decided_elsewhere = conversations.on_decided_elsewhere
+        self.decide = conversations.questions.decide
+        self.on_decided_elsewhere = conversations.questions.on_decided_elsewhere
         self.worktree_of = conversations.worktree_of
         self.watch = tasks.watch
         self._state_key = state_key

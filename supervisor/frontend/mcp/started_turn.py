@@ -78,12 +78,13 @@ class StartedTurn:
         asked = None
         if self._elicitor is not None:
             params = request_params(question, form, self._request_id, turn.id, self._conversation_id)
-            asked = self._elicitor.ask(params, lambda decision: self._conversations.decide(turn, question_id, decision))
+            decide = self._conversations.questions.decide
+            asked = self._elicitor.ask(params, lambda decision: decide(turn, question_id, decision))
         if asked is not None:
             self._questions.append((asked, question))
-            self._conversations.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
+            self._conversations.questions.on_decided_elsewhere(turn, question_id, asked.decided_elsewhere)
         elif not self._waits(question):
-            self._conversations.decide(turn, question_id, CANNOT_ASK)
+            self._conversations.questions.decide(turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:
         """Keep the agent's last message."""

@@ -48,7 +48,7 @@ class SteerCall:
     def asks(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:  # noqa: ARG002
         """Decline, unless it can be decided elsewhere: this call cannot be asked."""
         if self.turn is not None and not self._waits(question):
-            self._conversations.decide(self.turn, question_id, CANNOT_ASK)
+            self._conversations.questions.decide(self.turn, question_id, CANNOT_ASK)
 
     def succeeded(self, last_message: bytes) -> None:  # noqa: ARG002
         """Answer that it is done."""

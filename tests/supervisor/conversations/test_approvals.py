@@ -114,8 +114,8 @@ class Scene:
         begun = next(sent for sent in self.place.sent if isinstance(sent, StartTurn))
         address = {"conversation_id": begun.conversation_id, "incarnation": begun.incarnation}
         notice = msgspec.convert({**address, "turn_id": begun.turn_id, "question_id": 7}, AskUser)
-        self.conversations.receive(WORKER, ReceivedNotice(notice, encode_question(question), NoticeOrder(0, 2)))
-        return next(iter(self.conversations.open_questions()), None)
+        self.conversations.notices.receive(WORKER, ReceivedNotice(notice, encode_question(question), NoticeOrder(0, 2)))
+        return next(iter(self.conversations.questions.waiting()), None)
 
     def _count(self, _: Request) -> None:
         self.answered += 1
@@ -148,7 +148,7 @@ def play(actions: Sequence[str], *, can_ask: bool) -> None:
             before = actions[: number + 1]
             first = next((name for name in before if name in deciding | VOIDING), None)
             assert len(scene.decisions) == len(scene.decided_by) == int(first in deciding), before
-            is_open = bool(scene.conversations.open_questions())
+            is_open = bool(scene.conversations.questions.waiting())
             assert is_open == (not scene.decisions and not VOIDING & {*before}), before
             is_over = bool(scene.decisions or ENDING & {*before})
             assert scene.elicitor.open_questions == 0 or not is_over, before
@@ -194,7 +194,7 @@ async def test_without_the_setting_a_client_that_cannot_ask_says_no_at_once() ->
 async def test_a_form_that_no_client_can_fill_in_does_not_wait() -> None:
     scene = Scene(can_ask=False, question=FORM)
     assert [decision.verdict for decision in scene.decisions] == ["denied"]
-    assert scene.conversations.open_questions() == []
+    assert scene.conversations.questions.waiting() == []
 
 
 @on_loop

@@ -28,7 +28,7 @@ def served(place: Workplace, conversation: Conversation, number: int, failure: s
     notice = RequestServed(
         conversation_id=conversation.id, incarnation=conversation.incarnation, number=number, failure=failure
     )
-    place.conversations.receive_result(WORKER, notice, b"result")
+    place.conversations.notices.receive_result(WORKER, notice, b"result")
 
 
 async def asked(place: Workplace, conversation: Conversation) -> tuple["asyncio.Task[bytes]", ServeRequest]:

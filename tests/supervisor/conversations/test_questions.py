@@ -40,7 +40,8 @@ class Stage:
             "turn_id": begun.turn_id,
         }
         notice = msgspec.convert({**address, "question_id": question_id, **more}, AskUser)
-        self.place.conversations.receive(WORKER, ReceivedNotice(notice, payload, NoticeOrder(0, question_id + 1)))
+        received = ReceivedNotice(notice, payload, NoticeOrder(0, question_id + 1))
+        self.place.conversations.notices.receive(WORKER, received)
 
     @property
     def decisions(self) -> list[tuple[int, Decision]]:

@@ -260,6 +260,11 @@ class OpenCall:
     def worktree_of(self, conversation_id: ConversationId) -> None:
         """It has none."""
 
+    @property
+    def questions(self) -> "OpenCall":
+        """The questions of the turn."""
+        return self
+
     def decide(self, turn: ConversationTurn, question_id: int, decision: Decision) -> None:
         self.decisions.append((turn, question_id, decision))
 

@@ -95,7 +95,7 @@ class Scene:
         address = {"conversation_id": self.conversation.id, "incarnation": self.conversation.incarnation}
         opened = msgspec.convert({**address, "model": "m", "cwd": "/", "session_path": "/nowhere"}, Opened)
         notice = ReceivedNotice(opened, msgspec.json.encode(CONFIGURED), NoticeOrder(0, 1))
-        self.place.conversations.receive(WORKER, notice)
+        self.place.conversations.notices.receive(WORKER, notice)
         (await opening).release()
         (await self.other.sessions.open(self.conversation)).release()
 
@@ -108,13 +108,14 @@ class Scene:
 
     def tell(self, turn: TurnId, **event: object) -> None:
         """Let the worker tell an event."""
-        self.place.conversations.receive_events(WORKER, turn, msgspec.json.encode({**event, "turn_id": turn}))
+        self.place.conversations.notices.receive_events(WORKER, turn, msgspec.json.encode({**event, "turn_id": turn}))
 
     def ask_user(self, turn: TurnId, question: AnyQuestion = LIST, number: int = 1) -> None:
         """Let the worker ask something, for consent to a command unless it is told otherwise."""
         address = {"conversation_id": self.conversation.id, "incarnation": self.conversation.incarnation}
         asked = msgspec.convert({**address, "turn_id": turn, "question_id": number, "form": "current"}, AskUser)
-        self.place.conversations.receive(WORKER, ReceivedNotice(asked, encode_question(question), NoticeOrder(0, 2)))
+        received = ReceivedNotice(asked, encode_question(question), NoticeOrder(0, 2))
+        self.place.conversations.notices.receive(WORKER, received)
 
     def end(self, turn: TurnId) -> None:
         """Let the worker end the turn."""

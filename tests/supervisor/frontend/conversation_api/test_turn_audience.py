@@ -28,6 +28,11 @@ class Decisions:
     def __init__(self) -> None:
         self.made: list[tuple[int, Decision]] = []
 
+    @property
+    def questions(self) -> "Decisions":
+        """The questions of the turns."""
+        return self
+
     def decide(self, _: ConversationTurn, question_id: int, decision: Decision) -> None:
         self.made.append((question_id, decision))
 
