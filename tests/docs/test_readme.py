@@ -11,7 +11,7 @@ from greenroom.supervisor.cli import command_line
 from greenroom.supervisor.cli.exec import arguments
 
 README: Final = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-WAYS: Final = README.partition("## Which way in")[2].partition("\n## ")[0]
+WAYS: Final = README.partition("## Ways to connect")[2].partition("\n## ")[0]
 COMMANDS: Final = re.findall(r"`greenroom ([^`]+)`", WAYS)
 
 
