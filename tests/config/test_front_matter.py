@@ -49,4 +49,6 @@ def test_a_value_that_is_no_text_is_told_with_its_key(value: str) -> None:
 def test_any_text_is_read_or_rejected(text: str) -> None:
     for whole in (text, f"---\n{text}\n---\n"):
         with contextlib.suppress(FrontMatterError):
-            read_front_matter(whole)
+            front = read_front_matter(whole)
+            assert whole.endswith(front.body)
+            assert all(key.rpartition(".")[2] in whole for key in front.entries)

@@ -1,5 +1,7 @@
 """What the headers of a response tell of the account's limits."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,5 +82,9 @@ def test_without_a_valid_header_nothing_is_told(headers: dict[str, str]) -> None
 
 
 @given(st.dictionaries(st.sampled_from([*PRIMARY, "x-codex-credits-has-credits"]), st.text()))
-def test_no_header_breaks_a_turn(headers: dict[str, str]) -> None:
-    account_limits(headers)
+def test_whatever_headers_say_only_valid_values_are_told(headers: dict[str, str]) -> None:
+    limits = account_limits(headers) or {}
+    window = limits.get("primary") or {}
+    figures = [figure for figure in window.values() if figure is not None]
+    assert all(math.isfinite(figure) and figure >= 0 for figure in figures)
+    assert not window or window["used_percent"] is not None
