@@ -33,7 +33,7 @@ def run(words: Sequence[str], prelaunch: Prelaunch | None = None) -> int:
     try:
         if rest[:1] == [EXEC]:
             return _exec(rest[1:], settings, prelaunch)
-        parser = _parser(rest[0] if rest else "")
+        parser = command_parser(rest[0] if rest else "")
         arguments = parser.parse_args(words)
         if arguments.version_json:
             parser.error(f"{JSON} before a command belongs to {VERSION}")
@@ -50,10 +50,10 @@ def command_table() -> "Command":
     from greenroom.supervisor.cli.exec import arguments
     from greenroom.supervisor.cli.reference import command_table
 
-    return command_table.table_of_parser(_parser(), {EXEC: arguments.make_parser()})
+    return command_table.table_of_parser(command_parser(), {EXEC: arguments.make_parser()})
 
 
-def _parser(word: str = "") -> argparse.ArgumentParser:
+def command_parser(word: str = "") -> argparse.ArgumentParser:
     """Return the parser of a command line whose command is `word`; the commands that serve need no other."""
     parser = argparse.ArgumentParser(prog="greenroom", description="A crash-isolated host for Codex conversations.")
     parser.add_argument(

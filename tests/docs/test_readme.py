@@ -26,4 +26,4 @@ def test_each_way_in_is_a_command(command: str) -> None:
     if name == "exec":
         assert arguments.parse_exec_words(words).prompt == words[0]
     else:
-        assert command_line._parser().parse_args([name, *words]).command == name
+        assert command_line.command_parser().parse_args([name, *words]).command == name

@@ -57,7 +57,7 @@ def settings() -> dict[str, Any]:
 
 def parsed(words: list[str]) -> argparse.Namespace:
     """Return what the program makes of the words behind its name."""
-    return command_line._parser().parse_args(words)
+    return command_line.command_parser().parse_args(words)
 
 
 def label(one: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ def test_each_rank_is_a_node_of_the_pool_with_a_state_of_its_own(tmp_path: Path)
     done = run(tmp_path, GREENROOM_HOST="tcp://login-1:7700", GREENROOM_POOL="batch", GREENROOM_CAPACITY="7")
     assert done.returncode == 0, done.stderr
     calls = [line.split("\0")[:-1] for line in (tmp_path / "GREENROOM.log").read_text().splitlines()]
-    nodes = [command_line._parser().parse_args(words) for words in calls]
+    nodes = [command_line.command_parser().parse_args(words) for words in calls]
     assert [node_name(node.name) for node in nodes] == ["batch-0", "batch-1", "batch-2"]
     assert {node.join for node in nodes} == {"tcp://login-1:7700"}
     assert {node.capacity for node in nodes} == {7}

@@ -63,7 +63,7 @@ def test_the_unit_of_a_node_starts_one_and_gives_its_turns_their_time() -> None:
     settings = dict(re.findall(r"^(\w+)=(.*)$", NODE.read_text(), re.MULTILINE))
     program, *words = settings["ExecStart"].split()
     assert program.endswith("/greenroom")
-    arguments = command_line._parser().parse_args(words)
+    arguments = command_line.command_parser().parse_args(words)
     assert arguments.run is command_line._node
     assert arguments.state.endswith(settings["StateDirectory"])
     assert int(settings["TimeoutStopSec"]) >= Limits().drain + 15

@@ -126,8 +126,7 @@ class Scene:
 
     @property
     def host(self) -> ConversationHost:
-        assert self.server._host is not None
-        return self.server._host
+        return self.server.host
 
     def conversation(self, thread: str) -> Conversation:
         conversation = self.host.conversations.find(ConversationId(thread))

@@ -77,8 +77,7 @@ class Host:
 
     @property
     def conversations(self) -> ConversationHost:
-        assert self.server._host is not None
-        return self.server._host
+        return self.server.host
 
     @property
     def sessions(self) -> list[Session]:

@@ -97,7 +97,8 @@ class Launcher:
         self._suspects: dict[ZygoteLink, Child] = {}
         """Shared zygotes that were too slow for a command, and the command that they have not answered yet."""
         self._restarts = 0
-        self._on_loss = on_loss
+        self.on_loss = on_loss
+        """Called with each zygote and monitor that is lost."""
         self._children: set[Child] = set()
         self._started = 0
         self._sending = asyncio.Lock()
@@ -294,7 +295,7 @@ class Launcher:
 
     def _kill_hung(self, link: ZygoteLink) -> None:
         log.error("the process that starts commands, %d, hangs and is killed", link.pid)
-        self._on_loss(Loss("zygote", link.pid, link.is_shared, _HANGS, -signal.SIGKILL, 0))
+        self.on_loss(Loss("zygote", link.pid, link.is_shared, _HANGS, -signal.SIGKILL, 0))
         link.kill()
         link.close()
 
@@ -303,7 +304,7 @@ class Launcher:
         if pid is None or not child.kill_monitor():
             return False
         log.error("the monitor of a command, process %d, hangs and is killed", pid)
-        self._on_loss(Loss("monitor", pid, False, _HANGS, -signal.SIGKILL, 0))
+        self.on_loss(Loss("monitor", pid, False, _HANGS, -signal.SIGKILL, 0))
         return True
 
     def _present_zygote(self) -> ZygoteLink:
@@ -325,7 +326,7 @@ class Launcher:
 
     def _zygote_ended(self, link: ZygoteLink, ending: ChildExit) -> None:
         if not self._closing and not link.was_killed:
-            self._on_loss(Loss("zygote", ending.pid, False, None, ending.returncode, ending.max_rss))
+            self.on_loss(Loss("zygote", ending.pid, False, None, ending.returncode, ending.max_rss))
         if link is self._zygote:
             self._lose_zygote()
 

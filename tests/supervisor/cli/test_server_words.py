@@ -53,4 +53,4 @@ def read(parser: argparse.ArgumentParser, words: list[str]) -> tuple[object, str
 @given(COMMANDS, st.lists(WORDS, max_size=4), st.sampled_from([[], ["-c", "model=y"]]))
 def test_the_same_words_mean_the_same(command: str, words: list[str], before: list[str]) -> None:
     line = [*before, command, *words]
-    assert read(command_line._parser(command), line) == read(command_line._parser(), line)
+    assert read(command_line.command_parser(command), line) == read(command_line.command_parser(), line)

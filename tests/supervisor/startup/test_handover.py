@@ -59,7 +59,7 @@ class OldHost:
         files.callback(os.close, descriptor)
         listener = SimpleNamespace(descriptor=descriptor, path="/nowhere", is_at_rest=True, release=lambda: None)
         lock = SimpleNamespace(descriptor=descriptor, close=lambda: None)
-        holdings = Holdings(ServiceManager())
+        self.holdings = holdings = Holdings(ServiceManager())
         holdings.lock, holdings.unix = cast("Any", lock), cast("Any", listener)
         self.handover = HostHandover(holdings, cast("Any", self), cast("Any", None))
 
@@ -132,7 +132,7 @@ async def test_an_attempt_that_broke_off_does_not_act_for_the_next_one() -> None
             return ""
 
         http = SimpleNamespace(take_passed_on=take_passed_on, descriptor=0, address=SimpleNamespace(text="x"))
-        old.handover._holdings.http = cast("Any", http)
+        old.holdings.http = cast("Any", http)
         first = old.asked(files)
         first.sendall(replacement_line(Take()))
         await until(lambda: old.handover._giving_way is not None)
@@ -214,22 +214,22 @@ def while_it_ends(old: OldHost) -> HandOver:
 
 
 def before_it_has_its_lock(old: OldHost) -> HandOver:
-    old.handover._holdings.lock = None
+    old.holdings.lock = None
     return ASKS
 
 
 def before_it_listens(old: OldHost) -> HandOver:
-    old.handover._holdings.unix = None
+    old.holdings.unix = None
     return ASKS
 
 
 def while_one_before_it_is_left(old: OldHost) -> HandOver:
-    old.handover._holdings.replaces = 4711
+    old.holdings.replaces = 4711
     return ASKS
 
 
 def in_another_unit(old: OldHost) -> HandOver:
-    old.handover._holdings.manager = ServiceManager("/nowhere")
+    old.holdings.manager = ServiceManager("/nowhere")
     return ASKS
 
 

@@ -1,6 +1,7 @@
 """What the headers of a response tell of the account's limits."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -83,8 +84,6 @@ def test_without_a_valid_header_nothing_is_told(headers: dict[str, str]) -> None
 
 @given(st.dictionaries(st.sampled_from([*PRIMARY, "x-codex-credits-has-credits"]), st.text()))
 def test_whatever_headers_say_only_valid_values_are_told(headers: dict[str, str]) -> None:
-    limits = account_limits(headers) or {}
-    window = limits.get("primary") or {}
-    figures = [figure for figure in window.values() if figure is not None]
-    assert all(math.isfinite(figure) and figure >= 0 for figure in figures)
-    assert not window or window["used_percent"] is not None
+    window: Any = (account_limits(headers) or {}).get("primary") or {"used_percent": 0.0}
+    assert math.isfinite(window["used_percent"])
+    assert all(figure is None or figure >= 0 for figure in window.values())

@@ -389,7 +389,7 @@ def test_terminal_controls_its_command() -> None:
 def test_a_zygote_that_is_killed_has_a_successor_and_what_runs_runs_on() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         losses: list[Loss] = []
-        launcher._on_loss = losses.append
+        launcher.on_loss = losses.append
         running = await launcher.spawn(
             ["sh", "-c", "read word; exit 5"], "/", ENVIRONMENT, stdin=reader, stdout=2, stderr=2
         )
@@ -439,7 +439,7 @@ async def spare_pair(launcher: Launcher) -> tuple[int, int]:
 def test_a_zygote_that_hangs_is_killed_and_the_command_runs_once() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         losses: list[Loss] = []
-        launcher._on_loss = losses.append
+        launcher.on_loss = losses.append
         child = await launcher.spawn(["true"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
         await child.wait_gone()
         former = zygote_of(launcher)
@@ -483,7 +483,7 @@ def test_a_pair_that_waits_and_is_lost_costs_no_command(who: str, number: signal
 def test_a_command_whose_monitor_hangs_is_killed_in_time_with_all_that_it_started() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         losses: list[Loss] = []
-        launcher._on_loss = losses.append
+        launcher.on_loss = losses.append
         child = await launcher.spawn(
             ["sh", "-c", "setsid sleep 600 & echo $!; wait"], "/", ENVIRONMENT, stdout=writer, stderr=writer
         )
