@@ -162,7 +162,7 @@ class Pace:
         self._measured_from, self._accepted = self._next_at, 0
 
     def _present(self, now: float) -> bool:
-        """Drop those who no longer ask; return whether anybody is left."""
+        """Drop the requests that are no longer repeated; return whether any is left."""
         for who in [who for who, asked_at in self._waiting.items() if now - asked_at > PRESENCE]:
             del self._waiting[who]
         return bool(self._waiting)
@@ -204,7 +204,7 @@ class Paces:
             del self._paces[over]
 
     def leave(self, is_gone: Callable[[Hashable], bool]) -> None:
-        """Give up all places of those who are gone."""
+        """Give up the places of all requests of workers that are gone."""
         for pace in self._paces.values():
             for who in [who for who in pace._waiting if is_gone(who)]:  # noqa: SLF001 - of this very module
                 pace.leave(who)

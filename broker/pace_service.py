@@ -13,7 +13,7 @@ from greenroom.protocol.internal.broker.broadcasts import RateLimited
 from greenroom.protocol.internal.broker.questions import GetSlot, LeaveQueue, ReportLimited
 
 LONGEST_NAP: Final = PRESENCE / 2
-"""Seconds after which who waits is noted as present once more."""
+"""Seconds after which a waiting request is noted as present again."""
 SHORTEST_NAP: Final = 0.001
 MOST_PACES: Final = 50
 """Limits that are told of."""

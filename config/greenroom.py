@@ -146,7 +146,7 @@ class CredentialSettings(Section, frozen=True):
 
 
 class ServerSettings(NamedTuple):
-    """What the front process goes by."""
+    """The settings of the process that answers the client first."""
 
     table: GreenroomTable
     credentials: CredentialSettings

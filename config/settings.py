@@ -1,4 +1,4 @@
-"""Everything that one conversation goes by, resolved from the file, the command line and the caller's arguments."""
+"""All settings of one conversation, resolved from the file, the command line and the caller's arguments."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class ConversationOverrides(OwnSection, frozen=True):
     thread_source: str | None = None
     """What has caused it, in the caller's words, as its session file says."""
     reconfigured: bool = False
-    """Whether a resumed conversation goes by the configuration of today instead of the settings in its file."""
+    """Whether a resumed conversation uses the present configuration instead of the settings in its file."""
     worktree: bool | None = None
     """Whether a new conversation gets a git worktree of its own, made of the repository around `cwd`."""
 

@@ -69,7 +69,7 @@ class DecodedRequest:
     outputs: Sequence[str]
     """What the tool calls after that message returned, as the model is told."""
     tools: Mapping[str, str]
-    """The names of the tools on offer, each with its type. A tool without a name goes by its type."""
+    """The names of the tools on offer, each with its type. A tool without a name has its type for a name."""
 
     @classmethod
     def decode(cls, body: bytes) -> "DecodedRequest":

@@ -24,7 +24,7 @@ NodeName = NewType("NodeName", str)
 """The name under which another machine has joined a host."""
 
 HERE = NodeName("")
-"""The host itself, in the place of a node."""
+"""The host itself, where a node would be named."""
 
 BEFORE_TURNS = TurnId("")
 

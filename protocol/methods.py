@@ -1,7 +1,7 @@
 """Every method that clients may call: the revisions of MCP that have it, its params, and its purpose.
 
-The front end's handlers, docs/wire.md and `greenroom schema` go by this table. Params are named and not imported: the
-table is read before the first request is answered, and the models are needed later, if at all.
+The front end's handlers, docs/wire.md and `greenroom schema` are made from this table. Params are named and not
+imported: the table is read before the first request is answered, and the models are needed later, if at all.
 """
 
 from collections.abc import Mapping

@@ -64,7 +64,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_worker_waiting_bytes": gauge("Bytes of events that wait in workers.", unit="bytes"),
     "greenroom_worker_messages_received": counter("Messages of workers."),
     "greenroom_worker_messages_sent": counter("Messages to workers."),
-    "greenroom_worker_messages_refused": counter("Messages to workers that found a queue full or nobody there."),
+    "greenroom_worker_messages_refused": counter("Messages to workers that found a full queue or no connection."),
     "greenroom_timings_dropped": counter("Timings that workers dropped because there were too many."),
     "greenroom_telemetry_records": counter(
         "Spans and events for collectors of OpenTelemetry: `sent`, `failed` (no attempt has succeeded), or `dropped` "

@@ -49,7 +49,7 @@ class Acceptor:
             connected, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # it left, or went to another process
             return
-        except OSError as error:  # out of descriptors: those who wait are taken in when others have left
+        except OSError as error:  # out of descriptors: waiting clients are accepted when others have left
             log.warning("a client cannot be taken in: %s", error)
             self.pause()
             self._retry = self._loop.call_later(RETRY, self.resume)

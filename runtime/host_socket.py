@@ -1,4 +1,4 @@
-"""Where the host of a Codex home listens. Shared by the host and by those who look for it, so it imports nothing slow.
+"""Where the host of a Codex home listens. Shared by the host and its clients, so it imports nothing slow.
 
 Socket and home find each other by device and inode of the home, whatever links lead to it. The socket is in the
 directory that also holds those of all instances (`greenroom.runtime.directory`), which only the user can enter.

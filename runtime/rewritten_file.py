@@ -33,7 +33,7 @@ def rewrite(folder: str, name: str, content: bytes) -> None:
 
 def remove_unfinished(folder: str, pid: int | None = None) -> None:
     """Remove what was not written to its end: by the process `pid`, which has ended, or by any, where none is left."""
-    with contextlib.suppress(OSError):  # it stays in place, where it harms nobody
+    with contextlib.suppress(OSError):  # it stays in place, where it does no harm
         for name in os.listdir(folder):
             writer = _UNFINISHED.fullmatch(name)
             if writer is not None and pid in (None, int(writer[1])):

@@ -107,7 +107,7 @@ class RpcClient:
         self._fail(_LOST, self._once)
 
     def connected(self) -> None:
-        """There is a new connection, in the place of the former: send what is open."""
+        """There is a new connection in place of the former one: send the open requests."""
         self.disconnected()
         self._is_up = True
         self._given_up = None

@@ -55,7 +55,7 @@ class ZapAuthenticator:
             del self._names[key]
 
     def serve_domain(self, domain: bytes, look_up: LookUp) -> None:
-        """Let `look_up` decide about sockets of another domain; those who are in the table have no access to them."""
+        """Let `look_up` decide about sockets of another domain; owners of keys in the table have no access to them."""
         self._domains[domain] = look_up
 
     def close(self) -> None:

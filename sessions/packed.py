@@ -75,7 +75,7 @@ def open_session(reader: Reader, path: str) -> BinaryIO:
 
 
 def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
-    """Put the plain form in the place of a packed one; the caller holds the lock of the writer.
+    """Replace the packed form by the plain one; the caller holds the lock of the writer.
 
     The plain file appears complete and durable under its name, or not at all; only then the packed one is removed.
     Where it could be unpacked in part only, it is kept under another name. `unfinished` is a path in the same directory
@@ -105,7 +105,7 @@ def unpack_file(reader: Reader, path: str, unfinished: str) -> None:
 
 
 def pack_file(reader: Reader, path: str, unfinished: str) -> int:
-    """Put the packed form in the place of a plain one, and return how many bytes that saves.
+    """Replace the plain form by the packed one, and return how many bytes that saves.
 
     The caller holds the lock of the writer. The packed file appears under its name once it is complete, durable and has
     been read back, or not at all; only then the plain one is removed. `unfinished` is a path in the same directory that

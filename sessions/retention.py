@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 DAY: Final = 86_400.0
 LOCK: Final = ".greenroom-retention.lock"
-"""The file of the home whose time tells when all of this was last done, and whose lock who does it."""
+"""The file of the home whose modification time is that of the last run, and whose lock the running process holds."""
 PAUSE: Final = 20 * 3600.0
 """Seconds after which it is done again; instances look once a day."""
 

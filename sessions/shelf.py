@@ -85,7 +85,7 @@ def _change(
     act: Callable[[str], T],
     unchanged_since: float = math.inf,
 ) -> list[T]:
-    """Do something to each form of a file while nobody writes it, and return the results."""
+    """Do something to each form of a file under the lock of its writer, and return the results."""
     try:
         lock = WriterLock(home, conversation_id)
     except OSError as error:

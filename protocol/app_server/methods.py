@@ -1,7 +1,7 @@
 """Every method of this protocol that the server implements, with its params and its purpose.
 
-docs/app-server.md and `greenroom app-server generate-json-schema` go by this table, and a test compares it with the
-handlers. Params and results are named and not imported: few are needed before the first request is answered.
+docs/app-server.md and `greenroom app-server generate-json-schema` are made from this table, and a test compares it with
+the handlers. Params and results are named and not imported: few are needed before the first request is answered.
 """
 
 import importlib

@@ -50,7 +50,7 @@ class Enrolled(Message):
 
 
 class Join(Message):
-    """Node to host, first on each connection: who speaks, and how it stands."""
+    """Node to host, first on each connection: which node it is, and its state."""
 
     wire: ClassVar[bytes] = b"join"
     version: str
@@ -177,7 +177,7 @@ def read_to_node(parts: Sequence[bytes]) -> ToNode:
 
 
 FILES: Final = ("config.toml", "AGENTS.md", "AGENTS.override.md")
-"""Files of the home that a worker on a node goes by, beside those in `RULES`."""
+"""Files of the home that a worker on a node needs, besides those in `RULES`."""
 RULES: Final = "rules"
 RULES_SUFFIX: Final = ".rules"
 

@@ -1,4 +1,4 @@
-"""One attempt of a command to log in or out: its exit status, what it tells the user, and the browser that it opens."""
+"""An attempt to log in or out by a command: its exit status, its messages to the user, and the user's browser."""
 
 import asyncio
 import os

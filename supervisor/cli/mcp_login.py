@@ -1,4 +1,4 @@
-"""`greenroom mcp login`, `mcp_logout` and `list`: work on the store itself, without a server.
+"""`greenroom mcp login`, `logout` and `list`: work on the store itself, without a server.
 
 Each function returns the exit status. Messages for the user go to standard error, the list to standard output.
 """

@@ -103,7 +103,7 @@ class MetricsListener:
             raise RefusedRequest(405, "Method Not Allowed", headers={"Allow": "GET"})
 
     def _user_of(self, request: web.BaseRequest) -> int | None:
-        """Return the id of the user who asks; `None` where it cannot be told."""
+        """Return the id of the user at the other end; `None` where it is not known."""
         transport = request.transport
         if transport is None:
             return None

@@ -91,7 +91,7 @@ class Conversation(msgspec.Struct, eq=False):
     requests: dict[int, asyncio.Future[bytes]] | None = None
     """What clients ask of its process beside the turns, by number; `None` while there is nothing of the kind."""
     is_stale: bool = False
-    """Whether its process goes by settings that have changed since, and is to end as soon as it is idle."""
+    """Whether its process has settings that have changed since, and is to end as soon as it is idle."""
 
     def happen(self, happening: lifecycle.LifecycleEvent) -> None:
         """Change to the following state. Raises `LocalProtocolError` where the table has none."""

@@ -279,7 +279,7 @@ class Conversations:
         return count
 
     def reload_settings(self) -> None:
-        """Let all conversations go by the settings as they are now, each as soon as it is idle."""
+        """Apply the present settings to all conversations, to each as soon as it is idle."""
         for conversation in list(self._table):
             self._scheduler.reload(conversation)
 

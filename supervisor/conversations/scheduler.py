@@ -192,7 +192,7 @@ class ConversationScheduler:
         self._watch.begin()
 
     def reload(self, conversation: Conversation) -> None:
-        """Let a conversation go by the settings as they are now: its process ends as soon as it is idle.
+        """Apply the present settings to a conversation: its process ends as soon as it is idle.
 
         Where that would lose something, as with running commands or with what is not saved, it goes on as it is.
         """

@@ -1,4 +1,4 @@
-"""Puts a node's own key in the place of its ticket, over a connection with the key of the ticket."""
+"""Replaces a node's ticket by its own key, over a connection with the key of the ticket."""
 
 import asyncio
 from typing import Final, Literal, TypeAlias

@@ -39,7 +39,7 @@ def load_identity(state: str) -> NodeIdentity | None:
 
 
 def adopt(state: str, identity: NodeIdentity) -> None:
-    """Have a fresh identity, which the host knows, in the place of a former one. Raises `StartError`."""
+    """Replace the identity by a fresh one that the host knows. Raises `StartError`."""
     write_private(os.path.join(state, FILE), msgspec.json.encode(identity))
     with suppress(FileNotFoundError):
         os.unlink(os.path.join(state, FRESH))

@@ -258,7 +258,7 @@ class ProcessTree:
             self.workers.kill(worker_id, why)
 
     def _ask_what_is_held(self) -> Iterator[WorkerId]:
-        """Ask everybody who can answer at the moment: workers that are connected, the fork server and the broker."""
+        """Ask every process that can answer at the moment: connected workers, the fork server and the broker."""
         yield from (worker_id for worker_id in self._workers if self.router.send(worker_id, MeasureWorker()))
         if self._engine.measure_fork_server(
             lambda held: self._footprints.receive(FORK_SERVER_ID, ProcessFootprint(held))

@@ -29,7 +29,7 @@ def start_in_background() -> Callable[[], None] | int:
 def _report_ready(writer: int) -> None:
     try:
         os.write(writer, _READY)
-    except OSError:  # nobody waits for it any more
+    except OSError:  # the command that waited for it is gone
         return
     finally:
         os.close(writer)

@@ -41,7 +41,7 @@ REPORT_DELAY = 1.0
 """Seconds after the start of the control socket until what a report needs is imported, unless one is asked for before:
 a first call does not wait for it, and neither does an operator who asks a server that is in trouble."""
 METRICS_TRIES = 5
-"""How often a host that replaces another tries to listen where that one has served its metrics."""
+"""How often a host that replaces another tries to listen at the address of the other's metrics."""
 METRICS_PAUSE = 0.1
 """Seconds between two of these."""
 

@@ -150,7 +150,7 @@ def begin_trace(
 
 
 def new_span_id() -> bytes:
-    """Return a random id, which nobody has a reason to guess."""
+    """Return a random id. It need not be hard to guess."""
     return random.randbytes(8)
 
 

@@ -37,8 +37,8 @@ STARTS_OF = frozenset(
 )
 """Calls whose last name is too common."""
 
-OWN = "this interpreter, with code of ours and -I"
-FORK = "a fork of ours, which runs no other program"
+OWN = "this interpreter, with code of this program and -I"
+FORK = "a fork of this process, which runs no other program"
 COMMAND = "a command of the model or the client, under the sandbox and the approval that the user chose"
 USER = "named in the user's own configuration, and looked up in absolute directories only"
 CONFINED = "confined as in read-only, and without the settings"

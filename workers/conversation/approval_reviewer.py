@@ -174,7 +174,7 @@ def action_of(question: Reviewable, cwd: str) -> JsonObject:
 
 
 def evidence(question: Reviewable, history: list[JsonObject]) -> str:
-    """Return what the reviewer goes by. Raises `ReviewFailedError` where the action is too long to be shown whole."""
+    """Return what the reviewer is shown. Raises `ReviewFailedError` where the action is too long to be shown whole."""
     action = msgspec.json.encode(question).decode()
     if len(action) > LONGEST_ACTION:
         raise ReviewFailedError(f"the action has more than {LONGEST_ACTION:,} characters")

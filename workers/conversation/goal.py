@@ -1,6 +1,6 @@
 """The goal of a conversation: how it is set, what it may take, and what becomes of it. Free of I/O.
 
-Rules that it keeps, whoever changes it:
+Its rules, whether the model, a client or the program changes it:
 
 * a goal whose budget is used up is neither active nor paused but `budgetLimited`;
 * only turns in which it is active count, and what was counted is never taken back;

@@ -1,4 +1,4 @@
-"""A conversation on a node: what of the host's home it goes by, and how its records get there."""
+"""A conversation on a node: what it needs of the host's home, and how its records get there."""
 
 import os
 from contextlib import suppress

@@ -80,7 +80,7 @@ LAST_WRITER_SECONDS = 1.0
 """How long the process that had a conversation before may take to end."""
 _PAUSE = 0.02
 LOST = "This conversation is not saved, and its process has ended: what was said before is lost."
-"""What the user is told of a conversation that begins anew."""
+"""What the user is told of a conversation that begins again without its history."""
 
 
 class _Arguments(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
 
     variables: Variables
     environment: Mapping[str, str]
-    """Ours, of which programs get the few that every program gets."""
+    """Those of this process, of which a program gets the few that every program gets."""
     cwd: str
     """Where programs run that have no `cwd` of their own."""
     emit: Emit

@@ -1,7 +1,7 @@
 """Runs a server as a child process and speaks with it over its pipes, one JSON message a line.
 
 Promises: when the streams are left, in whatever way, the program and its whole process group are gone within a second.
-The program is asked to go by the end of its input, then by SIGTERM, and is killed in the end.
+The program is asked to exit by the end of its input, then by SIGTERM, and is killed at last.
 """
 
 import asyncio
@@ -226,7 +226,7 @@ class _Child:
             self._deaf.set()
 
     async def _write(self, outgoing: _ToServer, writer: asyncio.StreamWriter, incoming: _ToClient) -> None:
-        """Send messages until there are none any more. A program that reads no longer is as good as gone."""
+        """Send messages until there are none any more. A program that no longer reads counts as gone."""
         try:
             async for message in outgoing:
                 writer.write(message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")

@@ -233,7 +233,7 @@ class ChatDecoder:
             self._finish(reason, events)
 
     def _take_rare(self, choice: _Choice, events: list[ModelEvent]) -> None:
-        """Take what a choice may have in the place of a delta, or beside it."""
+        """Take what a choice may have instead of a delta, or beside it."""
         if choice.error and (complaint := find_complaint({"error": decoded_content(bytes(choice.error))})) is not None:
             self._fail(ResponseFailed(complaint.message, complaint.cause), events)
             return

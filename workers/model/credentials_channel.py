@@ -87,7 +87,7 @@ class CredentialError(UnauthorizedError):
 class CredentialsChannel:
     """One worker's questions; any number may be open at once.
 
-    `on_change` is told of each credential that comes into force, where the spec says who tells of it.
+    `on_change` is called with each credential that comes into force, where the spec names a channel for changes.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class CredentialsChannel:
         _REACTIONS[int.from_bytes(message[0].bytes[:2], "little")](self)
 
     def _admitted(self) -> None:
-        """Greet a broker that has taken another's place, and ask it what that one left unanswered."""
+        """Greet a broker that has replaced another, and repeat the questions that the former has not answered."""
         self._is_lost = False
         self._cancel("absence")
         self._subscribe()

@@ -247,7 +247,7 @@ def _process_of(task: int) -> int:
 
 
 def _open_as(task: int, path: bytes) -> int:
-    """Open a place as a task names it. It may be led anywhere: what counts is whose the socket is that lies there."""
+    """Open a place as a task names it. It may lead anywhere: what counts is which process owns the socket there."""
     start = f"/proc/{task}/root" if path.startswith(b"/") else f"/proc/{task}/cwd"
     directory = os.open(start, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

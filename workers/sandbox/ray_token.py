@@ -1,4 +1,4 @@
-"""Where Ray keeps the token that lets in whoever has it: to a whole cluster, and so to the nodes that run there."""
+"""Where Ray keeps its token, which gives access to a whole cluster, and so to the nodes that run there."""
 
 import os
 from typing import Final

@@ -72,7 +72,7 @@ class TokenCommand(Message):
 
 
 class GetProviderToken(Body):
-    """Ask for the bearer that a provider's command prints. It is run once for all who ask."""
+    """Ask for the bearer that a provider's command prints. The command is run once for all requests."""
 
     wire: ClassVar[bytes] = b"get-provider-token"
     command: TokenCommand

@@ -19,7 +19,7 @@ class Open(Addressed):
     wire: ClassVar[bytes] = b"open"
 
     user_agent: str
-    """How the model's servers are told who we are and for whom."""
+    """What the model's servers are told about this program and its client."""
     resume: Literal["no", "if-saved", "must"] = "no"
     """Whether to go on from a session file; `if-saved` for a conversation that may have died before it was saved."""
     path: str | None = None
@@ -41,7 +41,7 @@ class TurnSandbox(Message):
 
 
 class TurnSettings(Message):
-    """What one turn goes by instead of what its conversation does."""
+    """Settings of one turn that override those of its conversation."""
 
     cwd: str
     approval_policy: ApprovalPolicy
@@ -90,7 +90,7 @@ class Steer(Addressed):
 
 
 class Compact(Addressed):
-    """Put a summary in the place of what was said so far, in a turn without input that ends as every turn does."""
+    """Replace the history by a summary, in a turn without input that ends as every turn does."""
 
     wire: ClassVar[bytes] = b"compact"
 
@@ -179,7 +179,7 @@ class ServeRequest(Addressed):
 
 
 class WithdrawRequest(Addressed):
-    """Break a request off: nobody waits for its result any more."""
+    """Cancel a request whose result is no longer needed."""
 
     wire: ClassVar[bytes] = b"withdraw"
 

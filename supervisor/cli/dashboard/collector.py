@@ -48,7 +48,7 @@ class Collector:
         """How often the instances were looked at."""
 
     async def run(self) -> None:
-        """Look while anybody waits, until cancelled. Raises what looking raises."""
+        """Look while a page waits, until cancelled. Raises what looking raises."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wanted.wait()

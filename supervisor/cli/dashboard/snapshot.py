@@ -174,7 +174,7 @@ def _memory(one: ProcessStatus | None) -> int | None:
 
 
 def _rounded(size: int | None) -> int | None:
-    """Return bytes to a tenth of a mebibyte: what nobody sees is no change."""
+    """Return bytes to a tenth of a mebibyte: a change that is not displayed does not count."""
     return None if size is None else round(round(size / MEBIBYTE, 1) * MEBIBYTE)
 
 

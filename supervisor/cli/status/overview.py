@@ -58,7 +58,7 @@ class SeenProcess(Part):
     uss: int | None
     """Memory that no other process shares; `None` where it may not be read."""
     pss: int | None
-    """Memory, what is shared divided among those who share it; `None` where it may not be read."""
+    """Memory, with shared pages divided among the processes that share them; `None` where it may not be read."""
     cpu_seconds: float
     """Processor time so far."""
     cpu_percent: float | None

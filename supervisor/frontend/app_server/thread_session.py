@@ -107,7 +107,7 @@ class ThreadSession:
         self._running: TurnId | None = None
         self._last_ended: TurnId | None = None
         self._is_complete = False
-        """Whether that one was neither stopped nor has failed."""
+        """Whether the turn was neither stopped nor has failed."""
         self._own: dict[TurnId, Failure | None] = {}
         """The turns that this client has begun, each with its failure once that is known."""
         self._held: list[ServerNotification] | None = []

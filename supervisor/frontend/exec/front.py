@@ -64,7 +64,7 @@ class ExecFront:
         """Handle the end of the client: there is nothing to do."""
 
     def attach(self, host: "ConversationHost") -> None:
-        """Begin the turn in the worker that is ready or starting; no other will be needed, unless that one dies."""
+        """Begin the turn in the worker that is ready or starting; no other will be needed, unless it dies."""
         if self._is_alone:
             host.tree.workers.stop_replenishing()
         request = self._request

@@ -55,7 +55,7 @@ class HttpEndpoint:
         self.is_replaced = False
         """Whether what begins belongs to the other host."""
         self.on_rest: Callable[[], object] | None = None
-        """Called when an answer of a session was sent, if anybody wants to know."""
+        """Called when an answer of a session was sent."""
         self._methods: Mapping[str, Handler] = {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -146,7 +146,7 @@ class HostHandover:
         self._deadline = self._loop.call_later(OFFER_TIMEOUT, self._withdraw)
 
     def _withdraw(self) -> None:
-        log.warning("process %d was to replace this host and has not come to it", self._successor)
+        log.warning("process %d was to replace this host and did not", self._successor)
         self._drop_link()
 
     def _drop_link(self) -> None:

@@ -25,7 +25,7 @@ class Received(NamedTuple):
 
 
 class Link:
-    """One end. What it was given and nobody has taken is closed with it."""
+    """One end. Descriptors that it has received and that were not taken are closed with it."""
 
     def __init__(
         self, connected: socket.socket, on_line: Callable[[Received], None], on_end: Callable[[], None]

@@ -111,7 +111,7 @@ class Takeover:
         taken = await self._take(passed_on)
         try:
             lock.write(unix.address)
-        except OSError as error:  # who holds the lock is told by the kernel; the file is for people
+        except OSError as error:  # the kernel knows the holder of the lock; the file is for people
             log.error("the lock of the home cannot be written: %s", error.strerror or error)
         holdings = self._holdings
         holdings.lock, holdings.unix, holdings.http = lock, unix, http
@@ -261,7 +261,7 @@ class Takeover:
         for waiting in (self._offered, self._taken):
             if not waiting.done():
                 waiting.set_exception(ConnectionResetError("it has ended the connection"))
-                waiting.exception()  # it may be that nobody waits for it
+                waiting.exception()  # retrieved, in case it is not awaited
         self._holdings.replaces = None
         if self._claims is not None:
             self._claims.be_alone()

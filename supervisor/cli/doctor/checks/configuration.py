@@ -73,7 +73,7 @@ def _culprit(fault: str) -> str:
 
 
 def _check_server(context: CheckContext) -> None:
-    """Read what the server itself goes by. Raises `ConfigError`."""
+    """Read the settings of the server itself. Raises `ConfigError`."""
     server_settings(context.home, context.config_overrides)
     credential_settings(context.home)
 

@@ -160,7 +160,7 @@ def _context(settings: Settings, context: CheckContext) -> ServerContext:
 
 
 def _drop(_: Event) -> Awaitable[None] | None:
-    """Take an event that nobody is told of."""
+    """Drop an event: there is no client."""
     return None
 
 

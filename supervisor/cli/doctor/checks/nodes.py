@@ -111,7 +111,7 @@ def _is_free(family: int, host: str | int, port: int) -> bool:
 
 
 def _bind(family: int, host: str, port: int) -> None:
-    """Have an address for a moment without listening at it, which keeps nobody else from it. Raises `OSError`."""
+    """Bind an address for a moment without listening at it, which does not block other programs. Raises `OSError`."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))

@@ -28,7 +28,7 @@ HUNG: Final = 90.0
 FINISH: Final = 0.7
 """Seconds that it has at the end of the host to end the actors."""
 VARIABLES: Final = "RAY_"
-"""How the variables begin that Ray goes by, the token of the cluster among them: for this process and no other."""
+"""Prefixes of the variables that Ray reads, the token of the cluster among them: for this process and no other."""
 
 
 class RayProcess:
