@@ -68,7 +68,7 @@ class Workers(Protocol):
         ...
 
     def note_waiting(self) -> None:
-        """Note that a conversation waits for a place."""
+        """Note that a conversation waits for a slot."""
 
     def refusal(self, wish: Wish) -> str | None:
         """Return why a conversation can run nowhere, however long it waits; `None` where it can."""

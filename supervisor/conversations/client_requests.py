@@ -20,9 +20,9 @@ __all__ = ["ClientRequests", "RequestFailedError"]
 class ClientRequests:
     """The requests to all conversations. A conversation keeps its process while one is open."""
 
-    def __init__(self, hosts: WorkerAssignments, slots: Slots, on_free: Callable[[Conversation], None]) -> None:
+    def __init__(self, assignments: WorkerAssignments, slots: Slots, on_free: Callable[[Conversation], None]) -> None:
         """`on_free` is called with each conversation that has one open request less."""
-        self._assignments = hosts
+        self._assignments = assignments
         self._slots = slots
         self._on_free = on_free
         self._numbers = itertools.count(1)

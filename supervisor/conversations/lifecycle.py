@@ -51,7 +51,7 @@ TRANSITIONS: Final[Mapping[tuple[State, LifecycleEvent], State]] = {
 WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running", "parking"})
 """The states in which the conversation has a process, or one is being started for it."""
 
-WAITING_FOR_PLACE: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
+WAITING_FOR_SLOT: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
 """The states in which a turn makes the conversation acquire a process."""
 
 WITHOUT_ITS_PROCESS: Final[frozenset[State]] = frozenset({"crashed", "failed"})

@@ -63,8 +63,8 @@ class Conversations:
     ) -> None:
         self._limits = limits
         self._scheduler = ConversationScheduler(router, workers, exit_history, limits, cli_overrides, self._turn_ended)
-        self._table, self._assignments = self._scheduler.table, self._scheduler.hosts
-        self._turns, self._slots = self._scheduler.turns, self._scheduler.places
+        self._table, self._assignments = self._scheduler.table, self._scheduler.assignments
+        self._turns, self._slots = self._scheduler.turns, self._scheduler.slots
         self.shared = SharedConversations(self._scheduler)
         """What another host sees of them, which replaces this one or is replaced by it."""
         self.requests = ClientRequests(self._assignments, self._slots, self._scheduler.settle)

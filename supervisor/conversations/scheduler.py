@@ -39,13 +39,13 @@ class ConversationScheduler:
         self._start_timeout = limits.start_timeout
         self._cli_overrides = encode(cli_overrides)
         self.table = ConversationTable(limits.known_at_rest)
-        self.hosts = WorkerAssignments(router, workers)
-        self.turns = Turns(self.hosts, on_turn_end, self._go_on)
-        self.places = Slots(self.hosts, workers, limits, self._begin, self._waited_too_long)
+        self.assignments = WorkerAssignments(router, workers)
+        self.turns = Turns(self.assignments, on_turn_end, self._go_on)
+        self.slots = Slots(self.assignments, workers, limits, self._begin, self._waited_too_long)
         self._crash_handler = CrashHandler(exit_history, on_turn_end)
         self.claims: ConversationClaims = Unshared()
         """Which conversations may have a process here, while another host replaces this one or is replaced by it."""
-        self._watch = HangWatchdog(self.hosts, self.turns.running, limits)
+        self._watch = HangWatchdog(self.assignments, self.turns.running, limits)
         self._loop = asyncio.get_running_loop()
 
     def advance(self, conversation: Conversation) -> None:
@@ -54,33 +54,33 @@ class ConversationScheduler:
             return
         if not conversation.queued:
             self.let_rest(conversation)
-        elif conversation.state in lifecycle.WAITING_FOR_PLACE:
+        elif conversation.state in lifecycle.WAITING_FOR_SLOT:
             if conversation.state == "failed" and not conversation.has_recovered(self._loop.time()):
                 self._crash_handler.give_up(conversation)
                 self.let_rest(conversation)
             elif self.claims.may_start(conversation.id):
-                self.places.acquire(conversation)
-        elif conversation.state == "idle" and not self.hosts.is_being_killed(conversation):
+                self.slots.acquire(conversation)
+        elif conversation.state == "idle" and not self.assignments.is_being_killed(conversation):
             self._start_turn(conversation)
 
     def let_rest(self, conversation: Conversation) -> None:
         """Note that a conversation needs nothing at the moment, if it has no process either."""
-        if conversation.state in lifecycle.WAITING_FOR_PLACE:
+        if conversation.state in lifecycle.WAITING_FOR_SLOT:
             self.table.mark_idle(conversation, self._loop.time(), conversation.has_file)
             self._claim_ended(conversation)
 
     def kill(self, worker_id: WorkerId, why: str) -> bool:
         """Kill a worker that hosts a conversation, and return whether it does; its end is reported as any other."""
-        conversation = self.hosts.conversation_of(worker_id)
+        conversation = self.assignments.conversation_of(worker_id)
         if conversation is None:
             return False
-        self.places.mark_busy(conversation)
-        self.hosts.kill(conversation, why)
+        self.slots.mark_busy(conversation)
+        self.assignments.kill(conversation, why)
         return True
 
     def lost(self, exited: Exited, reason: str | None) -> None:
         """Handle the end of a process, and its reason if known; the turn that it ran ends with it."""
-        conversation = self.hosts.lost(exited.id)
+        conversation = self.assignments.lost(exited.id)
         if conversation is None:
             return
         moment = StateAtExit.of(conversation)
@@ -88,7 +88,7 @@ class ConversationScheduler:
         self._crash_handler.take(conversation, exited, reason, moment)
         self._claim_ended(conversation)
         self.advance(conversation)
-        self.places.fill()
+        self.slots.fill()
 
     def go_elsewhere(self, conversation: Conversation, why: str) -> bool:
         """Open a conversation on another machine whose node lacks its directory; return whether one may have it."""
@@ -100,7 +100,7 @@ class ConversationScheduler:
             return False
         if conversation.running is not None:
             conversation.running.audience.progress(why)
-        self.hosts.kill(conversation, LACKS_DIRECTORY)
+        self.assignments.kill(conversation, LACKS_DIRECTORY)
         return True
 
     def close(self, conversation: Conversation, failure: Failure, on_gone: Callable[[], None] = lambda: None) -> None:
@@ -119,8 +119,8 @@ class ConversationScheduler:
         if worker_id is None:
             gone()
         else:
-            self.hosts.ask_to_leave(worker_id, gone)
-        self.places.fill()
+            self.assignments.ask_to_leave(worker_id, gone)
+        self.slots.fill()
 
     def retire(self, conversation: Conversation) -> None:
         """Unassign the worker of a conversation for good; the caller has to end its turns."""
@@ -132,7 +132,7 @@ class ConversationScheduler:
     def release_slot(self, conversation: Conversation) -> None:
         """Release the slot and the worker of a conversation, which is gone or will not come."""
         self.turns.drop(conversation)
-        self.places.release_slot(conversation)
+        self.slots.release_slot(conversation)
 
     def fail_waiting(self, conversation: Conversation, failure: Failure) -> None:
         """Fail the turns of a conversation that waits for a worker, and cancel its order."""
@@ -153,12 +153,12 @@ class ConversationScheduler:
             why = self._workers.lacking(wish) or self._workers.obstacle or "none has got ready"
             text = f"Failed to start Codex session: there is no process for it after {self._start_timeout:g} s ({why})"
         self.fail_waiting(conversation, Failure("start_failed", text, {"cause": why, "resumable": True}))
-        self.places.fill()
+        self.slots.fill()
 
     def stop(self) -> None:
         """Stop watching and parking."""
         self._watch.close()
-        self.places.close()
+        self.slots.close()
 
     def _begin(self, conversation: Conversation) -> None:
         """Make the worker that was assigned to a conversation open it."""
@@ -171,7 +171,7 @@ class ConversationScheduler:
             user_agent=conversation.user_agent,
         )
         settings = self._opening_settings(conversation)
-        self.hosts.send(conversation, operation, settings)
+        self.assignments.send(conversation, operation, settings)
         if conversation.resume == "no":
             conversation.resume = "if-saved"
         self._start_turn(conversation)  # without waiting for `Opened`: the worker handles both in order
@@ -187,7 +187,7 @@ class ConversationScheduler:
         return b"{%b}" % common if home is None else b'{%b,"home":%b}' % (common, home)
 
     def _start_turn(self, conversation: Conversation) -> None:
-        self.places.mark_busy(conversation)
+        self.slots.mark_busy(conversation)
         self.turns.start_next(conversation)
         self._watch.begin()
 
@@ -202,15 +202,19 @@ class ConversationScheduler:
 
     def settle(self, conversation: Conversation) -> None:
         """Run the next turn of a conversation, or note that it is idle, unless something still goes on in it."""
-        if conversation.state != "idle" or conversation.running is not None or self.hosts.is_being_killed(conversation):
+        if (
+            conversation.state != "idle"
+            or conversation.running is not None
+            or self.assignments.is_being_killed(conversation)
+        ):
             return
         is_free = not (conversation.requests or conversation.open_commands or conversation.holds_unsaved)
         if conversation.is_stale and is_free:
-            self.places.park(conversation)
+            self.slots.park(conversation)
         elif conversation.queued and not conversation.is_wanted_elsewhere:
             self.advance(conversation)
         elif not conversation.requests:
-            self.places.mark_idle(conversation)
+            self.slots.mark_idle(conversation)
 
     def _go_on(self, conversation: Conversation) -> None:
         self._watch.weigh(conversation)

@@ -13,7 +13,7 @@ class SharedConversations:
 
     def __init__(self, scheduler: ConversationScheduler) -> None:
         self._scheduler = scheduler
-        self._table, self._assignments, self._slots = scheduler.table, scheduler.hosts, scheduler.places
+        self._table, self._assignments, self._slots = scheduler.table, scheduler.assignments, scheduler.slots
 
     def share(self, claims: ConversationClaims) -> None:
         """Start processes from now on only for conversations to which this host has the claim."""

@@ -6,10 +6,10 @@ from greenroom.supervisor.conversations.conversation import Conversation
 
 
 class SlotQueue:
-    """Decides which conversation is parked for which, where `places` conversations may have a process."""
+    """Decides which conversation is parked for which, where `slots` conversations may have a process."""
 
-    def __init__(self, places: int) -> None:
-        self._slots = places
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._idle: OrderedDict[Conversation, float] = OrderedDict()
         self._waiting: dict[Conversation, None] = {}
         self._waiting_for_host: dict[Conversation, None] = {}

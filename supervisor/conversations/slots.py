@@ -22,13 +22,18 @@ class Slots:
     """Parks conversations that are idle for too long, and the longest idle one when another needs its slot."""
 
     def __init__(
-        self, hosts: WorkerAssignments, workers: Workers, limits: Limits, on_hosted: OnHosted, on_overdue: OnOverdue
+        self,
+        assignments: WorkerAssignments,
+        workers: Workers,
+        limits: Limits,
+        on_hosted: OnHosted,
+        on_overdue: OnOverdue,
     ) -> None:
         """`on_hosted` is called with each conversation that was assigned a worker, before that has opened it.
 
         `on_overdue` is called with each that has waited for a worker for too long.
         """
-        self._assignments = hosts
+        self._assignments = assignments
         self._workers = workers
         self._park_after = limits.park_after
         self._on_hosted = on_hosted
@@ -36,7 +41,7 @@ class Slots:
         self._timeout = limits.start_timeout
         self._ordered: dict[Conversation, tuple[WorkerRequest, asyncio.TimerHandle]] = {}
         """The conversations that wait for a worker to be started."""
-        self._roster = SlotQueue(limits.live_workers)
+        self._queue = SlotQueue(limits.live_workers)
         self._taken = 0
         self._taken_here: set[Conversation] = set()
         """Conversations with a slot that can run on the host alone, where there are nodes."""
@@ -53,11 +58,11 @@ class Slots:
     @property
     def waited_for(self) -> int:
         """Number of conversations that wait for a slot."""
-        return self._roster.waiting
+        return self._queue.waiting
 
     def acquire(self, conversation: Conversation) -> None:
         """Assign a slot and a worker to a conversation as soon as there are any."""
-        self._roster.wait(conversation, only_here=self._workers.has_nodes and wish_of(conversation).only_here)
+        self._queue.wait(conversation, only_here=self._workers.has_nodes and wish_of(conversation).only_here)
         self.fill()
 
     def fill(self) -> None:
@@ -65,33 +70,33 @@ class Slots:
         while (conversation := self._next()) is not None:
             if conversation.queued:
                 self._place(conversation)
-        if self._roster.waiting:
+        if self._queue.waiting:
             self._workers.note_waiting()
-        if self._roster.waiting and (idle := self._roster.longest_idle()) is not None:
+        if self._queue.waiting and (idle := self._queue.longest_idle()) is not None:
             self.park(idle)
 
     def _next(self) -> Conversation | None:
         """Return the next conversation that may have a process; room on nodes is of no matter to those of the host."""
-        if not self._roster.has_place(self._taken):
+        if not self._queue.has_place(self._taken):
             return None
         room = self._workers.room(len(self._taken_here))
-        return self._roster.next_waiting(only_here=room is not None and self._taken >= room)
+        return self._queue.next_waiting(only_here=room is not None and self._taken >= room)
 
     def waits(self, conversation: Conversation) -> bool:
         """Tell whether a conversation waits for a slot."""
-        return self._roster.waits(conversation)
+        return self._queue.waits(conversation)
 
     def release_slot(self, conversation: Conversation) -> None:
         """Release the slot of a conversation; `fill` assigns it to another."""
         self._taken -= 1
         self._taken_here.discard(conversation)
         self._forget_order(conversation)
-        self._roster.mark_busy(conversation)
+        self._queue.mark_busy(conversation)
         self._assignments.part(conversation)
 
     def mark_idle(self, conversation: Conversation) -> None:
         """Note that a conversation has become idle."""
-        self._roster.mark_idle(conversation, self._loop.time())
+        self._queue.mark_idle(conversation, self._loop.time())
         if conversation.is_leaving or conversation.is_wanted_elsewhere:
             self.park(conversation)
         self._park_later()
@@ -99,11 +104,11 @@ class Slots:
 
     def mark_busy(self, conversation: Conversation) -> None:
         """Note that a conversation is no longer idle."""
-        self._roster.mark_busy(conversation)
+        self._queue.mark_busy(conversation)
 
     def park(self, conversation: Conversation) -> None:
         """Make an idle conversation save and release its slot."""
-        self._roster.mark_busy(conversation)
+        self._queue.mark_busy(conversation)
         conversation.happen("park_asked")
         if conversation.worker_id is not None:
             self._assignments.ask_to_leave(conversation.worker_id)
@@ -149,16 +154,16 @@ class Slots:
         self._on_hosted(conversation)
 
     def _park_later(self) -> None:
-        deadline = self._roster.next_deadline(self._park_after)
+        deadline = self._queue.next_deadline(self._park_after)
         if self._parking is None and deadline is not None:
             self._parking = self._loop.call_at(deadline, self._park_overdue)
 
     def _park_overdue(self) -> None:
         self._parking = None
         now = self._loop.time()
-        for conversation in self._roster.idle_since(now - self._park_after):
+        for conversation in self._queue.idle_since(now - self._park_after):
             if conversation.open_commands or conversation.holds_unsaved or conversation.requests:
-                self._roster.mark_idle(conversation, now)
+                self._queue.mark_idle(conversation, now)
             else:
                 self.park(conversation)
         self._park_later()

@@ -55,9 +55,11 @@ class TurnAddress(TypedDict):
 class Turns:
     """One turn at a time in each conversation."""
 
-    def __init__(self, hosts: WorkerAssignments, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]) -> None:
+    def __init__(
+        self, assignments: WorkerAssignments, on_end: OnTurnEnd, on_free: Callable[[Conversation], None]
+    ) -> None:
         """`on_free` is called with each conversation that has a worker and in which no turn runs any more."""
-        self._assignments = hosts
+        self._assignments = assignments
         self._on_end = on_end
         self._on_free = on_free
         self._running: set[Conversation] = set()

@@ -15,8 +15,8 @@ INTERVAL = 1.0
 class HangWatchdog:
     """Checks the workers of `running` while there are any; call `begin` when there is one."""
 
-    def __init__(self, hosts: WorkerAssignments, running: Collection[Conversation], limits: Limits) -> None:
-        self._assignments = hosts
+    def __init__(self, assignments: WorkerAssignments, running: Collection[Conversation], limits: Limits) -> None:
+        self._assignments = assignments
         self._running = running
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None

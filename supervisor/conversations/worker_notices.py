@@ -37,7 +37,7 @@ class WorkerNotices:
 
     def __init__(self, scheduler: ConversationScheduler, requests: ClientRequests) -> None:
         self._scheduler = scheduler
-        self._assignments = scheduler.hosts
+        self._assignments = scheduler.assignments
         self._turns = scheduler.turns
         self._requests = requests
 

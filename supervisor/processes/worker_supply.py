@@ -143,7 +143,7 @@ class WorkerSupply:
         return self.nodes is not None
 
     def note_waiting(self) -> None:
-        """Note that a conversation waits for a place."""
+        """Note that a conversation waits for a slot."""
         if self.nodes is not None:
             self.nodes.note_waiting()
 

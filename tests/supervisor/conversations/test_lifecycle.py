@@ -11,7 +11,7 @@ from greenroom.protocol.errors import LocalProtocolError
 from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.lifecycle import (
     TRANSITIONS,
-    WAITING_FOR_PLACE,
+    WAITING_FOR_SLOT,
     WITH_PROCESS,
     LifecycleEvent,
     State,
@@ -70,9 +70,9 @@ def test_a_state_with_a_process_can_lose_it_and_no_other_can(state: State) -> No
 
 
 def test_a_turn_brings_a_process_wherever_there_is_none() -> None:
-    assert not WITH_PROCESS & WAITING_FOR_PLACE
-    assert WITH_PROCESS | WAITING_FOR_PLACE | {"closed"} == set(STATES)
-    assert {state for state in STATES if (state, "placed") in TRANSITIONS} == WAITING_FOR_PLACE
+    assert not WITH_PROCESS & WAITING_FOR_SLOT
+    assert WITH_PROCESS | WAITING_FOR_SLOT | {"closed"} == set(STATES)
+    assert {state for state in STATES if (state, "placed") in TRANSITIONS} == WAITING_FOR_SLOT
 
 
 @given(st.lists(st.sampled_from(HAPPENINGS), max_size=30))
