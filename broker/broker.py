@@ -140,10 +140,10 @@ class Broker:
         self._broadcasts = ZmqStream(
             self._bound(zmq.XPUB, spec.broadcast_address, spec.broadcast_address_for_nodes), self._subscribed
         )
-        self._desk = BrokerEndpoint(self._send, self._admission.revoke)
+        self._endpoint = BrokerEndpoint(self._send, self._admission.revoke)
         for name in (SUPERVISOR, *spec.admitted):
-            self._desk.welcome(name)
-        self._changes = ChangeFanout(self._publish, self._desk.notify_supervisor)
+            self._endpoint.welcome(name)
+        self._changes = ChangeFanout(self._publish, self._endpoint.notify_supervisor)
         self._rules = LoginRules(spec.forced_method, spec.forced_workspaces)
         store = open_store(spec.codex_home, spec.store)
         self._manager = CredentialManager(
@@ -152,7 +152,7 @@ class Broker:
             spec.preferred_mode,
             self._clock,
             self._changes.announce,
-            self._desk.notify_supervisor,
+            self._endpoint.notify_supervisor,
             _identity_secret(spec),
             self._rules,
             environment_key_first=spec.environment_key_first,
@@ -169,7 +169,7 @@ class Broker:
         self._mcp_keeper: McpKeeper | None = None
         self._mcp_logins: OpenMcpLogins | None = None
         self._register()
-        self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address, spec.address_for_nodes), self._desk.take)
+        self._port = ZmqStream(self._bound(zmq.ROUTER, spec.address, spec.address_for_nodes), self._endpoint.take)
 
     async def keep_up(self) -> None:
         """Look after the store and the token, also without a request."""
@@ -188,13 +188,13 @@ class Broker:
             standing = self._manager.standing.outline(self._clock.wall(), self._clock.offset)
             if standing != told:
                 told = standing
-                self._desk.notify_supervisor(standing)
+                self._endpoint.notify_supervisor(standing)
             await self._manager.stirred(UPKEEP)
 
     async def close(self) -> None:
         """Stop answering, and let a transaction under way finish."""
         self._publish(Stopping(grace_ms=int(SHUTDOWN_TIMEOUT * 1000)))
-        await self._desk.close()
+        await self._endpoint.close()
         await self._logins.close()
         if self._mcp_logins is not None:
             await self._mcp_logins.close()
@@ -215,29 +215,29 @@ class Broker:
         return SubprocessExecutor(store, endpoints, self._clock, lifeline, spec.supervisor_pid, spec.log_level)
 
     def _register(self) -> None:
-        desk = self._desk
-        desk.on(Hello, self._hello)
-        desk.on(GetAuth, lambda _, question: self._bearers.get_auth(question))
-        desk.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
-        desk.on(GetEnvironment, self._get_environment)
-        desk.on(GetProviderToken, self._get_provider_token)
-        desk.on(GetMcpBearer, lambda _, question: self._present_mcp_keeper().bearer(question))
-        desk.on(ReportClock, self._learn_clock)
-        desk.on(GetSlot, self._paces.slot)
-        desk.on(ReportLimited, self._paces.limited)
-        desk.on(LeaveQueue, self._paces.leave)
-        desk.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
-        desk.on(Attach, self._attach)
-        desk.on(Detach, self._detach)
-        desk.on(GetStatus, lambda _, question: self._bearers.status(question))
-        desk.on(LoginStart, lambda _, question: self._start_login(question))
-        desk.on(LoginCancel, lambda _, question: self._cancel_login(question))
-        desk.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
-        desk.on(McpLoginStart, lambda _, question: self._present_mcp_logins().start(question))
-        desk.on(Logout, lambda _, question: self._log_out(question))
-        desk.on(Reload, lambda _, __: self._reload())
-        desk.on(LeaveNodes, lambda _, __: self._leave_nodes())
-        desk.on(MeasureBroker, lambda _, __: self._measured())
+        endpoint = self._endpoint
+        endpoint.on(Hello, self._hello)
+        endpoint.on(GetAuth, lambda _, question: self._bearers.get_auth(question))
+        endpoint.on(ReportUnauthorized, lambda _, question: self._bearers.report_unauthorized(question))
+        endpoint.on(GetEnvironment, self._get_environment)
+        endpoint.on(GetProviderToken, self._get_provider_token)
+        endpoint.on(GetMcpBearer, lambda _, question: self._present_mcp_keeper().bearer(question))
+        endpoint.on(ReportClock, self._learn_clock)
+        endpoint.on(GetSlot, self._paces.slot)
+        endpoint.on(ReportLimited, self._paces.limited)
+        endpoint.on(LeaveQueue, self._paces.leave)
+        endpoint.on(Acknowledge, lambda name, question: self._changes.acknowledge(name, question.generation))
+        endpoint.on(Attach, self._attach)
+        endpoint.on(Detach, self._detach)
+        endpoint.on(GetStatus, lambda _, question: self._bearers.status(question))
+        endpoint.on(LoginStart, lambda _, question: self._start_login(question))
+        endpoint.on(LoginCancel, lambda _, question: self._cancel_login(question))
+        endpoint.on(LoginApiKey, lambda _, question: self._log_in_with_key(question))
+        endpoint.on(McpLoginStart, lambda _, question: self._present_mcp_logins().start(question))
+        endpoint.on(Logout, lambda _, question: self._log_out(question))
+        endpoint.on(Reload, lambda _, __: self._reload())
+        endpoint.on(LeaveNodes, lambda _, __: self._leave_nodes())
+        endpoint.on(MeasureBroker, lambda _, __: self._measured())
 
     def _measured(self) -> BrokerMeasured:
         return BrokerMeasured(footprint=footprint.measure(), paces=self._paces.standings())
@@ -254,7 +254,7 @@ class Broker:
             from greenroom.broker.mcp_login.logins import OpenMcpLogins
 
             spec = self._spec
-            self._mcp_logins = OpenMcpLogins(spec.codex_home, spec.config_overrides, self._desk.notify_supervisor)
+            self._mcp_logins = OpenMcpLogins(spec.codex_home, spec.config_overrides, self._endpoint.notify_supervisor)
         return self._mcp_logins
 
     def _send(self, parts: Sequence[bytes]) -> None:
@@ -339,13 +339,13 @@ class Broker:
             self._grants.enter(question.keys)
         for worker_id, key in question.keys.items():
             self._admission.admit(key, worker_id)
-            self._desk.welcome(worker_id)
+            self._endpoint.welcome(worker_id)
         return Succeeded()
 
     def _detach(self, _: str, question: Detach) -> Succeeded:
         for worker_id in question.worker_ids:
             self._admission.revoke(worker_id)
-            self._desk.forget(worker_id)
+            self._endpoint.forget(worker_id)
             self._changes.forget(worker_id)
             self._paces.forget(worker_id)
             self._grants.forget(worker_id)
@@ -411,7 +411,7 @@ class Broker:
         await self._changes.settle()
         in_force = self._in_force()
         known = {"mode": in_force.mode, "plan_type": in_force.plan_type}
-        self._desk.notify_supervisor(msgspec.structs.replace(ending, **known))
+        self._endpoint.notify_supervisor(msgspec.structs.replace(ending, **known))
 
 
 def _admission(spec: BrokerSpec, context: "zmq.Context[zmq.Socket[bytes]]") -> ZapAuthenticator:

@@ -26,16 +26,16 @@ def complete(directory: str) -> int:
     which the caller must keep.
     """
     import greenroom.workers.tools.toolbox_factory  # noqa: F401
-    from greenroom.workers import warmup as rehearsal
+    from greenroom.workers import warmup
     from greenroom.workers.exec import script
 
     script.preload_grammar()
     patch_language()
     tls_context()
     try:
-        rehearsal.rehearse(directory)
+        warmup.warm_up(directory)
     except Exception as error:  # workers are then slower at first
-        logging.getLogger(__name__).warning("no rehearsal: %s: %s", type(error).__name__, error)
+        logging.getLogger(__name__).warning("no warm-up: %s: %s", type(error).__name__, error)
     return share_zygote()
 
 

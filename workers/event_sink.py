@@ -5,7 +5,7 @@ from typing import Protocol
 from greenroom.protocol.internal.worker.notices import Notice
 
 
-class Outlet(Protocol):
+class EventSink(Protocol):
     """The interface; in a worker the mailbox implements it."""
 
     @property

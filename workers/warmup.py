@@ -25,12 +25,12 @@ from greenroom.workers.model.credentials_channel import CredentialsChannel
 TIMES: Final = 8
 """How often it runs: the interpreter specializes a function from the eighth call on."""
 _CONFIG: Final = """
-model = "rehearsal"
-model_provider = "rehearsal"
+model = "warmup"
+model_provider = "warmup"
 approval_policy = "never"
 sandbox_mode = "danger-full-access"
-[model_providers.rehearsal]
-name = "rehearsal"
+[model_providers.warmup]
+name = "warmup"
 base_url = "http://localhost/v1"
 """
 _ITEM: Final = {
@@ -62,12 +62,12 @@ _CALLING: Final = (
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
 
 
-def rehearse(directory: str) -> None:
+def warm_up(directory: str) -> None:
     """Run the conversations below an existing directory. Leaves neither files, processes, threads nor garbage.
 
     Raises `OSError`.
     """
-    stage = os.path.join(directory, "rehearsal")
+    stage = os.path.join(directory, "warmup")
     gc.freeze()  # so that the collection examines only objects created here
     try:
         os.mkdir(stage, 0o700)
@@ -88,7 +88,7 @@ async def _play(stage: str) -> None:
         return aiohttp.ClientSession(connector=aiohttp.UnixConnector(model), cookie_jar=aiohttp.DummyCookieJar())
 
     operation = Open(
-        conversation_id=ConversationId(uuid7()), incarnation=Incarnation(1), resume="no", user_agent="rehearsal"
+        conversation_id=ConversationId(uuid7()), incarnation=Incarnation(1), resume="no", user_agent="warmup"
     )
     async with await asyncio.start_unix_server(_answer, model):
         arguments = encode({"cli": (), "call": {"cwd": stage}})
@@ -114,7 +114,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 def _spec(stage: str) -> WorkerSpec:
     no_keys = KeyPair(public="", secret="")
     return WorkerSpec(
-        id=WorkerId("w-rehearsal"),
+        id=WorkerId("w-warmup"),
         keys=no_keys,
         supervisor_pid=os.getpid(),
         codex_home=stage,
@@ -131,11 +131,11 @@ def _spec(stage: str) -> WorkerSpec:
 
 
 def _no_channel() -> CredentialsChannel:
-    raise RuntimeError("a rehearsal has no credentials")
+    raise RuntimeError("the warm-up has no credentials")
 
 
 class _Silence:
-    """An event sink (`greenroom.workers.event_sink.Outlet`) that drops everything."""
+    """An event sink (`greenroom.workers.event_sink.EventSink`) that drops everything."""
 
     pressed = False
 

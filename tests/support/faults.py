@@ -25,7 +25,7 @@ from greenroom.sessions.file import SessionFile
 lives = False
 
 def ordered(place):
-    if not lives:  # the fork server rehearses a conversation
+    if not lives:  # the fork server runs a conversation to warm up
         return False
     try:
         os.unlink(os.path.join({orders!r}, place))

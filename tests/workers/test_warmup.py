@@ -1,4 +1,4 @@
-"""A rehearsal is a whole conversation of which nothing is left."""
+"""A warm-up is a whole conversation of which nothing is left."""
 
 import gc
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenroom.workers import warmup as rehearsal
-from greenroom.workers.warmup import TIMES, rehearse
+from greenroom.workers import warmup
+from greenroom.workers.warmup import TIMES, warm_up
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def thawed() -> Iterator[None]:
 
 def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bytes] = []
-    monkeypatch.setattr(rehearsal._Silence, "emit", lambda _, event: told.append(event))
-    rehearse(str(tmp_path))
+    monkeypatch.setattr(warmup._Silence, "emit", lambda _, event: told.append(event))
+    warm_up(str(tmp_path))
     ends = [event for event in told if b'"task_complete"' in event]
     assert len(ends) == 2 * TIMES
     assert all(b'"last_agent_message":"Hello."' in end for end in ends)
@@ -34,9 +34,9 @@ def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    rehearse(str(tmp_path))
+    warm_up(str(tmp_path))
     before, children = set(os.listdir("/proc/self/fd")), set(psutil.Process().children())
-    rehearse(str(tmp_path))
+    warm_up(str(tmp_path))
     assert set(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.iterdir()) == []
     assert threading.enumerate() == [threading.main_thread()]
@@ -45,14 +45,14 @@ def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_where_there_is_no_room_it_is_not_played(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="rehearsal"):
-        rehearse(str(tmp_path / "missing"))
+    with pytest.raises(OSError, match="warmup"):
+        warm_up(str(tmp_path / "missing"))
 
 
 def test_who_forks_goes_on_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from greenroom.workers import entry
 
     pid = entry.complete(str(tmp_path / "missing"))
-    assert "no rehearsal: FileNotFoundError" in caplog.text
+    assert "no warm-up: FileNotFoundError" in caplog.text
     entry.discard()
     os.waitpid(pid, 0)

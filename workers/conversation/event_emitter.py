@@ -15,7 +15,7 @@ from greenroom.workers.clock import now_ms
 from greenroom.workers.conversation import event, thread_items
 from greenroom.workers.conversation.event_form import baseline_event
 from greenroom.workers.conversation.tokens import token_usage
-from greenroom.workers.event_sink import Outlet
+from greenroom.workers.event_sink import EventSink
 from greenroom.workers.model.responses import Completed
 
 
@@ -24,7 +24,7 @@ class EventEmitter:
 
     def __init__(
         self,
-        mailbox: Outlet,
+        mailbox: EventSink,
         conversation_id: ConversationId,
         form: EventForm,
         observe: Callable[[Event], None] | None = None,

@@ -15,7 +15,7 @@ from greenroom.protocol.internal.worker.notices import (
     TurnStep,
 )
 from greenroom.workers.conversation.current_turn import CurrentTurn
-from greenroom.workers.event_sink import Outlet
+from greenroom.workers.event_sink import EventSink
 
 if TYPE_CHECKING:
     from greenroom.workers.sandbox.launcher import Loss
@@ -29,7 +29,7 @@ class _Address(TypedDict):
 class ConversationNotices:
     """Belongs to one incarnation of a conversation."""
 
-    def __init__(self, mailbox: Outlet, operation: Addressed, turn: CurrentTurn) -> None:
+    def __init__(self, mailbox: EventSink, operation: Addressed, turn: CurrentTurn) -> None:
         """`operation` opened the conversation."""
         self._mailbox = mailbox
         self._address = _Address(conversation_id=operation.conversation_id, incarnation=operation.incarnation)

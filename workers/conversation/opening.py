@@ -60,7 +60,7 @@ from greenroom.workers.conversation.turn_runner import TurnRunner
 from greenroom.workers.conversation.turn_settings import ConversationSettings
 from greenroom.workers.conversation.user_input import UserInput
 from greenroom.workers.conversation.worktree import conversation_worktree
-from greenroom.workers.event_sink import Outlet
+from greenroom.workers.event_sink import EventSink
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.credentials_channel import CredentialsChannel
@@ -112,7 +112,7 @@ async def open_conversation(
     operation: Open,
     arguments: bytes,
     spec: WorkerSpec,
-    mailbox: Outlet,
+    mailbox: EventSink,
     open_credentials: Callable[[], CredentialsChannel],
     session_factory: SessionFactory = new_session,
     *,
@@ -155,7 +155,7 @@ class _Opening:
         self,
         operation: Open,
         spec: WorkerSpec,
-        mailbox: Outlet,
+        mailbox: EventSink,
         open_credentials: Callable[[], CredentialsChannel],
         session_factory: SessionFactory,
         workplace: "Workplace | None",

@@ -14,7 +14,7 @@ from greenroom.workers.conversation.model_connection import ModelSource
 from greenroom.workers.conversation.open_calls import is_call
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.conversation.turn_activity import TurnActivity
-from greenroom.workers.event_sink import Outlet
+from greenroom.workers.event_sink import EventSink
 from greenroom.workers.model.codec import Encoder
 from greenroom.workers.model.responses import (
     Completed,
@@ -72,7 +72,7 @@ class ResponseReader:
         model: ModelSource,
         requests: RequestEncoders,
         transcript: Transcript,
-        mailbox: Outlet,
+        mailbox: EventSink,
         *,
         show_raw_reasoning: bool,
     ) -> None:

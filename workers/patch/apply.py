@@ -16,19 +16,19 @@ from greenroom.workers.patch.transaction import Staged, Transaction
 
 
 def apply_plan(
-    plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, leftovers: CleanupJournal | None = None
+    plan: PatchPlan, disk: Disk, allowed: Allowed | None = None, journal: CleanupJournal | None = None
 ) -> str:
     """Make the changes and return the message for the model. Blocks. Raises `PatchWriteError`.
 
     `allowed` is asked about every file that is written or removed. A file that has changed since the plan was made is
-    an error too, so that no later change is lost. `leftovers` records what a kill would leave behind.
+    an error too, so that no later change is lost. `journal` records what a kill would leave behind.
     """
     if plan.is_empty:
         raise PatchWriteError("No files were modified.")
     tasks = _tasks(plan)
     for task in tasks:
         _check(task, disk, allowed)
-    with Transaction(leftovers or CleanupJournal()) as transaction:
+    with Transaction(journal or CleanupJournal()) as transaction:
         _carry_out(tasks, transaction)
     return plan.summary
 

@@ -74,8 +74,8 @@ class Transaction:
     method was `doing`.
     """
 
-    def __init__(self, leftovers: CleanupJournal) -> None:
-        self._leftovers = leftovers
+    def __init__(self, journal: CleanupJournal) -> None:
+        self._journal = journal
         self._undo: list[tuple[str, _Action]] = []
         self._completion: list[_Action] = []
         self._directories: dict[str, int] = {}
@@ -90,7 +90,7 @@ class Transaction:
         with _telling(doing), contextlib.ExitStack() as files:
             old = _open_existing(place, files)
             new = place.beside()
-            self._leftovers.note(new.path)
+            self._journal.note(new.path)
             descriptor = new.open(_NEW)
             self._undo.append((new.name, new.remove))
             file = files.enter_context(open(descriptor, "wb"))
@@ -115,18 +115,18 @@ class Transaction:
         with _telling(doing):
             place = self._place(target, make=False)
             kept = place.beside()
-            self._leftovers.note(kept.path, place.name)
+            self._journal.note(kept.path, place.name)
             place.rename(kept)
             self._undo.append((target, partial(kept.rename, place)))
             self._completion.append(kept.remove)
 
     def _keep(self, place: _Place) -> None:
         kept = place.beside()
-        self._leftovers.note(kept.path)
+        self._journal.note(kept.path)
         try:
             place.link(kept)
         except OSError:  # hard links are not supported here, or not permitted
-            self._leftovers.note(kept.path, place.name)
+            self._journal.note(kept.path, place.name)
             place.rename(kept)
         self._undo.append((place.name, partial(_restore, kept, place)))
         self._completion.append(kept.remove)
@@ -152,12 +152,12 @@ class Transaction:
             else:
                 self._take_back(error)
         finally:
-            self._leftovers.clear()
+            self._journal.clear()
             for directory in self._directories.values():
                 os.close(directory)
 
     def _complete(self) -> None:
-        self._leftovers.settle()
+        self._journal.settle()
         for action in self._completion:
             with contextlib.suppress(OSError):  # only a hidden file is left over; the changes stand
                 action()

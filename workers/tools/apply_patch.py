@@ -63,6 +63,6 @@ def _carry_out(plan: PatchPlan, disk: Disk, allowed: Allowed | None, context: To
     """Return the texts for success and for failure; one of them is empty."""
     context.diff.begin(plan)
     try:
-        return application.apply_plan(plan, disk, allowed, context.leftovers), ""
+        return application.apply_plan(plan, disk, allowed, context.journal), ""
     except PatchError as error:
         return "", error.printed

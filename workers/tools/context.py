@@ -67,7 +67,7 @@ class ToolContext:
     diff: TurnDiffTracker
     """The changes of the turn's patches so far."""
     budget: OutputBudget = DEFAULT_BUDGET
-    leftovers: CleanupJournal | None = None
+    journal: CleanupJournal | None = None
     """Records what a patch would leave behind if the process were killed."""
 
     def starter(self, mode: ExecutionMode) -> CommandStarter:

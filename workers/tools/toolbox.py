@@ -58,10 +58,10 @@ class Toolbox:
         workplace: TurnRules,
         logins: LoginShells,
         host: ToolHost,
-        leftovers: CleanupJournal | None = None,
+        journal: CleanupJournal | None = None,
     ) -> None:
         self._host = host
-        self._leftovers = leftovers
+        self._journal = journal
         self._logins = logins
         self._approved = ApprovedCommands()
         self.move(workplace)
@@ -177,7 +177,7 @@ class Toolbox:
                 open_commands=self.open_commands,
                 diff=TurnDiffTracker(self._cwd, self._reader),
                 budget=self._budget,
-                leftovers=self._leftovers,
+                journal=self._journal,
             )
         return self._context
 

@@ -27,11 +27,11 @@ def build_toolbox(
     conversation_id: ConversationId,
     runtime_directory: str,
     host: ToolHost,
-    leftovers: CleanupJournal,
+    journal: CleanupJournal,
 ) -> Toolbox:
     """Return the toolbox of a conversation. `runtime_directory` contains the sockets; the rest is as in `Toolbox`."""
     where = workplace(settings, conversation_id, runtime_directory)
-    return Toolbox(where, _login_shells(settings), host, leftovers)
+    return Toolbox(where, _login_shells(settings), host, journal)
 
 
 def workplace(settings: Settings, conversation_id: ConversationId, runtime_directory: str) -> TurnRules:

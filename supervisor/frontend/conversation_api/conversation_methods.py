@@ -45,7 +45,7 @@ class ConversationMethods:
         self._conversations = conversations
         self._elicitor = elicitor
         self._channel = elicitor.channel
-        self._hearings: dict[ConversationId, ListenerBuffer] = {}
+        self._buffers: dict[ConversationId, ListenerBuffer] = {}
         self._subscriptions: dict[str, ListenerBuffer] = {}
         self.methods: Mapping[str, Method] = {
             "newConversation": self._new,
@@ -61,7 +61,7 @@ class ConversationMethods:
 
         `failed` is the beginning of the error's text, unless the configuration is at fault.
         """
-        self._hearing(conversation)
+        self._buffer(conversation)
         outcome: asyncio.Future[bytes | Failure] = asyncio.get_running_loop().create_future()
 
         def settle(what: bytes | Failure) -> None:
@@ -80,8 +80,8 @@ class ConversationMethods:
 
     def forget(self, conversation_id: ConversationId) -> None:
         """Forget a conversation that has ended, and its listeners."""
-        hearing = self._hearings.pop(conversation_id, None)
-        self._subscriptions = {name: other for name, other in self._subscriptions.items() if other is not hearing}
+        buffer = self._buffers.pop(conversation_id, None)
+        self._subscriptions = {name: other for name, other in self._subscriptions.items() if other is not buffer}
 
     async def _new(self, request: Request) -> RequestAnswer:
         params = decode(request, api.NewConversation)
@@ -100,28 +100,28 @@ class ConversationMethods:
 
     async def _interrupt(self, request: Request) -> RequestAnswer:
         conversation = self._find(decode(request, api.Addressee).id)
-        hearing = self._hearing(conversation)
+        buffer = self._buffer(conversation)
         turn = conversation.foremost
-        hearing.count_submission()
+        buffer.count_submission()
         if turn is not None:
             ended = asyncio.Event()
-            hearing.on_end(turn.id, ended.set)
+            buffer.on_end(turn.id, ended.set)
             self._conversations.interrupt(turn)
             await ended.wait()
         return RequestAnswer(encode({"abortReason": "interrupted"}))
 
     async def _add_listener(self, request: Request) -> RequestAnswer:
-        hearing = self._hearing(self._find(decode(request, api.Addressee).id))
+        buffer = self._buffer(self._find(decode(request, api.Addressee).id))
         subscription = uuid7()
-        self._subscriptions[subscription] = hearing
-        return RequestAnswer(encode({"subscriptionId": subscription}), hearing.subscribe)
+        self._subscriptions[subscription] = buffer
+        return RequestAnswer(encode({"subscriptionId": subscription}), buffer.subscribe)
 
     async def _remove_listener(self, request: Request) -> RequestAnswer:
         subscription = str(decode(request, api.RemoveListener).subscription_id)
-        hearing = self._subscriptions.pop(subscription, None)
-        if hearing is None:
+        buffer = self._subscriptions.pop(subscription, None)
+        if buffer is None:
             raise RefusedError(INVALID_REQUEST, f"subscription not found: {subscription}")
-        hearing.unsubscribe()
+        buffer.unsubscribe()
         return RequestAnswer()
 
     def _send(
@@ -133,7 +133,7 @@ class ConversationMethods:
         return RequestAnswer(then=partial(self._submit, conversation, api.input_items(items), settings))
 
     def _submit(self, conversation: Conversation, items: bytes, settings: TurnSettings | None) -> None:
-        turn = ApiTurn(conversation.id, self._hearing(conversation), self._elicitor, self._conversations)
+        turn = ApiTurn(conversation.id, self._buffer(conversation), self._elicitor, self._conversations)
         turn.attach(self._conversations.steer(conversation, items, turn, settings))
 
     def _find(self, conversation_id: ConversationId) -> Conversation:
@@ -142,10 +142,10 @@ class ConversationMethods:
             raise RefusedError(INVALID_REQUEST, f"conversation not found: {conversation_id}")
         return conversation
 
-    def _hearing(self, conversation: Conversation) -> ListenerBuffer:
-        hearing = self._hearings.get(conversation.id)
-        if hearing is None:
-            hearing = self._hearings[conversation.id] = ListenerBuffer(conversation.id, self._channel)
-        if hearing not in conversation.observers:
-            self._conversations.observe(conversation, hearing)
-        return hearing
+    def _buffer(self, conversation: Conversation) -> ListenerBuffer:
+        buffer = self._buffers.get(conversation.id)
+        if buffer is None:
+            buffer = self._buffers[conversation.id] = ListenerBuffer(conversation.id, self._channel)
+        if buffer not in conversation.observers:
+            self._conversations.observe(conversation, buffer)
+        return buffer

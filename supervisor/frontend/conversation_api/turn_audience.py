@@ -25,16 +25,16 @@ class ApiTurn:
     def __init__(
         self,
         conversation_id: ConversationId,
-        hearing: ListenerBuffer,
+        buffer: ListenerBuffer,
         elicitor: Elicitor,
         conversations: Conversations,
     ) -> None:
         self.client: ClientChannel = elicitor.channel
         self._conversation_id = conversation_id
-        self._hearing = hearing
+        self._buffer = buffer
         self._elicitor = elicitor
         self._conversations = conversations
-        self._number = hearing.count_submission()
+        self._number = buffer.count_submission()
         self._turn: ConversationTurn | None = None
         self._ended = False
         self._questions: list[Elicitation] = []
@@ -45,7 +45,7 @@ class ApiTurn:
         """Set the turn of this audience."""
         if not self._ended:
             self._turn = turn
-            self._hearing.expect(turn.id, self._number)
+            self._buffer.expect(turn.id, self._number)
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Ignore events; the buffer has them already."""
@@ -70,7 +70,7 @@ class ApiTurn:
 
         self._conversations.questions.on_decided_elsewhere(turn, question_id, withdraw)
         self._unheard[question_id] = asyncio.get_running_loop().call_later(self._elicitor.timeout, expire)
-        self._hearing.ask(lambda: self._put(question_id, question, form))
+        self._buffer.ask(lambda: self._put(question_id, question, form))
 
     def succeeded(self, last_message: bytes) -> None:
         """Handle the end of the turn."""
@@ -79,7 +79,7 @@ class ApiTurn:
 
     def failed(self, failure: Failure) -> None:
         """Report the failure of the turn, unless a worker has done so."""
-        self._hearing.fail(self._number, None if self._turn is None else self._turn.id, failure)
+        self._buffer.fail(self._number, None if self._turn is None else self._turn.id, failure)
         self._end()
 
     def _put(self, question_id: int, question: AnyQuestion, form: EventForm) -> None:
@@ -90,7 +90,7 @@ class ApiTurn:
         unheard.cancel()
 
         def decided(decision: Decision) -> None:
-            self._hearing.count_submission()
+            self._buffer.count_submission()
             self._conversations.questions.decide(turn, question_id, decision)
 
         request = approval_request(question, form, self._conversation_id)
@@ -114,7 +114,7 @@ class ApiTurn:
             question.withdraw("the turn has ended")
         self._questions.clear()
         if self._turn is not None:
-            self._hearing.forget(self._turn.id)
+            self._buffer.forget(self._turn.id)
             self._turn = None  # breaks a reference cycle: the turn refers to its audience
 
 

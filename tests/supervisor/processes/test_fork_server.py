@@ -1,4 +1,4 @@
-"""What a fork server does besides forking: it says what it cannot do and what it holds, and rehearses."""
+"""What a fork server does besides forking: it says what it cannot do and what it holds, and warms up."""
 
 import contextlib
 import os
@@ -129,7 +129,7 @@ def test_a_fork_server_that_is_told_to_prepare_has_no_early_children(fork_server
     assert isinstance(fork_server.hear(), ForkServerMeasured), "and once only"
 
 
-def test_a_fork_server_rehearses_after_its_first_birth_and_stays_alone(fork_server: ForkServer, tmp_path: Path) -> None:
+def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_server: ForkServer, tmp_path: Path) -> None:
     fork_server.tell(Spawn(spec=spec("first", str(tmp_path))))
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []

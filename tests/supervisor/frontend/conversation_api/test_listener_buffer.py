@@ -15,11 +15,11 @@ DELTA = b'{"type":"agent_message_delta","delta":"\\n"}'
 
 
 class Ear:
-    """A hearing, and what it says to the client."""
+    """A buffer, and what it says to the client."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
-        self.hearing = ListenerBuffer(ID, ClientChannel(lambda line: self.lines.append(json.loads(line))))
+        self.buffer = ListenerBuffer(ID, ClientChannel(lambda line: self.lines.append(json.loads(line))))
 
     def told(self) -> list[tuple[str, str]]:
         return [(line["method"], line["params"]["id"]) for line in self.lines]
@@ -27,11 +27,11 @@ class Ear:
 
 def test_events_carry_type_and_number_and_the_first_of_all_is_left_out() -> None:
     ear = Ear()
-    ear.hearing.subscribe()
-    ear.hearing.expect(TURN, ear.hearing.count_submission())
-    ear.hearing.events(BEFORE_TURNS, b'{"type":"session_configured"}\n{"type":"warning","message":"w"}')
-    ear.hearing.events(TURN, STARTED + b"\n" + DELTA)
-    ear.hearing.events(TurnId("of-a-tool-call"), b'{"delta":"","type":"agent_message_delta"}')
+    ear.buffer.subscribe()
+    ear.buffer.expect(TURN, ear.buffer.count_submission())
+    ear.buffer.events(BEFORE_TURNS, b'{"type":"session_configured"}\n{"type":"warning","message":"w"}')
+    ear.buffer.events(TURN, STARTED + b"\n" + DELTA)
+    ear.buffer.events(TurnId("of-a-tool-call"), b'{"delta":"","type":"agent_message_delta"}')
     assert ear.told() == [
         ("codex/event/warning", ""),
         ("codex/event/task_started", "0"),
@@ -44,30 +44,30 @@ def test_events_carry_type_and_number_and_the_first_of_all_is_left_out() -> None
 def test_what_is_kept_is_bounded_and_told_in_order() -> None:
     ear = Ear()
     for number in range(3000):
-        ear.hearing.events(TURN, b'{"type":"agent_message_delta","delta":"%s %d"}' % (b"x" * 1000, number))
-    assert ear.hearing.kept_bytes <= KEPT
-    ear.hearing.subscribe()
+        ear.buffer.events(TURN, b'{"type":"agent_message_delta","delta":"%s %d"}' % (b"x" * 1000, number))
+    assert ear.buffer.kept_bytes <= KEPT
+    ear.buffer.subscribe()
     numbers = [int(line["params"]["msg"]["delta"].split()[1]) for line in ear.lines]
     assert numbers == list(range(3000 - len(numbers), 3000))
     assert len(numbers) > 800
-    assert ear.hearing.kept_bytes == 0
+    assert ear.buffer.kept_bytes == 0
 
 
 def test_the_end_that_a_worker_has_told_is_not_told_again() -> None:
     ear = Ear()
-    ear.hearing.subscribe()
-    ear.hearing.events(TURN, STARTED + b'\n{"type":"error"}\n{"type":"task_complete"}')
-    ear.hearing.fail("0", TURN, Failure("model_error", "no"))
+    ear.buffer.subscribe()
+    ear.buffer.events(TURN, STARTED + b'\n{"type":"error"}\n{"type":"task_complete"}')
+    ear.buffer.fail("0", TURN, Failure("model_error", "no"))
     assert [method for method, _ in ear.told()].count("codex/event/task_complete") == 1
 
 
 def test_the_end_of_a_turn_that_died_is_told_in_its_place() -> None:
     ear = Ear()
-    ear.hearing.subscribe()
-    ear.hearing.events(TURN, STARTED)
-    ear.hearing.fail("0", TURN, Failure("turn_aborted", "Turn aborted: interrupted"))
-    ear.hearing.fail("1", None, Failure("overloaded", "too much"))
-    ear.hearing.fail("2", TurnId("never-begun"), Failure("turn_aborted", "Turn aborted: interrupted"))
+    ear.buffer.subscribe()
+    ear.buffer.events(TURN, STARTED)
+    ear.buffer.fail("0", TURN, Failure("turn_aborted", "Turn aborted: interrupted"))
+    ear.buffer.fail("1", None, Failure("overloaded", "too much"))
+    ear.buffer.fail("2", TurnId("never-begun"), Failure("turn_aborted", "Turn aborted: interrupted"))
     assert ear.told()[1:] == [
         ("codex/event/turn_aborted", "0"),
         ("codex/event/error", "1"),
@@ -78,10 +78,10 @@ def test_the_end_of_a_turn_that_died_is_told_in_its_place() -> None:
 def test_questions_wait_for_a_listener_and_ends_for_their_own_turn() -> None:
     ear = Ear()
     said: list[str] = []
-    ear.hearing.ask(lambda: said.append("asked"))
-    ear.hearing.on_end(TURN, lambda: said.append("ended"))
-    ear.hearing.turn_ended(TurnId("another"))
+    ear.buffer.ask(lambda: said.append("asked"))
+    ear.buffer.on_end(TURN, lambda: said.append("ended"))
+    ear.buffer.turn_ended(TurnId("another"))
     assert said == []
-    ear.hearing.subscribe()
-    ear.hearing.turn_ended(TURN)
+    ear.buffer.subscribe()
+    ear.buffer.turn_ended(TURN)
     assert said == ["asked", "ended"]

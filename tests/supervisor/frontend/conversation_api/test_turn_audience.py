@@ -43,9 +43,9 @@ class Decisions:
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_turn_that_has_ended_waits_for_no_collector(is_refused: bool) -> None:
     channel = ClientChannel(lambda _: None)
-    hearing = ListenerBuffer(THREAD, channel)
+    buffer = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 1.0)
-    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
+    audience = ApiTurn(THREAD, buffer, elicitor, cast("Conversations", Decisions()))
     turn = ConversationTurn(TurnId("turn"), THREAD, b"[]", audience)
     if is_refused:
         audience.failed(Failure("overloaded", "no"))
@@ -64,14 +64,14 @@ async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
     conversations = Decisions()
     decisions = conversations.made
     channel = ClientChannel(written.append)
-    hearing = ListenerBuffer(THREAD, channel)
+    buffer = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 30.0)
-    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", conversations))
+    audience = ApiTurn(THREAD, buffer, elicitor, cast("Conversations", conversations))
     audience.attach(ConversationTurn(TurnId("turn"), THREAD, b"[]", audience))
     audience.asks(3, FormQuestion(server="s", message="?", form={}), "current")
     await asyncio.sleep(30.0)
     assert decisions == [(3, too_late(30.0))]
-    hearing._questions.pop()()
+    buffer._questions.pop()()
     assert not written, "who listens too late is not asked"
     audience.asks(4, FormQuestion(server="s", message="?", form={}), "current")
     audience.succeeded(b'"done"')
@@ -83,18 +83,18 @@ async def test_a_question_that_nobody_listens_to_has_a_deadline_too() -> None:
 async def test_each_command_is_asked_for_with_its_own_reason_whatever_was_announced_last() -> None:
     written: list[bytes] = []
     channel = ClientChannel(written.append)
-    hearing = ListenerBuffer(THREAD, channel)
+    buffer = ListenerBuffer(THREAD, channel)
     elicitor = Elicitor(channel, lambda _: True, 600.0)
-    audience = ApiTurn(THREAD, hearing, elicitor, cast("Conversations", Decisions()))
+    audience = ApiTurn(THREAD, buffer, elicitor, cast("Conversations", Decisions()))
     audience.attach(ConversationTurn(TurnId("turn"), THREAD, b"[]", audience))
     for number, reason in enumerate(("the first", "the second")):
         event = b'{"type":"exec_approval_request","call_id":"call_%d","reason":"%b"}' % (number, reason.encode())
-        hearing.events(TurnId("turn"), event)
+        buffer.events(TurnId("turn"), event)
         question = CommandQuestion(
             call_id=f"call_{number}", command=["ls"], shell_text="ls", cwd="/", parts=[], reason=reason
         )
         audience.asks(number, question, "current")
-    hearing.subscribe()
+    buffer.subscribe()
     messages = map(json.loads, written)
     asked = [message["params"] for message in messages if "id" in message]
     assert [(params["callId"], params["reason"]) for params in asked] == [
