@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mcp_types import methods, version
 
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, encode
-from greenroom.protocol.mcp import stateless as modern
+from greenroom.protocol.mcp import stateless
 from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
 
 INFO = {"name": "tester", "version": "1"}
@@ -20,32 +20,34 @@ def params(meta: object) -> bytes:
     return encode({"name": "x", "_meta": meta})
 
 
-def meta(capabilities: object = None, client: object = INFO, spoken: object = modern.VERSIONS[0]) -> dict[str, object]:
+def meta(
+    capabilities: object = None, client: object = INFO, spoken: object = stateless.VERSIONS[0]
+) -> dict[str, object]:
     return {
         MODERN_VERSION_KEY: spoken,
-        modern.CAPABILITIES_KEY: capabilities or {},
-        modern.CLIENT_INFO_KEY: client,
+        stateless.CAPABILITIES_KEY: capabilities or {},
+        stateless.CLIENT_INFO_KEY: client,
         "progressToken": 1,
     }
 
 
-def envelope(capabilities: object) -> modern.RequestEnvelope:
-    found = modern.read_envelope(params(meta(capabilities)))
+def envelope(capabilities: object) -> stateless.RequestEnvelope:
+    found = stateless.read_envelope(params(meta(capabilities)))
     assert found is not None
     return found
 
 
 def dressed(method: str, result: object) -> Any:
-    return json.loads(modern.dress(method, encode(result), SERVER))
+    return json.loads(stateless.dress(method, encode(result), SERVER))
 
 
 def test_the_versions_are_those_of_the_official_types() -> None:
-    assert modern.VERSIONS == version.MODERN_PROTOCOL_VERSIONS
-    assert modern.CACHEABLE >= methods.CACHEABLE_METHODS
+    assert stateless.VERSIONS == version.MODERN_PROTOCOL_VERSIONS
+    assert stateless.CACHEABLE >= methods.CACHEABLE_METHODS
 
 
 def test_an_envelope_says_who_the_client_is_and_what_it_can() -> None:
-    found = modern.read_envelope(params(meta({"elicitation": {}})))
+    found = stateless.read_envelope(params(meta({"elicitation": {}})))
     assert found is not None
     assert found.version == "2026-07-28"
     assert found.client_info is not None
@@ -55,38 +57,38 @@ def test_an_envelope_says_who_the_client_is_and_what_it_can() -> None:
 
 @pytest.mark.parametrize("text", [None, b"null", b"{}", b"[1]", b'{"_meta":null}', b'{"_meta":{"progressToken":1}}'])
 def test_a_request_that_names_no_version_is_of_another_era(text: bytes | None) -> None:
-    assert modern.read_envelope(text) is None
+    assert stateless.read_envelope(text) is None
 
 
 def test_the_name_of_the_version_elsewhere_means_nothing() -> None:
-    assert modern.read_envelope(encode({"arguments": {"prompt": MODERN_VERSION_KEY}})) is None
+    assert stateless.read_envelope(encode({"arguments": {"prompt": MODERN_VERSION_KEY}})) is None
 
 
 @pytest.mark.parametrize(
     "broken",
     [
         {MODERN_VERSION_KEY: "2026-07-28"},
-        {MODERN_VERSION_KEY: 7, modern.CAPABILITIES_KEY: {}},
-        {MODERN_VERSION_KEY: "2026-07-28", modern.CAPABILITIES_KEY: None},
-        {MODERN_VERSION_KEY: None, modern.CAPABILITIES_KEY: {}},
+        {MODERN_VERSION_KEY: 7, stateless.CAPABILITIES_KEY: {}},
+        {MODERN_VERSION_KEY: "2026-07-28", stateless.CAPABILITIES_KEY: None},
+        {MODERN_VERSION_KEY: None, stateless.CAPABILITIES_KEY: {}},
     ],
 )
 def test_half_an_envelope_is_refused(broken: object) -> None:
-    with pytest.raises(modern.EnvelopeError) as refused:
-        modern.read_envelope(params(broken))
+    with pytest.raises(stateless.EnvelopeError) as refused:
+        stateless.read_envelope(params(broken))
     assert refused.value.code == INVALID_PARAMS
 
 
 def test_an_unknown_version_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(modern.EnvelopeError) as refused:
-        modern.read_envelope(params(meta(spoken="2031-01-01")))
-    assert refused.value.code == modern.UNSUPPORTED_VERSION == -32022
+    with pytest.raises(stateless.EnvelopeError) as refused:
+        stateless.read_envelope(params(meta(spoken="2031-01-01")))
+    assert refused.value.code == stateless.UNSUPPORTED_VERSION == -32022
     assert refused.value.data == {"supported": ("2026-07-28",), "requested": "2031-01-01"}
 
 
 @pytest.mark.parametrize("client", [None, "me", {}, {"name": "x"}])
 def test_nothing_depends_on_the_clients_name(client: object) -> None:
-    found = modern.read_envelope(params(meta(client=client)))
+    found = stateless.read_envelope(params(meta(client=client)))
     assert found is not None
     assert found.client_info is None
 
@@ -118,14 +120,14 @@ def test_extensions_are_declared_by_name(capabilities: object, has: bool) -> Non
     assert envelope(capabilities).has_extension("a/b") is has
 
 
-@pytest.mark.parametrize("method", sorted(modern.CACHEABLE))
+@pytest.mark.parametrize("method", sorted(stateless.CACHEABLE))
 def test_lists_say_how_long_they_hold(method: str) -> None:
     result = dressed(method, {"items": [1]})
     assert result["items"] == [1]
     assert result["resultType"] == "complete"
     assert result["cacheScope"] == "private"
-    assert result["ttlMs"] == (modern.LASTING_MS if method in modern.LASTING else 0)
-    assert result["_meta"] == {modern.SERVER_INFO_KEY: SERVER}
+    assert result["ttlMs"] == (stateless.LASTING_MS if method in stateless.LASTING else 0)
+    assert result["_meta"] == {stateless.SERVER_INFO_KEY: SERVER}
 
 
 @given(st.dictionaries(st.sampled_from(["resultType", "_meta", "ttlMs", "cacheScope", "content"]), st.just({"x": 1})))

@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
-from greenroom.supervisor.processes import memory_limit as weight
+from greenroom.supervisor.processes import memory_limit
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, excess, resident_memory
 from tests.support.loop import on_loop
 
@@ -19,8 +19,8 @@ NOBODY = 2**22 + 1
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight, "INTERVAL", 0.0)
-    monkeypatch.setattr(weight, "BATCH", 1)
+    monkeypatch.setattr(memory_limit, "INTERVAL", 0.0)
+    monkeypatch.setattr(memory_limit, "BATCH", 1)
 
 
 def rounds(

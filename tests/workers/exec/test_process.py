@@ -14,8 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenroom.workers.exec import command_run as attempt
-from greenroom.workers.exec import starter
+from greenroom.workers.exec import command_run, starter
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import READ_SIZE
 from greenroom.workers.exec.process import Finished, OnOutput, run_to_end, signal_name
@@ -236,7 +235,7 @@ def test_an_error_in_taking_output_kills_the_group(groups: ProcessGroups) -> Non
 def test_a_reader_that_falls_behind_still_gets_all_that_was_written(
     groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "DRAIN_SECONDS", 0)
+    monkeypatch.setattr(command_run, "DRAIN_SECONDS", 0)
     output = Output()
 
     async def take_slowly(name: str, chunk: bytes) -> None:

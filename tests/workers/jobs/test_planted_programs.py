@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.errors import GreenroomError, SandboxUnavailableError
 from greenroom.workers import git
 from greenroom.workers.job_context import GitLimits, JobError, Setting
-from greenroom.workers.jobs import diff_to_remote, search_files
-from greenroom.workers.jobs import file_listing as files
+from greenroom.workers.jobs import diff_to_remote, file_listing, search_files
 from greenroom.workers.jobs.file_listing import _split
 from greenroom.workers.sandbox import features, zygote_link
 from greenroom.workers.sandbox.launcher import Launcher
@@ -261,7 +260,7 @@ def test_a_list_of_paths_holds_none_that_leads_out(paths: list[str]) -> None:
 
 
 def test_as_many_files_are_listed_as_memory_allows(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST", 10)
+    monkeypatch.setattr(file_listing, "MOST", 10)
     fake_git(ground, "seq -f 'e%g' 1000 | tr '\\n' '\\0'", monkeypatch)
     for number in range(1, 20):
         (ground.workspace / f"e{number}").touch()
@@ -274,10 +273,10 @@ def test_what_is_in_the_way_of_the_empty_repository_is_left_alone(ground: Ground
     precious.write_text("precious")
     (ground.base / "link").symlink_to(ground.home)
     with pytest.raises(OSError, match="link"):
-        files._make_repository(str(ground.base / "link"))
+        file_listing._make_repository(str(ground.base / "link"))
     trap = ground.base / "trap"
     trap.mkdir()
     (trap / "config").symlink_to(precious)
     with pytest.raises(FileExistsError):
-        files._make_repository(str(trap))
+        file_listing._make_repository(str(trap))
     assert precious.read_text() == "precious"

@@ -11,8 +11,7 @@ import pytest
 from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.tools import background_commands as open_commands
-from greenroom.workers.tools import write_stdin
+from greenroom.workers.tools import background_commands, write_stdin
 from greenroom.workers.tools.toolbox import Toolbox
 from tests.support.deadline import until
 from tests.workers.places import FIRST, INSIDE, SECOND, Place, function
@@ -229,8 +228,8 @@ def test_an_end_between_two_turns_is_told_in_the_next(place: Place) -> None:
 
 
 def test_there_are_never_more_than_the_limit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_commands, "MOST", 4)
-    monkeypatch.setattr(open_commands, "RECENT", 2)
+    monkeypatch.setattr(background_commands, "MOST", 4)
+    monkeypatch.setattr(background_commands, "RECENT", 2)
 
     async def scene(toolbox: Toolbox) -> None:
         first, second, third, fourth = [await go_on(toolbox, f"exec sleep 60{number}") for number in range(4)]
