@@ -33,7 +33,7 @@ def complete(directory: str) -> int:
     patch_language()
     tls_context()
     try:
-        warmup.warm_up(directory)
+        warmup.run_warmup(directory)
     except Exception as error:  # workers are then slower at first
         logging.getLogger(__name__).warning("no warm-up: %s: %s", type(error).__name__, error)
     return share_zygote()

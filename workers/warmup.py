@@ -62,7 +62,7 @@ _CALLING: Final = (
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
 
 
-def warm_up(directory: str) -> None:
+def run_warmup(directory: str) -> None:
     """Run the conversations below an existing directory. Leaves neither files, processes, threads nor garbage.
 
     Raises `OSError`.

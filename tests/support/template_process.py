@@ -231,7 +231,7 @@ def _warm_up() -> None:
     with tempfile.TemporaryDirectory() as directory:
         entry.complete(directory)
     vars(entry)["share_zygote"] = share_zygote
-    vars(warmup)["warm_up"] = bool
+    vars(warmup)["run_warmup"] = bool
     gc.collect()
     immortalizer = immortal.Immortalizer()
     while immortalizer.has_work:

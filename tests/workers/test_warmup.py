@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from greenroom.workers import warmup
-from greenroom.workers.warmup import TIMES, warm_up
+from greenroom.workers.warmup import TIMES, run_warmup
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def thawed() -> Iterator[None]:
 def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bytes] = []
     monkeypatch.setattr(warmup._Silence, "emit", lambda _, event: told.append(event))
-    warm_up(str(tmp_path))
+    run_warmup(str(tmp_path))
     ends = [event for event in told if b'"task_complete"' in event]
     assert len(ends) == 2 * TIMES
     assert all(b'"last_agent_message":"Hello."' in end for end in ends)
@@ -34,9 +34,9 @@ def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    warm_up(str(tmp_path))
+    run_warmup(str(tmp_path))
     before, children = set(os.listdir("/proc/self/fd")), set(psutil.Process().children())
-    warm_up(str(tmp_path))
+    run_warmup(str(tmp_path))
     assert set(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.iterdir()) == []
     assert threading.enumerate() == [threading.main_thread()]
@@ -46,7 +46,7 @@ def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 def test_where_there_is_no_room_it_is_not_played(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="warmup"):
-        warm_up(str(tmp_path / "missing"))
+        run_warmup(str(tmp_path / "missing"))
 
 
 def test_who_forks_goes_on_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
