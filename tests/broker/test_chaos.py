@@ -67,7 +67,7 @@ class Run:
             await self.issuer.arrived(1)
             self.all_ask.set()
             await asyncio.sleep(self.random.uniform(0.0, LONGEST_ANSWER))
-            for made in stages:  # whoever refreshes
+            for made in stages:  # any of which may refresh
                 self._kill(made)
             for _ in range(self.random.randrange(3)):
                 await asyncio.sleep(self.random.uniform(0.0, LONGEST_PAUSE))

@@ -132,7 +132,7 @@ def test_turns_are_granted_in_the_order_in_which_they_were_asked_for() -> None:
     assert not pace.ask("b", 3.5).granted
 
 
-def test_whoever_is_gone_holds_nobody_up() -> None:
+def test_a_request_of_a_worker_that_is_gone_delays_no_other() -> None:
     pace = Pace(0.0, lambda: 0.5)
     pace.refused(1.0, 0, 0.0)
     pace.ask("dead", 0.5)

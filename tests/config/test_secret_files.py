@@ -27,7 +27,7 @@ def test_settings_of_profiles_are_named(tmp_path: Path) -> None:
     assert SecretFiles(str(tmp_path)).names() == ("config.toml*", ".config.toml*", "work.config.toml")
 
 
-def test_large_settings_count_and_special_ones_hold_nobody_up(tmp_path: Path) -> None:
+def test_large_settings_count_and_special_files_block_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.toml")
     secrets = SecretFiles(str(tmp_path))
     assert secrets.names() == ()

@@ -68,7 +68,7 @@ EVENT_IDS: Final[Mapping[tuple[str, IdForm], tuple[IdForm, str]]] = {
     ("codex-reply", "counter"): ("uuid7", "as releases from February 2026 on have it; nobody can use the counter"),
     ("codex", "uuid7"): ("request", "as all releases before 0.150 had it, which clients relied on"),
 }
-_RELEASED: Final = "whoever waits for a cancelled call is released; those who gave up pass the answer over"
+_RELEASED: Final = "a client that waits for a cancelled call is released; one that gave up ignores the answer"
 ANSWERS: Final[Mapping[Scenario, tuple[str, str]]] = {
     "cancelled": ("Turn aborted: interrupted", _RELEASED),
     "model error": (

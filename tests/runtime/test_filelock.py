@@ -35,7 +35,7 @@ def test_a_lock_is_handed_on_with_its_descriptor(tmp_path: Path) -> None:
         assert try_lock(other)
 
 
-def test_a_lock_file_is_private_inherited_by_nobody_and_no_link(tmp_path: Path) -> None:
+def test_a_lock_file_is_private_not_inherited_and_no_link(tmp_path: Path) -> None:
     with opened(str(tmp_path / "lock")) as descriptor:
         assert os.fstat(descriptor).st_mode & 0o777 == 0o600
         assert not os.get_inheritable(descriptor)

@@ -37,7 +37,7 @@ def test_a_name_is_shown_as_far_as_the_kernel_keeps_it() -> None:
 
 
 @LINUX
-def test_orphans_come_to_who_adopts_them() -> None:
+def test_orphans_are_reparented_to_the_process_that_adopts_them() -> None:
     statement = (
         "import os, subprocess; from greenroom.runtime import hardening; hardening.adopt_orphans(); "
         "subprocess.run(['sh', '-c', 'sleep 600 & echo $!'], stdout=open('/dev/null')); "

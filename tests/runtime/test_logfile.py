@@ -55,7 +55,7 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
     return made
 
 
-def test_a_line_says_when_who_what_and_about_what(tmp_path: Path) -> None:
+def test_a_line_has_time_process_message_and_ids(tmp_path: Path) -> None:
     open_log(str(tmp_path), "worker", instance=7, worker_id="w-1")
     identify(conversation_id="c-1", incarnation=2)
     log.warning("the turn took %d s", 3, extra={"turn_id": "t-1"})

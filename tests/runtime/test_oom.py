@@ -24,5 +24,5 @@ def test_without_a_counter_nothing_has_happened(tmp_path: Path, text: str | None
     assert not OomKills(str(counter)).happened()
 
 
-def test_this_system_has_killed_nobody_since_just_now() -> None:
+def test_without_a_kill_the_kernel_counts_none() -> None:
     assert not OomKills().happened()

@@ -70,7 +70,7 @@ async def test_messages_arrive_whole_and_in_order() -> None:
 
 
 @on_loop
-async def test_what_came_before_anybody_looked_is_handed_on() -> None:
+async def test_what_came_before_the_first_wait_is_passed_on() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     server, client = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
     server.bind(ADDRESS)
@@ -121,7 +121,7 @@ async def test_a_sender_that_found_the_queue_full_waits_until_it_is_read() -> No
 
 
 @on_loop
-async def test_several_may_wait_and_a_cancelled_one_disturbs_nobody() -> None:
+async def test_several_may_wait_and_cancelling_one_does_not_disturb_the_others() -> None:
     with pair(send_queue=1, receive_queue=1, listens=False) as ports:
         ports.fill()
         first, second = (asyncio.create_task(ports.client.wait_writable()) for _ in range(2))
@@ -143,7 +143,7 @@ async def test_both_directions_work_at_once() -> None:
 
 
 @on_loop
-async def test_closing_wakes_who_waits_and_may_be_repeated() -> None:
+async def test_closing_wakes_waiters_and_may_be_repeated() -> None:
     with pair(send_queue=1, receive_queue=1, listens=False) as ports:
         ports.fill()
         waiting = asyncio.create_task(ports.client.wait_writable())

@@ -1,4 +1,4 @@
-"""On a host a call that waits for its next round belongs to the user: whoever has its state continues it anywhere."""
+"""On a host a call that waits for its next round belongs to the user: any client with its state continues it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Programs that a conversation starts can be interrupted, whatever their sandbox and whoever starts them."""
+"""Programs that a conversation starts can be interrupted, whatever their sandbox and the process that starts them."""
 
 import signal
 import stat

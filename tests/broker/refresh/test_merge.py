@@ -47,5 +47,5 @@ def test_a_record_without_tokens_has_nothing_to_merge() -> None:
     assert merge_tokens(AuthRecord.of_key("sk-1"), RefreshAnswered(Secret("a")), 0.0) is None
 
 
-def test_another_user_of_the_same_account_is_somebody_else() -> None:
+def test_another_user_of_the_same_account_is_another_identity() -> None:
     assert merge_tokens(RECORD, RefreshAnswered(Secret("a"), None, Secret(id_token(user="user-2"))), 0.0) is None

@@ -162,7 +162,7 @@ def test_a_clock_that_is_ahead_causes_no_loop(tmp_path: Any) -> None:
 
 
 def test_a_read_only_store_is_not_burned(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K8: the token belongs to whoever can write; it is refreshed only when there is nothing left to lose."""
+    """K8: the token belongs to a process that can write; it is refreshed only when there is nothing left to lose."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         monkeypatch.setattr(parts.manager.store, "is_writable", lambda: False)

@@ -57,7 +57,7 @@ def test_an_unknown_version_is_answered_with_the_newest(version: str) -> None:
     assert mcp.negotiate(version) == expected
 
 
-def test_the_handshake_result_says_who_we_are() -> None:
+def test_the_handshake_result_names_this_server() -> None:
     result = json.loads(mcp.initialize_result("2025-06-18", "9.9", 'agent "x"'))
     assert result["protocolVersion"] == "2025-06-18"
     assert result["serverInfo"]["name"] == "codex-mcp-server"

@@ -43,7 +43,7 @@ def issuer() -> Iterator[MockIssuer]:
         loop.close()
 
 
-def test_status_of_nobody(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_without_a_login(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert login_command.login_status(FileStore(str(tmp_path)), {}) == 1
     assert capsys.readouterr().err == "Not logged in\n"
 

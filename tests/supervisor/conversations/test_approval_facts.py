@@ -1,4 +1,4 @@
-"""Whoever decides an approval is told everything that it is about, and nothing of it can hide, steer or pose."""
+"""An approval shows everything that it is about, and no text in it can hide, control a terminal or pose as another."""
 
 import unicodedata
 from typing import Any

@@ -1,4 +1,4 @@
-"""An approval is decided exactly once, whoever decides it and whatever else happens, in every order."""
+"""An approval is decided exactly once, by any of its deciders and whatever else happens, in every order."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -54,7 +54,7 @@ def mark_idle(table: ConversationTable, *conversations: Conversation, now: float
         table.mark_idle(conversation, now, is_saved=True)
 
 
-def test_whoever_has_rested_longest_is_forgotten() -> None:
+def test_the_conversation_that_has_been_idle_longest_is_forgotten() -> None:
     table = ConversationTable(ROOM)
     first, second, third, busy = entered(table, 4)
     mark_idle(table, first, second)
@@ -65,14 +65,14 @@ def test_whoever_has_rested_longest_is_forgotten() -> None:
     assert table.forgotten == 1
 
 
-def test_without_room_nobody_who_rests_is_known() -> None:
+def test_without_room_no_idle_conversation_is_kept() -> None:
     table = ConversationTable(0)
     conversation, busy = entered(table, 2)
     mark_idle(table, conversation)
     assert list(table) == [busy]
 
 
-def test_whoever_has_no_file_gives_way_to_his_like_alone() -> None:
+def test_conversations_without_a_file_make_room_only_for_each_other() -> None:
     table = ConversationTable(1)
     first, second, saved = entered(table, 3)
     table.mark_idle(first, 1e6, is_saved=False)
@@ -100,7 +100,7 @@ def just_dead(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("needed", [listened_to, waited_for, found_by_us_alone, just_dead])
-def test_whoever_is_needed_is_not_forgotten(needed: Callable[[Conversation], None]) -> None:
+def test_a_conversation_that_is_needed_is_not_forgotten(needed: Callable[[Conversation], None]) -> None:
     table = ConversationTable(0)
     (conversation,) = entered(table, 1)
     needed(conversation)

@@ -24,7 +24,7 @@ def test_the_longest_idle_comes_first() -> None:
     assert queue.next_deadline(10.0) == 12.0
 
 
-def test_whoever_is_busy_is_not_parked() -> None:
+def test_a_busy_conversation_is_not_parked() -> None:
     (conversation,) = _conversations(1)
     queue = SlotQueue(slots=1)
     queue.mark_idle(conversation, now=1.0)

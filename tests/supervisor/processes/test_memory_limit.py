@@ -43,7 +43,7 @@ def test_memory_of_a_process_is_seen_from_outside() -> None:
 
 
 @on_loop
-async def test_only_who_holds_too_much_is_told_of_and_on_every_round() -> None:
+async def test_only_workers_with_too_much_memory_are_reported_and_on_every_round() -> None:
     told: asyncio.Queue[WorkerId] = asyncio.Queue()
     workers: dict[WorkerId, int | None] = {LIGHT: NOBODY, HEAVY: os.getpid(), BEING_BORN: None}
     going = rounds(workers, lambda worker_id, _: told.put_nowait(worker_id), OURS // 2)

@@ -25,7 +25,7 @@ class Asked:
 
 
 @on_loop
-async def test_a_round_ends_when_everybody_has_answered() -> None:
+async def test_a_round_ends_when_every_process_has_answered() -> None:
     made = FootprintCollector(Asked())
     taking = asyncio.ensure_future(made.collect())
     await asyncio.sleep(0)

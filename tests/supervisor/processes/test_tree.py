@@ -126,7 +126,7 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
 
 
 @on_loop
-async def test_the_next_worker_is_born_a_breath_after_one_was_taken_and_at_once_for_who_waits() -> None:
+async def test_the_next_worker_is_started_a_little_after_one_was_taken_and_at_once_where_a_conversation_waits() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
         engine = StubEngine()

@@ -44,7 +44,7 @@ def ends() -> Iterator[tuple[HandshakeBuffer, int, int]]:
             os.close(descriptor)
 
 
-def test_standard_output_is_out_of_everybodys_reach() -> None:
+def test_standard_output_cannot_be_reached_by_libraries_and_children() -> None:
     done = subprocess.run([sys.executable, "-c", CLAIM], input=b"hello", capture_output=True, timeout=20, check=True)
     facts = json.loads(done.stdout)
     assert facts["input"] > 2

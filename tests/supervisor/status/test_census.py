@@ -151,7 +151,7 @@ def test_what_others_know_is_taken_in() -> None:
     assert told.limits.live_workers == Limits().live_workers
 
 
-def test_a_conversation_says_what_it_is_about_and_how_long_nobody_has_spoken_to_it() -> None:
+def test_a_conversation_has_its_title_and_its_idle_time() -> None:
     made = conversation(1, state="idle", worker_id=HOST, title="Mend the build", tokens=7, rested_at=NOW - 60)
     made.placement = Placement("/srv", "gpt-5", "/home/s.jsonl")
     (entry,) = report(tables(made), NOW).conversations

@@ -203,7 +203,7 @@ async def test_nothing_is_run_of_a_response_that_breaks() -> None:
 
 
 @on_loop
-async def test_a_failure_goes_to_whoever_runs_the_turn() -> None:
+async def test_a_failure_is_raised_to_the_caller_of_the_turn() -> None:
     stage = Stage([[delta("x")], ModelError("no more")])
     with pytest.raises(ModelError, match="no more"):
         await stage.run()

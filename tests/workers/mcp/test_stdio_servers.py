@@ -40,7 +40,7 @@ def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
 def test_the_client_comes_with_the_default_install() -> None:
     project = tomllib.loads((HERE.parents[2] / "pyproject.toml").read_text())["project"]
     assert any(dependency.startswith("mcp>=") for dependency in project["dependencies"])
-    assert project["optional-dependencies"]["mcp"] == [], "whoever asks for the extra still gets an install"
+    assert project["optional-dependencies"]["mcp"] == [], "the extra can still be named in an install"
 
 
 def test_tools_are_listed_called_and_answered() -> None:

@@ -1,4 +1,4 @@
-"""The token of a Ray cluster, which lets whoever has it take nodes over, is hidden from commands."""
+"""The token of a Ray cluster, with which nodes can be taken over, is hidden from commands."""
 
 from pathlib import Path
 

@@ -227,7 +227,7 @@ def test_the_theme_is_that_of_the_system_until_another_is_chosen(browser: Browse
     play(browser, scene, scenes.one(), home)
 
 
-def test_nothing_moves_for_those_who_want_no_motion(browser: Browser, home: Path) -> None:
+def test_nothing_moves_where_the_user_wants_no_motion(browser: Browser, home: Path) -> None:
     async def scene(_: Dashboard, page: Page) -> None:
         await page.until("document.getElementById('link').dataset.state === 'live'")
         assert await page.ask("document.getAnimations().length") == 0

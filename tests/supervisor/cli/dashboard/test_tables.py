@@ -21,7 +21,7 @@ TABLES = st.fixed_dictionaries(dict.fromkeys(NAMES, ROWS))
 
 
 @given(st.lists(TABLES, min_size=1, max_size=4))
-def test_whoever_applies_what_has_changed_has_all_of_it(states: list[Tables]) -> None:
+def test_applying_all_changes_leads_to_the_same_tables(states: list[Tables]) -> None:
     held: Tables = EMPTY
     for state in states:
         told = json.loads(msgspec.json.encode(changes_between(held, state)))

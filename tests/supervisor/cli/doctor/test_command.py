@@ -135,7 +135,7 @@ def test_people_get_lines_that_fit(place: Place) -> None:
 
 
 def test_a_home_that_does_not_answer_is_reported_in_time(place: Place) -> None:
-    """A settings file that is a pipe blocks whoever opens it, as a dead file server does."""
+    """Opening a settings file that is a pipe blocks, as with a dead file server."""
     place.configure()
     (place.home / "config.toml").unlink()
     os.mkfifo(place.home / "config.toml")

@@ -1,4 +1,4 @@
-"""Whoever has no business here is turned away: other users, web pages, and what is no HTTP."""
+"""Strangers are turned away: other users, web pages, and what is no HTTP."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Whoever reads page by page gets every passage once, in order, and never more than fits."""
+"""Reading page by page returns every passage once, in order, and never more than fits."""
 
 import pytest
 from hypothesis import given

@@ -76,7 +76,7 @@ def test_many_prompts_come_in_pages(stage: Stage, client: Client) -> None:
     assert "nextCursor" not in second
 
 
-def test_a_change_is_told_to_who_has_read_the_list(stage: Stage, client: Client) -> None:
+def test_a_change_is_announced_to_clients_that_have_read_the_list(stage: Stage, client: Client) -> None:
     client.ask("prompts/list")
     save(stage, "tidy-up", "Tidy up again.")
     client.until(lambda message: message.get("method") == "notifications/prompts/list_changed")

@@ -140,7 +140,7 @@ def changes(client: Client, name: str = "resources") -> int:
     return sum(message.get("method") == f"notifications/{name}/list_changed" for message in client.messages)
 
 
-def test_a_change_of_the_list_is_told_once_to_who_has_read_it(client: Client) -> None:
+def test_a_change_of_the_list_is_announced_once_to_a_client_that_has_read_it(client: Client) -> None:
     first = thread_id(client.result(client.codex("hello")))
     assert changes(client) == 0, "nobody has read the list"
     assert len(listed(client)) == 2

@@ -124,7 +124,7 @@ def test_a_stream_that_we_end_is_answered() -> None:
     methods.parse_server_result("subscriptions/listen", VERSIONS[0], answer["result"])
 
 
-def test_tasks_are_told_to_those_who_declared_them() -> None:
+def test_tasks_are_announced_to_clients_that_declared_them() -> None:
     connection = Connection({})
     assert connection.listen({"taskIds": []})["error"]["code"] == -32021
     assert "error" not in connection.listen({"resourcesListChanged": True}, 2)

@@ -83,7 +83,7 @@ def test_a_ticket_that_was_replaced_uses_up_no_other(keys: NodeKeys) -> None:
     assert keys.key_of("n1") == own.public
 
 
-def test_a_revoked_key_is_nobodys(keys: NodeKeys) -> None:
+def test_a_revoked_key_belongs_to_no_node(keys: NodeKeys) -> None:
     own = key_pair()
     keys.redeem("n1", keys.issue("n1").public_key, own.public)
     keys.issue("n2")

@@ -102,7 +102,7 @@ def test_each_that_waits_for_resources_gets_a_node_that_claims_them_up_to_the_ma
     assert not cluster.fleet.can_have((("gpu_box", 2.0),)), "and no other may be asked for"
 
 
-def test_what_nobody_waits_for_any_more_goes_again() -> None:
+def test_a_node_that_is_no_longer_needed_is_removed() -> None:
     cluster = Cluster(min_nodes=1, max_nodes=2, idle_s=10.0)
     cluster.decide()
     cluster.join("ray-1")
