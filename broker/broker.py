@@ -185,7 +185,7 @@ class Broker:
         await self._manager.reload()
         told: CredentialStanding | None = None
         while True:
-            standing = self._manager.standing.outline(self._clock.wall(), self._clock.offset)
+            standing = self._manager.in_force.outline(self._clock.wall(), self._clock.offset)
             if standing != told:
                 told = standing
                 self._endpoint.notify_supervisor(standing)
@@ -266,7 +266,7 @@ class Broker:
     def _subscribed(self, message: list[zmq.Frame]) -> None:
         name = sender(message[0])
         if name and message[0].bytes == b"\x01" + AuthChanged.wire:
-            self._changes.welcome(name, self._manager.standing.generation)
+            self._changes.welcome(name, self._manager.in_force.generation)
 
     def _bound(self, kind: int, address: str, address_for_nodes: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
@@ -309,13 +309,13 @@ class Broker:
         if question.worker_id != name:
             return AuthError(code="forbidden")
         await self._manager.reload()
-        standing = self._manager.standing
+        in_force = self._manager.in_force
         if question.listens:
             await self._changes.listening(name)
         return Welcome(
-            broker_epoch=standing.epoch,
-            generation=standing.generation,
-            state=standing.state(self._clock.wall()),
+            broker_epoch=in_force.epoch,
+            generation=in_force.generation,
+            state=in_force.state(self._clock.wall()),
             limited=self._paces.known(),
         )
 
@@ -353,7 +353,7 @@ class Broker:
 
     async def _reload(self) -> Reloaded:
         changed = await self._manager.reload(always=True)
-        return Reloaded(changed=changed, generation=self._manager.standing.generation)
+        return Reloaded(changed=changed, generation=self._manager.in_force.generation)
 
     async def _start_login(self, question: LoginStart) -> LoginStarted | AuthError:
         if objection := self._rules.against_mode("chatgpt"):
@@ -389,7 +389,7 @@ class Broker:
 
     async def _log_out(self, question: Logout) -> InForce | AuthError:
         await self._logins.cancel()
-        held = self._manager.standing.credential
+        held = self._manager.in_force.credential
         try:
             removed = await self._manager.log_out()
         except OSError as error:
@@ -400,8 +400,8 @@ class Broker:
         return self._in_force(removed=removed)
 
     def _in_force(self, *, removed: bool = False) -> InForce:
-        standing = self._manager.standing
-        return InForce(mode=standing.mode, plan_type=standing.credential.plan_type, removed=removed)
+        in_force = self._manager.in_force
+        return InForce(mode=in_force.mode, plan_type=in_force.credential.plan_type, removed=removed)
 
     async def _save(self, logged_in: LoggedIn) -> None:
         await self._manager.log_in(lambda found: record_of(logged_in, self._clock.wall(), found))

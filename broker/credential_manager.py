@@ -63,7 +63,7 @@ class CredentialManager:
         """
         self.store = store
         self.clock = clock
-        self.standing = CredentialState(secrets.token_hex(8), identity_secret)
+        self.in_force = CredentialState(secrets.token_hex(8), identity_secret)
         self.record: AuthRecord | None = None
         self.epoch = 0
         """Counts logins and logouts through this broker; a transaction from before one must not be written after it."""
@@ -174,7 +174,7 @@ class CredentialManager:
 
     def report(self, reason: str, user_text: str) -> None:
         """Report a problem to the supervisor."""
-        state = self.standing.state(self.clock.wall())
+        state = self.in_force.state(self.clock.wall())
         self._on_problem(AuthProblem(state=state, reason=reason, user_text=user_text))
 
     def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
@@ -183,14 +183,14 @@ class CredentialManager:
             record, self._environment, self._preferred, environment_key_first=self._environment_key_first
         )
         credential = self._rules.applied(resolved)
-        change = self.standing.adopt(credential, forced_at)
+        change = self.in_force.adopt(credential, forced_at)
         is_first, self._is_first = self._is_first, False
         if change is not None and not is_first:
             self._announce(change, reason)
         return change
 
     def _lose(self, error: StoreError) -> bool:
-        change = self.standing.lose_store(str(error))
+        change = self.in_force.lose_store(str(error))
         if change is None:
             return False
         log.error("%s", error)
@@ -201,15 +201,15 @@ class CredentialManager:
         return True
 
     def _announce(self, change: Change, reason: Reason) -> None:
-        state = self.standing.state(self.clock.wall())
+        state = self.in_force.state(self.clock.wall())
         self.stir()
         log.info("generation %d in force: %s (%s)", change.generation, state, reason)
         self._on_change(
             AuthChanged(
                 generation=change.generation,
                 state=state,
-                mode=self.standing.mode,
-                plan_type=self.standing.credential.plan_type,
+                mode=self.in_force.mode,
+                plan_type=self.in_force.credential.plan_type,
                 identity_changed=change.identity_changed,
                 mode_changed=change.mode_changed,
                 reason=reason,

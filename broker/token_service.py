@@ -23,7 +23,7 @@ class TokenService:
 
     def __init__(self, manager: CredentialManager, refresher: Refresher) -> None:
         self._manager = manager
-        self._state = manager.standing
+        self._state = manager.in_force
         self._clock = manager.clock
         self._refresher = refresher
         self._identities: OrderedDict[int, str] = OrderedDict()
@@ -113,19 +113,19 @@ class TokenService:
 
     async def _renewed(self, question: ReportUnauthorized) -> UnauthorizedReport:
         """Answer a refusal of what is in force: refresh, unless that has just been done."""
-        standing = self._state
-        held = holding(standing.credential)
+        state = self._state
+        held = holding(state.credential)
         if held is Holding.NOTHING:
             return UnauthorizedReport(outcome="signed_out", user_text=NOT_LOGGED_IN)
-        if held is Holding.KEY or not standing.credential.refresh_token:
+        if held is Holding.KEY or not state.credential.refresh_token:
             return UnauthorizedReport(outcome="not_refreshable")
-        if standing.was_forced_lately(self._clock.monotonic()):
+        if state.was_forced_lately(self._clock.monotonic()):
             return UnauthorizedReport(outcome="exhausted", user_text=REFUSED_AGAIN)
-        refused = standing.generation
-        standing.reject(refused)
+        refused = state.generation
+        state.reject(refused)
         refresh = self._refresher.join(Trigger.REFUSAL)
         await self._await_refresh(refresh, question.deadline_ms)
-        if standing.generation > refused:
+        if state.generation > refused:
             return self._overtaken(question, "refreshed")
         return self._unusable(self._answer_now(MARGIN))
 

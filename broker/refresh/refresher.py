@@ -68,7 +68,7 @@ class Refresher:
 
     def __init__(self, manager: CredentialManager, performer: RefreshExecutor) -> None:
         self._manager = manager
-        self._state = manager.standing
+        self._state = manager.in_force
         self._clock = manager.clock
         self._performer = performer
         self._running: asyncio.Task[RefreshResult] | None = None

@@ -75,7 +75,7 @@ class BrokerProcess:
         """Its status."""
         if self._client.is_connected:
             self._state.came_up()
-        return self._state.standing(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
+        return self._state.status(self._engine.pid_of(BROKER_ID), asyncio.get_running_loop().time())
 
     def start(self) -> None:
         """Start the process."""

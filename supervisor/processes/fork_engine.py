@@ -90,7 +90,7 @@ class ForkEngine:
         self._zygote: WorkerId | None = None
         self._zygote_life = ServiceState(Backoff(ZYGOTE))
         self._pids: dict[WorkerId, int] = {}
-        self._testators: set[WorkerId] = set()
+        self._brokers: set[WorkerId] = set()
         self._orphans = OrphanTracker()
         self._outbox: deque[AnyProcessSpec] = deque()
         self._pending: dict[WorkerId, None] = {}
@@ -99,14 +99,14 @@ class ForkEngine:
         self._adopted: set[WorkerId] = set()
         self._overdue: asyncio.TimerHandle | None = None
         self._closing = False
-        self._has_spoken = False
+        self._has_sent = False
         self._on_exit: OnExit = lambda _: None
         self._on_ready: Callable[[], None] = lambda: None
         self._on_measured: OnMeasured = lambda _: None
 
     async def start(self, on_exit: OnExit, on_ready: Callable[[], None]) -> None:
         self._on_exit, self._on_ready = on_exit, on_ready
-        self._attend()
+        self._follow()
 
     def prepare(self, runtime_directory: str) -> None:
         with contextlib.suppress(OSError):  # it has died: its successor prepares after the first process
@@ -114,7 +114,7 @@ class ForkEngine:
 
     def spawn(self, spec: AnyProcessSpec) -> None:
         if isinstance(spec, BrokerSpec):
-            self._testators.add(spec.id)
+            self._brokers.add(spec.id)
         self._pending[spec.id] = None
         if self._has_died and isinstance(spec, BrokerSpec):
             self._outbox.appendleft(spec)  # all conversations need it
@@ -122,7 +122,7 @@ class ForkEngine:
             self._outbox.append(spec)
         self._carry_out()
         if self._overdue is None:
-            self._expect_a_word()
+            self._expect_message()
 
     def came_up(self, worker_id: WorkerId) -> None:
         self._spawned.discard(worker_id)
@@ -143,12 +143,12 @@ class ForkEngine:
 
     @property
     def fork_server(self) -> ServiceStatus:
-        return self._life.standing(self._fork_server.pid, asyncio.get_running_loop().time())
+        return self._life.status(self._fork_server.pid, asyncio.get_running_loop().time())
 
     @property
     def zygote(self) -> ServiceStatus:
         pid = None if self._zygote is None else self._pids.get(self._zygote)
-        return self._zygote_life.standing(pid, asyncio.get_running_loop().time())
+        return self._zygote_life.status(pid, asyncio.get_running_loop().time())
 
     def measure_fork_server(self, on_measured: OnMeasured) -> bool:
         if self._gone.is_set() or self._fork_server.control.fileno() < 0:
@@ -177,22 +177,22 @@ class ForkEngine:
             await self._gone.wait()
         end_all_children()
 
-    def _attend(self) -> None:
+    def _follow(self) -> None:
         self._gone.clear()
-        self._has_spoken = False
+        self._has_sent = False
         self._fork_server.control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._fork_server.control, self._listen)
         child.watch(self._fork_server.pid, self._fork_server_ended)
         if not self._has_died:
             self._flush()
-        self._expect_a_word()
+        self._expect_message()
 
-    def _expect_a_word(self) -> None:
+    def _expect_message(self) -> None:
         """Restart the timer of the fork server, as long as it has pending requests."""
         if self._overdue is not None:
             self._overdue.cancel()
         waiting = (self._has_died or bool(self._pending)) and not self._gone.is_set() and not self._closing
-        timeout_s = self._timing.answer if self._has_spoken else self._timing.first_answer
+        timeout_s = self._timing.answer if self._has_sent else self._timing.first_answer
         loop = asyncio.get_running_loop()
         self._overdue = loop.call_later(timeout_s, self._end_hung, timeout_s) if waiting else None
 
@@ -236,7 +236,7 @@ class ForkEngine:
     def _note_start(self, worker_id: WorkerId, pid: int) -> None:
         self._pids[worker_id] = pid
         is_zygote = worker_id.startswith(ZYGOTE_PREFIX)
-        if is_zygote or worker_id in self._testators:
+        if is_zygote or worker_id in self._brokers:
             self._orphans.expect(pid)
         if is_zygote:
             self._zygote = worker_id
@@ -275,7 +275,7 @@ class ForkEngine:
 
     def _receive(self, data: bytes) -> None:
         message = read_datagram(data)
-        self._has_spoken = True
+        self._has_sent = True
         match message:
             case Spawned():
                 self._pending.pop(message.id, None)
@@ -296,7 +296,7 @@ class ForkEngine:
                 log.error("the fork server says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)
-        self._expect_a_word()
+        self._expect_message()
 
     def _report(self, exited: Exited) -> None:
         self._pending.pop(exited.id, None)
@@ -324,7 +324,7 @@ class ForkEngine:
         self._gone.set()
         self._life.died()
         self._has_died = True
-        self._expect_a_word()
+        self._expect_message()
         if self._closing:
             return
         log.error("the fork server died (%d); its children live on", ending.returncode)
@@ -379,4 +379,4 @@ class ForkEngine:
             self._replace()
             return
         self._life.started()
-        self._attend()
+        self._follow()

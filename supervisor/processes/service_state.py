@@ -95,7 +95,7 @@ class ServiceState:
         self._state = next_service_state(self._state, "started")
         self._restarts += 1
 
-    def standing(self, pid: int | None, now: float) -> ServiceStatus:
+    def status(self, pid: int | None, now: float) -> ServiceStatus:
         """Return its status; `pid` is that of its process, if there is one."""
         is_there = self._state in ("starting", "ready")
         return ServiceStatus(self._state, pid if is_there else None, self._policy.deaths_in_period(now), self._restarts)

@@ -96,6 +96,6 @@ def refresh_until(step: str, home: str, url: str, lifeline: Connection | None = 
         parts = Parts(home, issuer_url=url, lifeline=None if lifeline is None else lifeline.fileno())
         (TOGETHER if lifeline is None else ALONE)[step]()
         await parts.get()
-        parts.standing.outline(0.0)
+        parts.in_force.outline(0.0)
 
     asyncio.run(run())

@@ -111,7 +111,7 @@ class Parts:
             b"identity",
             self.rules,
         )
-        self.standing = self.manager.standing
+        self.in_force = self.manager.in_force
         url = self.issuer_url if self.issuer is None else self.issuer.url
         self.refresher = Refresher(self.manager, self._performer(IssuerEndpoints.of(url)))
         self.bearers = TokenService(self.manager, self.refresher)
@@ -124,7 +124,7 @@ class Parts:
 
     @property
     def state(self) -> str:
-        return self.standing.state(self.clock.wall())
+        return self.in_force.state(self.clock.wall())
 
     async def landed(self) -> None:
         """Wait for the refresh that there may be."""

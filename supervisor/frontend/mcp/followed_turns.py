@@ -59,10 +59,10 @@ class FollowedTurns:
         tokens = story.entry.tokens if live is None else live
         return {} if tokens is None else {"totalTokens": tokens}
 
-    def standing(self, conversation_id: ConversationId, story: "Story | None") -> Standing:
+    def state_of(self, conversation_id: ConversationId, story: "Story | None") -> Standing:
         """Tell the state of a conversation."""
         if story is not None:
-            return self.saved.standing(story.entry)
+            return self.saved.state_of(story.entry)
         conversation = self.here(conversation_id)
         return "closed" if conversation is None else conversation.state
 

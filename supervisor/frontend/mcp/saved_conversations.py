@@ -75,7 +75,7 @@ class SavedConversations:
         """Return those that may have no file yet."""
         return [one for one in self._conversations if one.is_unsaved]
 
-    def standing(self, entry: "SessionEntry") -> Standing:
+    def state_of(self, entry: "SessionEntry") -> Standing:
         """Tell the state of a saved conversation."""
         live = self.here(entry.id)
         if live is not None and live.state != "closed":

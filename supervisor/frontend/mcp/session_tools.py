@@ -120,7 +120,7 @@ class SessionTools:
         conversation = self._saved.here(conversation_id)
         if conversation is not None:
             return _unsaved(conversation)
-        return {"threadId": conversation_id, "state": self._turns.standing(conversation_id, None)}
+        return {"threadId": conversation_id, "state": self._turns.state_of(conversation_id, None)}
 
     async def _interrupt(self, arguments: ThreadArguments) -> ToolOutcome:
         conversation_id = read_conversation_id(arguments.thread_id)
@@ -191,7 +191,7 @@ class SessionTools:
         return {
             "threadId": entry.id,
             **{name: fact for name, fact in facts.items() if fact},
-            "state": self._saved.standing(entry),
+            "state": self._saved.state_of(entry),
             "ageSeconds": round(max(0.0, time.time() - entry.changed_at), 1),
         }
 

@@ -79,7 +79,7 @@ class WaitTool:
         text = _TEXTS[reason] if status is None else f"{_TEXTS[reason]} {turn_in_words(status)}"
         if status is not None and status.content:
             text = f"{text}\n\n{status.content}"
-        state = self._turns.standing(conversation_id, story)
+        state = self._turns.state_of(conversation_id, story)
         approvals = self._turns.approvals(conversation_id)
         found: dict[str, object] = {
             "threadId": conversation_id,

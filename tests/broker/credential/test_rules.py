@@ -47,7 +47,7 @@ def test_a_login_that_is_not_allowed_stays_where_it_is_and_is_not_served(tmp_pat
         assert isinstance(answer, AuthError)
         assert answer.code == "not_supported"
         assert "`forced_" in str(answer.user_text)
-        assert (parts.state, parts.standing.mode) == ("SIGNED_OUT", "none")
+        assert (parts.state, parts.in_force.mode) == ("SIGNED_OUT", "none")
 
     scene()
     assert read(str(tmp_path)) == content

@@ -137,7 +137,7 @@ def test_a_transient_failure_backs_off_and_logs_nobody_out(tmp_path: Any, status
         assert await parts.refresher.join(Trigger.WISH) is RefreshResult.FAILED
         assert parts.state == "DEGRADED"
         assert (await parts.snapshot()).degraded
-        assert 6.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 7.0
+        assert 6.5 < parts.in_force.retry_in(parts.clock.monotonic()) <= 7.0
         parts.refresher.consider()
         assert len(issuer.refreshes) == 1
         parts.clock.ahead += 7.0
@@ -191,7 +191,7 @@ def test_an_issuer_that_is_not_there_is_transient(tmp_path: Any) -> None:
         nobody = Parts(parts.home)
         await nobody.manager.reload()
         assert await nobody.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert 0 < nobody.standing.retry_in(nobody.clock.monotonic()) <= 1.2
+        assert 0 < nobody.in_force.retry_in(nobody.clock.monotonic()) <= 1.2
 
     play(tmp_path, scene)
 
@@ -244,7 +244,7 @@ def test_a_reset_after_sending_is_tried_once_more(tmp_path: Any) -> None:
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(resets=True))
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert 1.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 2.0
+        assert 1.5 < parts.in_force.retry_in(parts.clock.monotonic()) <= 2.0
         parts.clock.ahead += 2.0
         answer = await parts.get()
         assert isinstance(answer, AuthError)
@@ -274,7 +274,7 @@ def test_a_success_that_cannot_be_read_is_in_doubt(tmp_path: Any, body: bytes) -
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds.append(Deed(body=body))
         assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert 1.5 < parts.standing.retry_in(parts.clock.monotonic()) <= 2.0
+        assert 1.5 < parts.in_force.retry_in(parts.clock.monotonic()) <= 2.0
 
     play(tmp_path, scene)
 
@@ -285,10 +285,10 @@ def test_a_token_in_doubt_is_left_alone_while_the_other_is_good(tmp_path: Any) -
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
         issuer.deeds += [Deed(resets=True, consumes=False), Deed(resets=True, consumes=False)]
         await parts.refresher.join(Trigger.WISH)
-        assert 28 < parts.standing.retry_in(parts.clock.monotonic()) <= 30.0
+        assert 28 < parts.in_force.retry_in(parts.clock.monotonic()) <= 30.0
         parts.clock.ahead += 30.0
         await parts.refresher.join(Trigger.WISH)
-        assert 560 < parts.standing.retry_in(parts.clock.monotonic()) <= 570.0
+        assert 560 < parts.in_force.retry_in(parts.clock.monotonic()) <= 570.0
         assert len(issuer.refreshes) == 2
         assert (await parts.snapshot()).degraded
 

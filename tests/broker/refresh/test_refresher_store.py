@@ -29,7 +29,7 @@ def test_a_broker_that_died_in_a_refresh_warns_its_successor(tmp_path: Any) -> N
         successor = Parts(parts.home, issuer)
         await successor.manager.reload()
         assert await successor.refresher.join(Trigger.NEED) is RefreshResult.HELD
-        assert 1.0 < successor.standing.retry_in(successor.clock.monotonic()) <= 2.0
+        assert 1.0 < successor.in_force.retry_in(successor.clock.monotonic()) <= 2.0
         assert len(issuer.refreshes) == 1
 
     play(tmp_path, scene)

@@ -188,7 +188,7 @@ def test_what_was_surely_not_sent_leaves_no_doubt(
             else:
                 patch.setattr(delegation, "STATEMENT", "raise SystemExit(1)")
             assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
-        assert 0 < parts.standing.retry_in(parts.clock.monotonic()) <= 1.2
+        assert 0 < parts.in_force.retry_in(parts.clock.monotonic()) <= 1.2
         assert not parts.refresher._journal.entry.attempts
         parts.clock.ahead += 1.2
         await parts.snapshot()

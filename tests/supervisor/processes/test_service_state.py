@@ -40,12 +40,12 @@ def test_a_helper_is_given_up_after_too_many_deaths() -> None:
     for number, delay in enumerate(TWICE.delays, start=1):
         helper.died()
         assert helper.delay(now=0.0) == delay
-        assert helper.standing(pid=1, now=0.0) == ServiceStatus("restarting", None, number)
+        assert helper.status(pid=1, now=0.0) == ServiceStatus("restarting", None, number)
         helper.started()
-    assert helper.standing(pid=1, now=0.0) == ServiceStatus("starting", 1, 2)
+    assert helper.status(pid=1, now=0.0) == ServiceStatus("starting", 1, 2)
     helper.died()
     assert helper.delay(now=0.0) is None
-    assert helper.standing(pid=1, now=0.0) == ServiceStatus("given_up", None, 3)
+    assert helper.status(pid=1, now=0.0) == ServiceStatus("given_up", None, 3)
 
 
 @given(st.integers(1, 100))
@@ -55,8 +55,8 @@ def test_a_helper_with_a_backoff_is_never_given_up(times: int) -> None:
         helper.died()
         assert helper.delay(now=0.0) is not None
         helper.started()
-    assert helper.standing(pid=2, now=0.0) == ServiceStatus("starting", 2, times)
-    assert helper.standing(pid=2, now=100.0) == ServiceStatus("starting", 2, 0), "it has been well for long enough"
+    assert helper.status(pid=2, now=0.0) == ServiceStatus("starting", 2, times)
+    assert helper.status(pid=2, now=100.0) == ServiceStatus("starting", 2, 0), "it has been well for long enough"
 
 
 @given(st.integers(1, 30))
@@ -65,4 +65,4 @@ def test_one_that_the_system_cannot_start_is_not_given_up(times: int) -> None:
     for _ in range(times):
         helper.died()
         helper.started()
-    assert helper.standing(pid=1, now=0.0) == ServiceStatus("starting", 1, 0)
+    assert helper.status(pid=1, now=0.0) == ServiceStatus("starting", 1, 0)
