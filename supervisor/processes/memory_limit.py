@@ -36,13 +36,13 @@ class MemoryWatchdog:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def are_made(self) -> bool:
-        """Whether rounds are being made."""
+    def is_running(self) -> bool:
+        """Whether the next round is scheduled."""
         return self._timer is not None
 
     def begin(self) -> None:
-        """Make rounds from now on, unless it is active already."""
-        if not self.are_made:
+        """Make rounds from now on, unless it is running already."""
+        if not self.is_running:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._go)
 
     def close(self) -> None:

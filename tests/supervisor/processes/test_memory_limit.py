@@ -4,23 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable
 
-import pytest
-
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import WorkerId
-from greenroom.supervisor.processes import memory_limit
-from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, excess, resident_memory
-from tests.support.loop import on_loop
+from greenroom.supervisor.processes.memory_limit import BATCH, MemoryWatchdog, excess, resident_memory
+from tests.support.virtual_time import in_virtual_time
 
-OURS = resident_memory(os.getpid())
-HEAVY, LIGHT, BEING_BORN = WorkerId("heavy"), WorkerId("light"), WorkerId("being born")
+OWN_MEMORY = resident_memory(os.getpid())
+HEAVY, STARTING = WorkerId("heavy"), WorkerId("starting")
 NOBODY = 2**22 + 1
-
-
-@pytest.fixture(autouse=True)
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_limit, "INTERVAL", 0.0)
-    monkeypatch.setattr(memory_limit, "BATCH", 1)
 
 
 def rounds(
@@ -38,21 +29,22 @@ def test_memory_is_judged_by_the_limit() -> None:
 
 
 def test_memory_of_a_process_is_seen_from_outside() -> None:
-    assert OURS > 1 << 20
+    assert OWN_MEMORY > 1 << 20
     assert resident_memory(NOBODY) == 0
 
 
-@on_loop
+@in_virtual_time
 async def test_only_workers_with_too_much_memory_are_reported_and_on_every_round() -> None:
     told: asyncio.Queue[WorkerId] = asyncio.Queue()
-    workers: dict[WorkerId, int | None] = {LIGHT: NOBODY, HEAVY: os.getpid(), BEING_BORN: None}
-    going = rounds(workers, lambda worker_id, _: told.put_nowait(worker_id), OURS // 2)
+    light: dict[WorkerId, int | None] = {WorkerId(f"light {number}"): NOBODY for number in range(2 * BATCH)}
+    workers = {**light, HEAVY: os.getpid(), STARTING: None}
+    going = rounds(workers, lambda worker_id, _: told.put_nowait(worker_id), OWN_MEMORY // 2)
     going.begin()
     assert [await told.get() for _ in range(2)] == [HEAVY, HEAVY]
     going.close()
 
 
-@on_loop
+@in_virtual_time
 async def test_rounds_end_with_the_last_worker_and_begin_again_with_the_next() -> None:
     told: asyncio.Queue[WorkerId] = asyncio.Queue()
     workers: dict[WorkerId, int | None] = {HEAVY: os.getpid()}
@@ -61,10 +53,10 @@ async def test_rounds_end_with_the_last_worker_and_begin_again_with_the_next() -
         told.put_nowait(worker_id)
         del workers[worker_id]
 
-    going = rounds(workers, end, OURS // 2)
+    going = rounds(workers, end, OWN_MEMORY // 2)
     for _ in range(2):
         workers[HEAVY] = os.getpid()
         going.begin()
         assert await told.get() == HEAVY
-        while going.are_made:
+        while going.is_running:
             await asyncio.sleep(0)
