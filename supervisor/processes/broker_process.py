@@ -207,7 +207,7 @@ def _about_credentials(overrides: tuple[str, ...]) -> tuple[str, ...]:
     wanted = tuple(override for override in overrides if override.lstrip().startswith(("mcp_", "model_providers")))
     if sum(map(len, wanted)) > MOST_OVERRIDES:
         log.warning(
-            "the settings of MCP servers and model providers on the command line are too long; config.toml alone is used"
+            "settings of MCP servers and model providers on the command line are too long; config.toml alone is used"
         )
         return ()
     return wanted
