@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -28,6 +28,7 @@ from greenroom.supervisor.control.control_messages import (
     ListApprovals,
     MetricsReported,
     Reported,
+    WatchConversation,
     control_line,
     read_control_request,
 )
@@ -43,6 +44,7 @@ TIMEOUT: Final = 5.0
 BEAT: Final = 5.0
 """Seconds between two signs of life. The last one shows how long an instance has not been answering."""
 NO_METRICS: Final = ActionRefused("this instance has no metrics")
+NO_WATCHING: Final = ActionRefused("conversations of this instance cannot be watched")
 
 ProvideReport: TypeAlias = "Callable[[GiveReport], Awaitable[Report]]"
 Act: TypeAlias = Callable[[Action], ControlAnswer]
@@ -52,6 +54,16 @@ GiveConnection: TypeAlias = Callable[[socket.socket], None]
 OnHandOver: TypeAlias = Callable[[HandOver, int], ActionRefused | GiveConnection]
 """Returns what goes on with the connection of the process that asks, whose pid it is given, or why it is refused."""
 ProvideMetrics: TypeAlias = Callable[[], Awaitable[MetricsReported]]
+
+
+class Watching(Protocol):
+    """Those who watch conversations."""
+
+    def ask(self, request: WatchConversation) -> ActionRefused | GiveConnection:
+        """Return what goes on with the connection, or why it is refused."""
+
+    def close(self) -> None:
+        """End all their connections."""
 
 
 class ControlServer:
@@ -66,8 +78,10 @@ class ControlServer:
         list_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
         on_hand_over: OnHandOver | None = None,
         provide_metrics: ProvideMetrics | None = None,
+        watching: Watching | None = None,
     ) -> None:
         """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
+        self._watching = watching
         self._tell_approvals, self._on_hand_over = list_approvals, on_hand_over or _refuse_hand_over
         self._provide_metrics = provide_metrics
         self._directory = directory
@@ -99,6 +113,8 @@ class ControlServer:
             self._server.close()
         for connection in tuple(self.connections):
             connection.drop()
+        if self._watching is not None:
+            self._watching.close()
         for name in (instances.FACTS, instances.CONTROL):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._directory, name))
@@ -115,6 +131,8 @@ class ControlServer:
                 return Reported(msgspec.Raw((await self._provide_report(request)).model_dump_json().encode()))
             if isinstance(request, HandOver):
                 return self._on_hand_over(request, pid)
+            if isinstance(request, WatchConversation):
+                return NO_WATCHING if self._watching is None else self._watching.ask(request)
             if isinstance(request, GiveMetrics):
                 return NO_METRICS if self._provide_metrics is None else await self._provide_metrics()
             if isinstance(request, ListApprovals):

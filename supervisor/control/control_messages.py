@@ -84,6 +84,13 @@ class HandOver(msgspec.Struct, frozen=True, tag_field="do", tag="hand_over"):
     """The version of its program, for people."""
 
 
+class WatchConversation(msgspec.Struct, frozen=True, tag_field="do", tag="watch", forbid_unknown_fields=True):
+    """Tell the events of a conversation as they come. Unless it is refused, the connection goes on in another form
+    (`greenroom.supervisor.control.watch_messages`)."""
+
+    conversation_id: ConversationId
+
+
 class DrainNode(msgspec.Struct, frozen=True, tag_field="do", tag="drain", forbid_unknown_fields=True):
     """Start nothing on a node any more, and let it leave once its conversations have."""
 
@@ -99,7 +106,7 @@ Action: TypeAlias = (
     | DisconnectClient
     | DrainNode
 )
-ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | Action
+ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | WatchConversation | Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):

@@ -8,7 +8,7 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.instance import Instance
 from greenroom.runtime.thread_import import import_in_thread
-from greenroom.supervisor.control.control import ControlServer, OnHandOver
+from greenroom.supervisor.control.control import ControlServer, GiveConnection, OnHandOver
 from greenroom.supervisor.control.control_messages import (
     Action,
     ActionDone,
@@ -24,14 +24,17 @@ from greenroom.supervisor.control.control_messages import (
     KillConversation,
     ListApprovals,
     MetricsReported,
+    WatchConversation,
 )
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.connection import Connection
 
 if TYPE_CHECKING:
     from greenroom.protocol.report import Report
+    from greenroom.supervisor.control.watchers import Watchers
 
 WITH_FOOTPRINTS: Final = GiveReport()
 NOT_ALLOWED: Final = "approvals can be decided by its clients alone; `approval_tools` in `[greenroom]` allows more"
@@ -158,6 +161,27 @@ class Inspection:
         return next((one for one in self._host.conversations if one.id == conversation_id), None)
 
 
+class Watching:
+    """Those who watch conversations, where there are any (`greenroom.supervisor.control.control.Watching`)."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+        self._watchers: Watchers | None = None
+
+    def ask(self, request: WatchConversation) -> ActionRefused | GiveConnection:
+        """Return what goes on with the connection, or why it is refused."""
+        if self._watchers is None:
+            from greenroom.supervisor.control.watchers import Watchers
+
+            self._watchers = Watchers(self._conversations)
+        return self._watchers.ask(request)
+
+    def close(self) -> None:
+        """End all their connections."""
+        if self._watchers is not None:
+            self._watchers.close()
+
+
 def control_server(
     host: ConversationHost,
     connections: Sequence[Connection],
@@ -176,4 +200,5 @@ def control_server(
         inspection.list_approvals,
         on_hand_over,
         inspection.metrics,
+        Watching(host.conversations),
     )

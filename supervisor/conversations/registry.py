@@ -22,6 +22,7 @@ from greenroom.supervisor.conversations.turn import (
     CallOrigin,
     Client,
     ConversationTurn,
+    Onlooker,
     TurnObserver,
     TurnProbe,
     UserCommand,
@@ -153,6 +154,16 @@ class Conversations:
         self._assignments.follow_readers(conversation)
         self._turns.select_events(conversation)
         self._scheduler.let_rest(conversation)
+
+    def look_on(self, conversation_id: ConversationId, onlooker: Onlooker) -> None:
+        """Report the events of a conversation, known or not, to `onlooker` from now on. Nothing else changes by it."""
+        self._turns.look_on(conversation_id, onlooker)
+        self._select_events(conversation_id)
+
+    def look_away(self, conversation_id: ConversationId, onlooker: Onlooker) -> None:
+        """Report no more events of a conversation to `onlooker`."""
+        self._turns.look_away(conversation_id, onlooker)
+        self._select_events(conversation_id)
 
     def dismiss(self, conversation: Conversation, on_gone: Callable[[], None]) -> None:
         """End a conversation and remove it; `on_gone` is called once its process has saved and exited."""
@@ -391,6 +402,11 @@ class Conversations:
         conversation.enqueue(turn)
         self._scheduler.advance(conversation)
         return turn
+
+    def _select_events(self, conversation_id: ConversationId) -> None:
+        conversation = self._table.find(conversation_id)
+        if conversation is not None:
+            self._turns.select_events(conversation)
 
     def _turn_ended(self, conversation: Conversation, is_first: bool) -> None:
         for listener in tuple(self.turn_listeners):

@@ -1,7 +1,7 @@
 """One turn as the supervisor sees it: its input, and the audience of its events and result."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -92,6 +92,11 @@ class TurnObserver(Protocol):
 
     def turn_ended(self, turn_id: TurnId) -> None:
         """Receive the end of a turn, begun or not, after its audience."""
+
+
+Onlooker: TypeAlias = Callable[[bytes], None]
+"""Receives the events of a conversation, one a line, without being one of its clients: it neither holds the
+conversation back nor keeps it."""
 
 
 class Moment(NamedTuple):

@@ -32,7 +32,7 @@ from greenroom.protocol.internal.worker.operations import (
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
 from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
 from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import ConversationTurn, TurnUsage, aborted
+from greenroom.supervisor.conversations.turn import ConversationTurn, Onlooker, TurnUsage, aborted
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Turns:
         """Called with each conversation that a worker has opened, and its event `session_configured`."""
         self.on_question: Callable[[OpenQuestion], None] | None = None
         """Called with each question that its audience has not decided at once."""
+        self._onlookers: dict[ConversationId, tuple[Onlooker, ...]] = {}
 
     @property
     def running(self) -> "set[Conversation]":
@@ -103,7 +104,7 @@ class Turns:
                 **turn_address(conversation),
                 turn_id=turn.id,
                 settings=turn.settings,
-                deltas=conversation.wants_deltas,
+                deltas=self._wants_deltas(conversation),
                 output_schema=turn.output_schema,
                 trace=trace,
                 pursues_goal=turn.pursues_goal,
@@ -125,8 +126,18 @@ class Turns:
         """Tell the worker of a conversation which events have a use; its next turn is told at its start."""
         if conversation.running is not None:
             self._assignments.send(
-                conversation, SelectEvents(**turn_address(conversation), deltas=conversation.wants_deltas)
+                conversation, SelectEvents(**turn_address(conversation), deltas=self._wants_deltas(conversation))
             )
+
+    def look_on(self, conversation_id: ConversationId, onlooker: Onlooker) -> None:
+        """Report the events of a conversation to `onlooker` from now on; the caller then selects events."""
+        self._onlookers[conversation_id] = (*self._onlookers.get(conversation_id, ()), onlooker)
+
+    def look_away(self, conversation_id: ConversationId, onlooker: Onlooker) -> None:
+        """Report no more events of a conversation to `onlooker`; the caller then selects events."""
+        left = tuple(other for other in self._onlookers.pop(conversation_id, ()) if other is not onlooker)
+        if left:
+            self._onlookers[conversation_id] = left
 
     def interrupt(self, conversation: Conversation, turn: ConversationTurn) -> None:
         """Interrupt a running turn through its worker."""
@@ -191,6 +202,9 @@ class Turns:
             turn.audience.events(turn_id, events)
         for observer in conversation.observers:
             observer.events(turn_id, events)
+        if self._onlookers:
+            for onlooker in self._onlookers.get(conversation.id, ()):
+                onlooker(events)
 
     def pass_question_on(self, conversation: Conversation, notice: AskUser, payload: bytes) -> None:
         """Pass on a question."""
@@ -264,6 +278,9 @@ class Turns:
         else:
             conversation.put_in_front(left)
         self._on_free(conversation)
+
+    def _wants_deltas(self, conversation: Conversation) -> bool:
+        return conversation.wants_deltas or conversation.id in self._onlookers
 
     def _answer(self, conversation: Conversation, question_id: int, decision: Decision) -> None:
         self._assignments.send(

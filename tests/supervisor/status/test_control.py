@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from greenroom.supervisor.control.control_messages import (
     KillConversation,
     Reported,
     StopInstance,
+    WatchConversation,
     control_line,
     read_control_reply,
     read_control_request,
@@ -236,6 +238,63 @@ def test_too_many_at_once_are_told_so(tmp_path: Path) -> None:
         assert isinstance(await stage.ask(GiveReport()), Reported)
 
     play(tmp_path, scene)
+
+
+class OneWatcher:
+    """Takes a connection of a watcher, and gives it nothing but one line."""
+
+    def __init__(self) -> None:
+        self.asked: list[WatchConversation] = []
+        self.connections: list[socket.socket] = []
+
+    def ask(self, request: WatchConversation) -> Callable[[socket.socket], None]:
+        self.asked.append(request)
+        return self._take
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+
+    def _take(self, connection: socket.socket) -> None:
+        connection.send(b"begun\n")
+        self.connections.append(connection)
+
+
+def test_a_watcher_goes_on_after_its_answer_and_takes_no_place_of_others(tmp_path: Path) -> None:
+    watching = OneWatcher()
+
+    async def run() -> None:
+        server = ControlServer(str(tmp_path), INSTANCE, _no_report, _nothing, watching=watching)
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / instances.CONTROL))
+        writer.write(control_line(WatchConversation(ID)))
+        assert await reader.readline() == b"begun\n"
+        await until(lambda: not server.connections)
+        watching.connections[0].send(b"more\n")
+        assert await reader.readline() == b"more\n"
+        server.close()
+        assert await reader.read() == b"", "it ends with the server"
+        writer.close()
+
+    asyncio.run(run())
+    assert watching.asked == [WatchConversation(ID)]
+
+
+def test_who_has_conversations_that_cannot_be_watched_says_so(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        reply = await stage.ask(WatchConversation(ID))
+        assert isinstance(reply, ActionRefused)
+        assert "cannot be watched" in reply.text
+
+    play(tmp_path, scene)
+
+
+async def _no_report(_: GiveReport) -> Report:
+    raise AssertionError("nobody asks for one")
+
+
+def _nothing(_: Action) -> ControlAnswer:
+    raise AssertionError("nobody orders anything")
 
 
 def test_signs_of_life_are_given_while_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
