@@ -22,6 +22,7 @@ from greenroom.supervisor.cli.dashboard.assets import load_assets
 from greenroom.supervisor.cli.dashboard.collector import Collector
 from greenroom.supervisor.cli.dashboard.orders import LARGEST, Find, carry_out, read_order
 from greenroom.supervisor.cli.dashboard.transcript import TranscriptReader
+from greenroom.supervisor.cli.dashboard.watch import Watch
 from greenroom.supervisor.frontend.http.address import ListenAddress
 from greenroom.supervisor.frontend.http.listener import HttpServer, bound_socket
 from greenroom.supervisor.frontend.http.posted import EVENT_STREAM
@@ -36,6 +37,8 @@ KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a comment is sent, by which a page that is gone is noticed."""
 FOLLOWED: Final = 1.0
 """Seconds between two looks at a session file that a page shows."""
+BEAT: Final = 0.1
+"""Seconds between two times at which a page is told what is being written."""
 END: Final = 0.1
 """Seconds that an answer under way has at the end; a stream is then broken off."""
 TOKEN: Final = "token"
@@ -155,7 +158,8 @@ class DashboardServer:
             raise RefusedRequest(400, "Bad Request: no conversation is named") from None
         for one in await asyncio.to_thread(self._find):
             if one.instance.pid == pid:
-                return await self._send(request, _growth(TranscriptReader(one.instance.codex_home, conversation_id)))
+                transcript = TranscriptReader(one.instance.codex_home, conversation_id)
+                return await self._send(request, _growth(transcript, Watch(one.control, conversation_id)))
         raise RefusedRequest(404, "Not Found: no such instance is running")
 
     async def _events(self) -> AsyncIterator[bytes]:
@@ -211,13 +215,24 @@ class DashboardServer:
         )
 
 
-async def _growth(transcript: TranscriptReader) -> AsyncIterator[bytes]:
-    """Yield what is added to a conversation, the whole of it first."""
+async def _growth(transcript: TranscriptReader, watch: Watch) -> AsyncIterator[bytes]:
+    """Yield what is added to a conversation and what is being written, first all that there is."""
+    loop, live = asyncio.get_running_loop(), watch.live
+    watching = asyncio.ensure_future(watch.run())
+    looked_at, is_first = -FOLLOWED, True
     try:
         while True:
-            growth = await asyncio.to_thread(transcript.grown)
-            if growth is not None:
-                yield _encode(growth)
-            await asyncio.sleep(FOLLOWED)
+            growth = None
+            if live.is_to_be_written or loop.time() - looked_at >= FOLLOWED:
+                live.is_to_be_written, looked_at = False, loop.time()
+                growth = await asyncio.to_thread(transcript.grown)
+                live.written(() if growth is None else growth.entries)
+            news = live.news(loop.time())
+            if growth is not None or news is not None:
+                yield _encode({"growth": growth, "live": news, "is_first": is_first})
+                is_first = False
+            await watch.change(BEAT, FOLLOWED)
     finally:
+        watching.cancel()
+        await asyncio.wait({watching})
         transcript.close()

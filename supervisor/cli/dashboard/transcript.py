@@ -12,7 +12,6 @@ from typing import BinaryIO, Final, NamedTuple
 import msgspec
 
 from greenroom.config.reader import Reader
-from greenroom.protocol.display import clean_lines
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
@@ -20,11 +19,10 @@ from greenroom.sessions.chronicle import ChronicleReader, TurnItem
 from greenroom.sessions.finder import find_archived, find_listed
 from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.passage import passage_of
+from greenroom.supervisor.cli.dashboard.passage_text import shown
 
 MOST: Final = 300
 """Passages that are shown, the last ones."""
-LONGEST: Final = 20_000
-"""Characters of a passage; the middle of a longer one is left out."""
 KEPT: Final = 4 * MOST
 """Items that are kept of a file while it is read."""
 BLOCK: Final = 1000
@@ -181,7 +179,7 @@ def _entries(told: Iterable[TurnItem], plan_calls: Iterable[object] = ()) -> tup
             hidden.add(item.get("call_id"))
         passage = None if item.get("call_id") in hidden else passage_of(item)
         if passage is not None:
-            entries.append(Entry(turn, passage.speaker, _shown(passage.text)))
+            entries.append(Entry(turn, passage.speaker, shown(passage.text)))
     return tuple(entries)
 
 
@@ -210,13 +208,5 @@ def _steps(item: JsonObject) -> tuple[PlanEntry, ...] | None:
         return None
     with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         made = msgspec.json.decode(str(item.get("arguments")).encode("utf-8", "replace"), type=_Plan)
-        return tuple(PlanEntry(_shown(step.step), _shown(step.status)) for step in made.plan[:MOST])
+        return tuple(PlanEntry(shown(step.step), shown(step.status)) for step in made.plan[:MOST])
     return None
-
-
-def _shown(text: str) -> str:
-    """Return a text that can neither control nor hide anything, at most `LONGEST` characters of it and a note."""
-    if len(text) > LONGEST:
-        half = LONGEST // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
-    return "\n".join(clean_lines(text.expandtabs(4))).strip("\n")

@@ -97,13 +97,15 @@ export function conversationView(instance, id) {
 
 function transcript() {
   const list = el("ol", { class: "passages" });
+  const written = el("ol", { class: "passages live", "aria-label": "Being written" });
+  const live = new Map(); // the passages in it, by id
   const steps = el("ol", { class: "steps" });
   const plan = el("section", { class: "plan", "aria-label": "Plan", hidden: true }, el("h2", { text: "Plan" }), steps);
   const left = el("p", { class: "more", hidden: true });
   const fault = el("p", { class: "notice", hidden: true });
   const waiting = el("p", { class: "waiting", text: "Reading the session file" });
   const jump = el("button", { type: "button", class: "jump", hidden: true });
-  const root = el("section", { class: "transcript", "aria-label": "Transcript" }, el("h2", { text: "Transcript" }), fault, left, list, waiting, jump);
+  const root = el("section", { class: "transcript", "aria-label": "Transcript" }, el("h2", { text: "Transcript" }), fault, left, list, written, waiting, jump);
   let turn = 0;
   jump.addEventListener("click", () => toEnd());
 
@@ -115,8 +117,23 @@ function transcript() {
   const ending = new AbortController();
   window.addEventListener("scroll", () => isNearEnd() && show(jump, false), { passive: true, signal: ending.signal });
 
-  function take(growth) {
-    const follows = isNearEnd() && list.childElementCount > 0;
+  const isEmpty = () => list.childElementCount + written.childElementCount === 0;
+
+  function take(told) {
+    const follows = isNearEnd() && !isEmpty();
+    if (told.is_first) {
+      written.replaceChildren();
+      live.clear();
+    }
+    if (told.growth !== null) putGrowth(told.growth);
+    if (told.live !== null) putLive(told.live);
+    show(waiting, isEmpty() && !told.growth?.fault);
+    say(waiting, "Nothing is written yet");
+    if (follows && !told.growth?.is_whole) toEnd();
+    else if (told.growth?.entries.length) show(jump, !isNearEnd());
+  }
+
+  function putGrowth(growth) {
     if (growth.is_whole) {
       list.replaceChildren();
       turn = 0;
@@ -132,12 +149,23 @@ function transcript() {
     }
     while (list.childElementCount > 2 * MOST) list.firstElementChild.remove();
     if (growth.plan !== null) putPlan(growth.plan);
-    show(waiting, list.childElementCount === 0 && !growth.fault);
-    say(waiting, "Nothing is written yet");
-    if (growth.entries.length === 0) return;
-    if (follows && !growth.is_whole) toEnd();
-    else show(jump, !isNearEnd());
-    say(jump, growth.is_whole ? "↓ To the end" : "↓ New passages");
+    if (growth.entries.length > 0) say(jump, growth.is_whole ? "↓ To the end" : "↓ New passages");
+  }
+
+  // What is written at the moment: it moves into the list once the session file has it.
+  function putLive({ passages, over, plan: steps }) {
+    for (const id of over) {
+      live.get(id)?.element.remove();
+      live.delete(id);
+    }
+    for (const [id, speaker, text, isMore] of passages) {
+      const one = live.get(id) ?? { element: livePassage(speaker), text: "" };
+      one.text = isMore ? one.text + text : text;
+      putText(one.element, speaker, one.text);
+      if (!live.has(id)) written.append(one.element);
+      live.set(id, one);
+    }
+    if (steps !== null) putPlan(steps);
   }
 
   function putPlan(told) {
@@ -165,6 +193,22 @@ function updateStep(made, { text, status }) {
   say(sign, SIGNS[status] ?? "○");
   say(said, `${words(status)}: `);
   say(place, text);
+}
+
+function livePassage(speaker) {
+  const doing = speaker === "output" ? "comes in" : "is being written";
+  return el("li", { class: `passage ${speaker}` }, el("h4", {}, SPEAKERS[speaker] ?? speaker, el("span", { class: "unseen", text: ` ${doing}` })));
+}
+
+function putText(made, speaker, text) {
+  if (speaker !== "output") {
+    const head = made.firstElementChild;
+    made.replaceChildren(head, prose(text));
+    return;
+  }
+  const place = made.querySelector("pre") ?? made.appendChild(el("pre", { tabindex: "0" }));
+  say(place, text);
+  place.scrollTop = place.scrollHeight;
 }
 
 function passage(speaker, text) {

@@ -5,24 +5,33 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from greenroom.demo.script import Stall, Text, rule
+from greenroom.demo.script import Call, Stall, Text, rule
 from greenroom.supervisor.cli.command_line import run
+from greenroom.supervisor.control import instances
+from tests.supervisor.cli.dashboard import scenes, served
 from tests.supervisor.cli.dashboard.test_page import LOADED
 from tests.support.browser import Browser, Page
 from tests.support.client import text, thread_id
+from tests.support.model import Gate
 from tests.support.server import MODULE, Server
 from tests.support.stage import Stage
 
 STALL = rule("stall", [Text("hm"), Stall()])
 HELLO = rule("hello", [Text("hi there")])
 AGAIN = rule("again", [Text("and hello again")])
+SLOW = rule(
+    "slow",
+    [Call("update_plan", {"plan": [{"step": "write", "status": "in_progress"}]})],
+    [Text([f"word {number} " for number in range(2000)], pause=0.05)],
+)
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\?token=(\S+)")
 
 
@@ -88,6 +97,106 @@ async def _look(browser: Browser, stage: Stage, server: Server, address: str, th
         await page.until("document.querySelector('.deaths .card')?.innerText.includes('SIGKILL')")
         assert "stall" in await page.ask("document.querySelector('.deaths .card h2').innerText")
         assert page.problems == []
+
+
+@pytest.mark.timeout(180)
+def test_a_text_grows_on_the_page_while_it_is_written(stage: Stage, browser: Browser) -> None:
+    stage.kills_expected = True
+    stage.play(SLOW)
+    server = stage.serve("fork")
+    call = server.client.codex("slow", cwd=stage.cwd)
+    thread = str(server.client.event(call, "session_configured")["session_id"])
+    with dashboard(stage) as (address, _):
+        asyncio.run(_see_it_grow(browser, f"#/conversation/{server.pid}/{thread}", address))
+    server.client.cancel(call)
+    server.client.answer(call)
+
+
+async def _see_it_grow(browser: Browser, view: str, address: str) -> None:
+    text = "(document.querySelector('.live .agent .prose')?.innerText ?? '')"
+    async with browser.page() as page:
+        await page.go(address)
+        await page.until(LOADED)
+        await page.ask(f"location.hash = {view!r}")
+        await page.until(f"{text}.includes('word')")
+        before = await page.ask(text)
+        assert before.startswith("…"), "the page came later, and says so"
+        await page.until(f"{text}.length > {len(before)} + 40")
+        grown = await page.ask(text)
+        assert grown.startswith(before.rstrip("▍ "))
+        steps = "[...document.querySelectorAll('.steps li')].map((one) => one.dataset.status).join()"
+        assert await page.ask(steps) == "in_progress"
+        assert "running" in await page.ask("document.querySelector('.standing').innerText")
+        assert await page.ask("document.querySelectorAll('[aria-live]').length") == 2, "what grows is not said aloud"
+        assert page.problems == []
+
+
+def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Stage) -> None:
+    gate = Gate()
+    command = 'echo "it runs"; until [ -e go ]; do sleep 0.05; done; echo "it ends"'
+    plan = {"plan": [{"step": "look", "status": "in_progress"}]}
+    second = rule(
+        "second",
+        [
+            Text(["It ", "grows."]),
+            gate.wait,
+            Call("update_plan", plan),
+            Call("shell", {"command": ["bash", "-c", command]}),
+        ],
+        [Text("It is over.")],
+    )
+    stage.play(rule("first", [Text("done")]), second)
+    server = stage.serve("fork")
+    thread = thread_id(server.client.result(server.client.codex("first", cwd=stage.cwd, sandbox="workspace-write")))
+
+    async def look() -> None:
+        found = [one for one in instances.running([f"{stage.runtime}/greenroom"]) if one.instance.pid == server.pid]
+        async with served.dashboard(scenes.nothing(), find=lambda: found) as serving:
+            await serving.log_in()
+            async with serving.stream(f"/transcript?instance={server.pid}&conversation={thread}") as stream:
+                assert stream.response.headers["Cache-Control"] == "no-store"
+                page = Shown(stream)
+                await page.until(lambda: page.texts("agent") == ["done"])
+                call = server.client.reply(thread, "second")
+                await page.until(lambda: "It grows." in page.live.values())
+                assert page.texts("agent") == ["done"], "the file does not have it yet"
+                stage.model.open(gate)
+                await page.until(lambda: "it runs" in page.live.values())
+                assert page.texts("agent") == ["done", "It grows."]
+                assert "It grows." not in page.live.values()
+                assert page.plan == [["look", "in_progress"]]
+                (Path(stage.cwd) / "go").touch()
+                await page.until(lambda: page.texts("agent")[-1] == "It is over." and not page.live)
+                assert page.texts("output")[-1] == "it runs\nit ends"
+                await asyncio.to_thread(server.client.result, call)
+
+    asyncio.run(look())
+
+
+class Shown:
+    """What a page shows of what it is told of a conversation."""
+
+    def __init__(self, stream: served.Stream) -> None:
+        self._stream = stream
+        self.entries: list[list[Any]] = []
+        self.live: dict[str, str] = {}
+        self.plan: list[list[str]] = []
+
+    def texts(self, speaker: str) -> list[str]:
+        return [text for _, who, text in self.entries if who == speaker]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            told = await self._stream.next()
+            if (growth := told["growth"]) is not None:
+                self.entries = [*([] if growth["is_whole"] else self.entries), *growth["entries"]]
+                self.plan = growth["plan"] or self.plan
+            if (live := told["live"]) is not None:
+                for key in live["over"]:
+                    del self.live[key]
+                for key, _, text, is_more in live["passages"]:
+                    self.live[key] = (self.live[key] if is_more else "") + text
+                self.plan = live["plan"] or self.plan
 
 
 async def _passages(page: Page, *texts: str) -> None:

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
 from greenroom.supervisor.cli.dashboard import transcript as module
-from greenroom.supervisor.cli.dashboard.transcript import (
-    KEPT,
-    LONGEST,
-    MOST,
-    Entry,
-    Growth,
-    PlanEntry,
-    TranscriptReader,
-)
+from greenroom.supervisor.cli.dashboard.passage_text import LONGEST
+from greenroom.supervisor.cli.dashboard.transcript import KEPT, MOST, Entry, Growth, PlanEntry, TranscriptReader
 from greenroom.workers.tools.catalog import TOOLS
 from tests.sessions.test_index import line, meta, said, save
 from tests.supervisor.cli.dashboard import script
