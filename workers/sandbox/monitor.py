@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
@@ -32,6 +33,8 @@ _Note: TypeAlias = Callable[[int, int, int], None]
 def run_monitor(zygote: socket.socket, orders: socket.socket) -> NoReturn:
     """Run as the monitor of the commands that the zygote hands over, one after the other. Never returns.
 
+    While it has a command, its name has the pid of the command's worker, so that others can tell whose command it is.
+
     A command is sent to the preforked child directly: the first over `orders`, each later one over a channel whose
     other end goes to the zygote when it can accept one. The zygote closes its end to say that there will be none.
     """
@@ -51,9 +54,11 @@ def run_monitor(zygote: socket.socket, orders: socket.socket) -> NoReturn:
             confinement = wanted.confinement
             os.close(request)
             with socket.socket(fileno=control) as launcher:
+                hardening.set_name(f"gr-mon {_maker(launcher)}")
                 monitor = _Monitor(launcher, preforked, wakeup)
                 deserted = monitor.start(confinement, wanted.siblings) and monitor.watch()
             if deserted:
+                hardening.set_name("gr-monitor")
                 rules = enforcement.refresh_rules(rules, confinement)
                 orders = _ask_for_another(zygote)
     finally:
@@ -66,6 +71,12 @@ def _ask_for_another(zygote: socket.socket) -> socket.socket:
     with zygote_end:
         socket.send_fds(zygote, [b"."], [zygote_end.fileno()])
     return own_end
+
+
+def _maker(channel: socket.socket) -> int:
+    """Return the pid of the process that has made a pair of sockets (unix(7), SO_PEERCRED): here the worker."""
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[:4], sys.byteorder)
 
 
 class _Monitor:

@@ -61,7 +61,7 @@ class Looker:
     def __init__(self, pid: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         """`pid` is that of a supervisor; `None` for all instances of this user."""
         self._pid, self._clock = pid, clock
-        self._sampler = ProcessSampler(is_brief=True)
+        self._sampler = ProcessSampler(is_brief=True, tells_commands=True)
         self._measured = MEASURED
         self._asked_at = -FOOTPRINTS
 

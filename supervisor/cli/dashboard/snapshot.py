@@ -11,8 +11,9 @@ from typing import Final
 from greenroom.protocol.display import clean
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, NodeEntry, PaceEntry, Report
+from greenroom.supervisor.cli.dashboard.command_text import command_text
 from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Row, TableName, Tables
-from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus
+from greenroom.supervisor.cli.status.overview import CommandProcess, InstanceStatus, Overview, ProcessStatus
 
 STEADY: Final = 2.0
 """Seconds by which a moment may differ from the one told before and is still the same one."""
@@ -21,6 +22,10 @@ MOMENTS: Final = ("turnSince", "idleSince", "expiresAt", "heardAt", "refusedAt",
 UNEXPECTED: Final = frozenset({"stopped", "tracing-stop", "zombie", "dead"})
 """States in the kernel's words of processes that cannot work."""
 MEBIBYTE: Final = 1024 * 1024
+COMMAND: Final = "command"
+"""The role of processes that are not Greenroom's."""
+MOST_COMMANDS: Final = 300
+"""Processes of commands of an instance that are listed; all of them are counted."""
 
 _cleaned = lru_cache(maxsize=8192)(clean)
 
@@ -40,6 +45,8 @@ def _rows(status: InstanceStatus) -> Iterator[tuple[TableName, str, Row]]:
     yield "instances", str(pid), _instance(status)
     for process in status.processes:
         yield "processes", f"{pid}/{process.pid}", _process(pid, process)
+    for command in status.commands[:MOST_COMMANDS]:
+        yield "processes", f"{pid}/{command.seen.pid}", _command(pid, command)
     if report is None:
         return
     yield from _elsewhere(pid, report)
@@ -111,8 +118,11 @@ def _conversation(pid: int, one: ConversationEntry, hosts: Mapping[ConversationI
         "incarnation": one.incarnation,
         "pid": one.pid,
         "node": one.node,
-        "cpu": None if seen is None else seen.cpu_percent,
-        "memory": _memory(host),
+        "cpu": _sum(None if seen is None else seen.cpu_percent, None if host is None else host.commands_cpu_percent),
+        "memory": _sum(_memory(host), _commands_memory(host)),
+        "commands": 0 if host is None else host.commands,
+        "commandsCpu": None if host is None else host.commands_cpu_percent,
+        "commandsMemory": _commands_memory(host),
     }
 
 
@@ -126,7 +136,8 @@ def _process(pid: int, one: ProcessStatus) -> Row:
         "state": _state(one),
         "conversation": one.conversation_id,
         "restarts": 0 if entry is None else entry.restarts or 0,
-        "commands": one.children,
+        "commands": one.commands,
+        "commandsCpu": one.commands_cpu_percent,
         "startedAt": None if seen is None else round(seen.created_at, 1),
         "cpu": None if seen is None else seen.cpu_percent,
         "resident": None if seen is None else _rounded(seen.rss),
@@ -134,6 +145,30 @@ def _process(pid: int, one: ProcessStatus) -> Row:
         "threads": None if seen is None else seen.threads,
         "node": None,
     }
+
+
+def _command(pid: int, one: CommandProcess) -> Row:
+    seen = one.seen
+    return {
+        "instance": pid,
+        "pid": seen.pid,
+        "parent": one.parent,
+        "role": COMMAND,
+        "text": command_text(seen.command, seen.name),
+        "state": seen.state,
+        "conversation": one.conversation_id,
+        "restarts": 0,
+        "commands": 0,
+        "startedAt": round(seen.created_at, 1),
+        "cpu": seen.cpu_percent,
+        "memory": _rounded(seen.rss),
+        "node": None,
+    }
+
+
+def _commands_memory(one: ProcessStatus | None) -> int | None:
+    """Return the memory of the commands of a worker; `None` where it has none."""
+    return _rounded(one.commands_rss) if one is not None and one.commands else None
 
 
 def _elsewhere(pid: int, report: Report) -> Iterator[tuple[TableName, str, Row]]:
@@ -237,10 +272,18 @@ def _client(pid: int, one: ClientEntry) -> Row:
 
 
 def _totals(processes: Iterable[Row]) -> Row:
+    """Return the sums. What commands use is in the figures of their workers, also of those that have ended."""
     local = [row for row in processes if row["node"] is None]
-    used = [cpu for row in local if isinstance(cpu := row["cpu"], float)]
+    shares = [(row["cpu"], row["commandsCpu"]) for row in local if row["role"] != COMMAND]
+    used = [cpu for pair in shares for cpu in pair if isinstance(cpu, float)]
     held = [memory for row in local if isinstance(memory := row["memory"], int)]
     return {"cpu": round(sum(used), 1) if used else None, "memory": sum(held), "processes": len(local)}
+
+
+def _sum(*figures: float | None) -> float | None:
+    """Return the sum of what is known."""
+    known = [figure for figure in figures if figure is not None]
+    return round(sum(known), 1) if known else None
 
 
 def _steady(row: dict[str, object], before: Row | None) -> Row:

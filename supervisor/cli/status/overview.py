@@ -3,6 +3,7 @@
 Its version changes with that of a report (`greenroom.protocol.report`), which is part of it.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal, TypeAlias
 
 from pydantic import ValidationError
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import Part, ProcessEntry, Report, Role
+from greenroom.supervisor.cli.status.command_finder import FoundCommands, find_commands
 from greenroom.supervisor.cli.status.control_client import ControlResponse, Outcome
+from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.control.control_messages import ActionRefused, Reported
 from greenroom.supervisor.control.instances import RunningInstance
 
@@ -44,30 +47,6 @@ _FORKS: Final = frozenset({"supervisor", "fork_server"})
 """The processes whose children are known to be Greenroom's. Further down, a name proves nothing."""
 
 
-class SeenProcess(Part):
-    """A process as the kernel shows it to its user."""
-
-    pid: int
-    parent: int
-    name: str
-    state: str
-    """As named by psutil: `running`, `sleeping`, `disk-sleep`, `stopped`, `zombie` and so on."""
-    created_at: float
-    rss: int
-    """Resident memory; pages that several processes share count in each."""
-    uss: int | None
-    """Memory that no other process shares; `None` where it may not be read."""
-    pss: int | None
-    """Memory, with shared pages divided among the processes that share them; `None` where it may not be read."""
-    cpu_seconds: float
-    """Processor time so far."""
-    cpu_percent: float | None
-    """Share of one processor since the last look; `None` on the first."""
-    threads: int
-    descriptors: int | None
-    """`None` where they may not be read."""
-
-
 class ProcessStatus(Part):
     """A process of the instance as seen by the kernel and by the supervisor. One of the two is missing for a moment."""
 
@@ -77,10 +56,26 @@ class ProcessStatus(Part):
     conversation_id: ConversationId | None = None
     children: int = 0
     """Processes below it that are not Greenroom's, such as commands of the model."""
+    commands: int = 0
+    """Of a worker: processes of its commands and MCP servers, also of commands that a zygote has started for it."""
+    commands_rss: int = 0
+    """Resident memory of these; pages that several of them share count in each."""
+    commands_cpu_percent: float | None = None
+    """Share of one processor that these had since the last look, the ended ones included that were waited for."""
     seen: SeenProcess | None = None
     """`None` where the process has ended."""
     entry: ProcessEntry | None = None
     """The supervisor's entry of it; `None` where it has none."""
+
+
+class CommandProcess(Part):
+    """A process of a command or of an MCP server, or one that such a process has started."""
+
+    seen: SeenProcess
+    parent: int
+    """The one of these processes, or of the instance's own, that it is below. Monitors of commands are passed over."""
+    conversation_id: ConversationId | None = None
+    """The conversation that has started it, as far as that can be told."""
 
 
 class Diagnosis(Part):
@@ -105,6 +100,8 @@ class InstanceStatus(Part):
     """Its last sign of life. It gives one every 5 s, so it has been silent for little longer than since then."""
     processes: tuple[ProcessStatus, ...]
     """The supervisor first, then in the order of their starts."""
+    commands: tuple[CommandProcess, ...] = ()
+    """The processes below those that are not Greenroom's, parents before children."""
     report: Report | None = None
     troubles: tuple[Diagnosis, ...] = ()
 
@@ -123,6 +120,9 @@ class Overview(Part):
 def instance_status(found: RunningInstance, response: ControlResponse, seen: list[SeenProcess]) -> InstanceStatus:
     """Join what is known of one instance. Problems are diagnosed afterwards."""
     kind, report, refusal = _said(response)
+    entries = {entry.pid: entry for entry in (report.processes if report else ()) if entry.pid is not None}
+    roles = _roles(found.instance.pid, seen, entries)
+    commands = find_commands(seen, roles)
     return InstanceStatus(
         instance=found.instance,
         directory=found.directory,
@@ -130,7 +130,8 @@ def instance_status(found: RunningInstance, response: ControlResponse, seen: lis
         reply_seconds=round(response.seconds, 6),
         refusal=refusal,
         seen_at=found.seen_at,
-        processes=_processes(found.instance.pid, report, seen),
+        processes=tuple(_processes(seen, roles, entries, commands)),
+        commands=tuple(_commands(commands, entries)),
         report=report,
     )
 
@@ -147,23 +148,32 @@ def _said(response: ControlResponse) -> tuple[ReplyKind, Report | None, str | No
     return _WITHOUT_ANSWER.get(response.outcome, "unreadable"), None, None
 
 
-def _processes(root: int, report: Report | None, seen: list[SeenProcess]) -> tuple[ProcessStatus, ...]:
-    entries = {entry.pid: entry for entry in (report.processes if report else ()) if entry.pid is not None}
-    roles = _roles(root, seen, entries)
-    children = _children(seen, roles)
+def _processes(
+    seen: list[SeenProcess], roles: Mapping[int, Role], entries: Mapping[int, ProcessEntry], commands: FoundCommands
+) -> Iterator[ProcessStatus]:
     by_pid = {one.pid: one for one in seen}
-    return tuple(
-        ProcessStatus(
+    for pid, role in roles.items():
+        entry, work = entries.get(pid), commands.of_worker(pid)
+        yield ProcessStatus(
             role=role,
             pid=pid,
-            worker_id=entry.worker_id if (entry := entries.get(pid)) else None,
+            worker_id=entry.worker_id if entry else None,
             conversation_id=entry.conversation_id if entry else None,
-            children=children.get(pid, 0),
+            children=commands.count_below(pid),
+            commands=len(work),
+            commands_rss=sum(one.rss for one in work),
+            commands_cpu_percent=commands.cpu_percent(pid) if role == "worker" else None,
             seen=by_pid.get(pid),
             entry=entry,
         )
-        for pid, role in roles.items()
-    )
+
+
+def _commands(commands: FoundCommands, entries: Mapping[int, ProcessEntry]) -> Iterator[CommandProcess]:
+    for one in commands.found:
+        entry = None if one.worker is None else entries.get(one.worker)
+        yield CommandProcess(
+            seen=one.seen, parent=one.parent, conversation_id=None if entry is None else entry.conversation_id
+        )
 
 
 def _roles(root: int, seen: list[SeenProcess], entries: dict[int, ProcessEntry]) -> dict[int, Role]:
@@ -177,16 +187,3 @@ def _roles(root: int, seen: list[SeenProcess], entries: dict[int, ProcessEntry])
         elif one.name in NAMES and roles.get(one.parent) in _FORKS:
             roles[one.pid] = NAMES[one.name]
     return roles | {pid: entry.role for pid, entry in entries.items() if pid not in roles}
-
-
-def _children(seen: list[SeenProcess], roles: dict[int, Role]) -> dict[int, int]:
-    """Count the descendants of each process of the instance that are not of the instance."""
-    belongs: dict[int, int] = {}
-    counts: dict[int, int] = {}
-    for one in seen:
-        if one.pid in roles:
-            belongs[one.pid] = one.pid
-        elif (owner := belongs.get(one.parent)) is not None:
-            belongs[one.pid] = owner
-            counts[owner] = counts.get(owner, 0) + 1
-    return counts

@@ -14,7 +14,8 @@ from rich.text import Text
 from greenroom.protocol.display import clean
 from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, Report, WorkFigures
 from greenroom.supervisor.cli.status.formatting import age, amount, counted, latency, short_id, size
-from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus, SeenProcess
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus
+from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.cli.status.table import Column, clipped, lay_out, wrap
 
 QUIET_ROWS: Final = 20

@@ -6,15 +6,17 @@ users only. What may not be read is left out.
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import psutil
 
-from greenroom.supervisor.cli.status.overview import SeenProcess
+from greenroom.supervisor.cli.status.seen_process import SeenProcess
 
 _Key = tuple[int, float]
 """Pid and time of creation."""
+_OWN: Final = "gr-"
+"""The beginning of the names that Greenroom's processes give themselves."""
 
 
 class _Sample(NamedTuple):
@@ -22,6 +24,18 @@ class _Sample(NamedTuple):
     """By the monotonic clock."""
     cpu: float
     """Seconds of processor time so far."""
+    below: float
+    """Seconds that the processes below it have used, the ended ones included that were waited for."""
+
+
+class _Reading(NamedTuple):
+    """A process as it was read, with what it is to be compared with."""
+
+    seen: SeenProcess
+    key: _Key
+    at: float
+    reaped: float
+    """Processor time of its children that have ended and were waited for, and of theirs."""
 
 
 class ProcessSampler:
@@ -30,9 +44,12 @@ class ProcessSampler:
     SHORTEST: Final = 0.05
     """Seconds between two samples below which a share of the processor would mean nothing."""
 
-    def __init__(self, *, is_brief: bool = False) -> None:
-        """`is_brief`: private memory and descriptors are left out, which cost the most to read."""
-        self._is_brief = is_brief
+    def __init__(self, *, is_brief: bool = False, tells_commands: bool = False) -> None:
+        """`is_brief`: private memory and descriptors are left out, which cost the most to read.
+
+        `tells_commands`: command lines are read, but for those of Greenroom's processes.
+        """
+        self._is_brief, self._tells_commands = is_brief, tells_commands
         self._samples: dict[_Key, _Sample] = {}
 
     def look(self, roots: Collection[int]) -> dict[int, list[SeenProcess]]:
@@ -40,43 +57,84 @@ class ProcessSampler:
         everyone = {process.pid: process for process in psutil.process_iter()}
         children = _children(everyone.values())
         samples: dict[_Key, _Sample] = {}
-        seen = {
-            root: [one for pid in _below(root, children) if (one := self._see(everyone.get(pid), samples)) is not None]
-            for root in roots
-        }
+        seen = {}
+        for root in roots:
+            found = [self._read(everyone.get(pid)) for pid in _below(root, children)]
+            seen[root] = self._compare([reading for reading in found if reading is not None], samples)
         self._samples = samples
         return seen
 
-    def _see(self, process: psutil.Process | None, samples: dict[_Key, _Sample]) -> SeenProcess | None:
+    def _read(self, process: psutil.Process | None) -> _Reading | None:
         if process is None:
             return None
         try:
             with process.oneshot():
-                times, key = process.cpu_times(), (process.pid, process.create_time())
-                sample = samples[key] = _Sample(time.monotonic(), times.user + times.system)
+                times, name, created_at = process.cpu_times(), process.name(), process.create_time()
                 private = (None, None) if self._is_brief else _private_memory(process)
-                return SeenProcess(
+                seen = SeenProcess(
                     pid=process.pid,
                     parent=process.ppid(),
-                    name=process.name(),
+                    name=name,
                     state=process.status(),
-                    created_at=process.create_time(),
+                    created_at=created_at,
                     rss=process.memory_info().rss,
                     uss=private[0],
                     pss=private[1],
-                    cpu_seconds=sample.cpu,
-                    cpu_percent=self._percent(key, sample),
+                    cpu_seconds=times.user + times.system,
+                    cpu_percent=None,
                     threads=process.num_threads(),
                     descriptors=None if self._is_brief else _descriptors(process),
+                    command=_command(process) if self._tells_commands and not name.startswith(_OWN) else (),
                 )
+                return _Reading(seen, (process.pid, created_at), time.monotonic(), _reaped(times))
         except psutil.Error:
             return None
 
-    def _percent(self, key: _Key, sample: _Sample) -> float | None:
-        before = self._samples.get(key)
-        if before is None or sample.at - before.at < self.SHORTEST:
-            return None
-        return round(100 * max(0.0, sample.cpu - before.cpu) / (sample.at - before.at), 1)
+    def _compare(self, readings: Sequence[_Reading], samples: dict[_Key, _Sample]) -> list[SeenProcess]:
+        """Return processes of one root with what they have used since the last look; note it in `samples`."""
+        below = _below_each(readings)
+        root = self._samples.get(readings[0].key) if readings else None
+        compared = []
+        for seen, key, at, _ in readings:
+            now = samples[key] = _Sample(at, seen.cpu_seconds, below[seen.pid])
+            new = None if root is None else _Sample(root.at, 0.0, 0.0)  # it has begun since then
+            before = self._samples.get(key, new)
+            if before is None or at - before.at < self.SHORTEST:
+                compared.append(seen)
+                continue
+            share = {
+                "cpu_percent": _percent(now.cpu - before.cpu, at - before.at),
+                "below_cpu_percent": _percent(now.below - before.below, at - before.at),
+            }
+            compared.append(seen.model_copy(update=share))
+        return compared
+
+
+def _percent(used: float, seconds: float) -> float:
+    return round(100 * max(0.0, used) / seconds, 1)
+
+
+def _below_each(readings: Sequence[_Reading]) -> dict[int, float]:
+    """Return by pid the seconds that the processes below each have used; `readings` has parents before children."""
+    below = {reading.seen.pid: reading.reaped for reading in readings}
+    for reading in reversed(readings):
+        seen = reading.seen
+        if seen.parent in below:
+            below[seen.parent] += seen.cpu_seconds + below[seen.pid]
+    return below
+
+
+def _reaped(times: object) -> float:
+    """Return the processor time of children that were waited for; 0 where the system does not tell."""
+    user, system = getattr(times, "children_user", 0.0), getattr(times, "children_system", 0.0)
+    return float(user + system)
+
+
+def _command(process: psutil.Process) -> tuple[str, ...]:
+    try:
+        return tuple(process.cmdline())
+    except psutil.Error:
+        return ()
 
 
 def _children(processes: Iterable[psutil.Process]) -> dict[int, list[int]]:

@@ -10,7 +10,8 @@ from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import ConversationEntry, ProcessEntry, Report
 from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.diagnostics import exit_code, troubles
-from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, SeenProcess, instance_status
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, instance_status
+from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.control.control_messages import Reported
 from greenroom.supervisor.control.instances import RunningInstance
 

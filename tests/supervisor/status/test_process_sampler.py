@@ -50,6 +50,42 @@ def test_how_busy_a_process_is_shows_at_the_second_look() -> None:
     assert seen.cpu_percent == pytest.approx(expected, rel=0.4)
 
 
+def test_what_has_ended_since_the_last_look_counts_for_the_process_above_it() -> None:
+    observer = ProcessSampler()
+    observer.look([os.getpid()])
+    begun = time.monotonic()
+    use = "import time\nwhile time.process_time() < 0.5: pass"
+    subprocess.run([sys.executable, "-I", "-c", use], check=True)
+    (seen, *_) = observer.look([os.getpid()])[os.getpid()]
+    least = 100 * 0.5 / (time.monotonic() - begun)
+    assert seen.below_cpu_percent is not None
+    assert seen.below_cpu_percent >= 0.9 * least
+
+
+def test_a_process_that_has_begun_since_the_last_look_counts_from_its_beginning() -> None:
+    observer = ProcessSampler()
+    observer.look([os.getpid()])
+    begun = time.monotonic()
+    use = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-I", "-c", use], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        seen = {one.pid: one for one in observer.look([os.getpid()])[os.getpid()]}
+        least = 100 * 0.5 / (time.monotonic() - begun)
+        assert (seen[child.pid].cpu_percent or 0.0) >= 0.9 * least
+        assert (seen[os.getpid()].below_cpu_percent or 0.0) >= 0.9 * least
+        child.communicate(b"\n")
+
+
+def test_command_lines_are_read_where_they_are_wanted(house: House) -> None:
+    stand_in = house.engage(Part(workers=1, commands=1))
+    for tells in (True, False):
+        seen = ProcessSampler(tells_commands=tells).look([stand_in.pid])[stand_in.pid]
+        commands = {one.name: one.command for one in seen[1:]}
+        assert commands["gr-worker"] == ()
+        assert bool(commands["sleep"]) is tells
+
+
 def test_a_stopped_process_is_seen_as_such(house: House) -> None:
     stand_in = house.engage()
     stand_in.stop(stand_in.pids["worker0"])

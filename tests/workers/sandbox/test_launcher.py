@@ -251,6 +251,18 @@ def test_monitor_takes_one_command_after_the_other_and_is_replaced_when_it_dies(
     run(test)
 
 
+def test_the_name_of_a_monitor_tells_whose_command_it_has() -> None:
+    async def test(launcher: Launcher, reader: int, writer: int) -> None:
+        child = await launcher.spawn(["sleep", "600"], "/", ENVIRONMENT, stdout=writer, stderr=writer)
+        monitor = psutil.Process(child.monitor)
+        assert monitor.name() == f"gr-mon {os.getpid()}"
+        child.kill()
+        await child.wait_gone()
+        await asyncio.to_thread(until, lambda: processes.name_of(monitor) in ("gr-monitor", ""))
+
+    run(test)
+
+
 def test_monitor_that_comes_back_does_not_hold_what_its_command_wrote_to() -> None:
     async def test(launcher: Launcher, reader: int, writer: int) -> None:
         theirs, ours = os.pipe()

@@ -46,7 +46,7 @@ function update() {
   const title = typeof view.title === "function" ? view.title() : view.title;
   document.title = `${title} · Greenroom`;
   for (const place of document.querySelectorAll("[data-count]")) {
-    const count = rows(place.dataset.count).length;
+    const count = rows(place.dataset.count).filter((row) => row.role !== "command").length;
     show(place, count > 0);
     say(place, String(count));
   }

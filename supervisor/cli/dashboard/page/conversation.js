@@ -24,7 +24,7 @@ export function conversationView(instance, id) {
     chip: chip(),
     since: since(),
     doing: el("span", { class: "doing" }),
-    facts: facts(["Tokens", "Cost", "Model", "Directory", "Process", "Node", "Conversation", "Instance"]),
+    facts: facts(["Tokens", "Cost", "Model", "Directory", "Process", "Commands", "Node", "Conversation", "Instance"]),
     cpu: el("span", { class: "figure" }),
     cpuCurve: curve(),
     memory: el("span", { class: "figure" }),
@@ -80,6 +80,7 @@ export function conversationView(instance, id) {
     putFact(parts.facts, "Model", row.model);
     putFact(parts.facts, "Directory", row.directory);
     putFact(parts.facts, "Process", row.pid === null ? null : `${row.pid}, ${counted(row.incarnation, "process", "processes")} so far`);
+    putFact(parts.facts, "Commands", commandsText(row));
     putFact(parts.facts, "Node", row.node);
     putFact(parts.facts, "Conversation", row.id);
     putFact(parts.facts, "Instance", String(row.instance));
@@ -91,6 +92,14 @@ export function conversationView(instance, id) {
   }
 
   return { root, update, title: () => parts.title.textContent, close };
+}
+
+function commandsText(row) {
+  if (!row.commands) return null;
+  const told = [counted(row.commands, "process", "processes")];
+  if (row.commandsCpu !== null) told.push(percent(row.commandsCpu));
+  if (row.commandsMemory !== null) told.push(size(row.commandsMemory));
+  return told.join(", ");
 }
 
 // The plan and the transcript

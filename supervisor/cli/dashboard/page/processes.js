@@ -115,6 +115,7 @@ function process() {
   const parts = {
     role: el("span", { class: "role" }),
     link: el("a"),
+    command: el("code"),
     level: el("span", { class: "unseen" }),
     chip: chip(),
     pid: el("span", { class: "pid" }),
@@ -122,7 +123,7 @@ function process() {
     memory: el("span", { class: "figure" }),
     more: el("span", { class: "note" }),
   };
-  const made = el("li", {}, el("span", { class: "name" }, parts.level, parts.role, parts.link), parts.pid, parts.chip, parts.cpu, parts.memory, parts.more);
+  const made = el("li", {}, el("span", { class: "name" }, parts.level, parts.role, parts.link, parts.command), parts.pid, parts.chip, parts.cpu, parts.memory, parts.more);
   made.parts = parts;
   return made;
 }
@@ -133,9 +134,17 @@ function updateProcess(made, row) {
   if (made.dataset.depth !== String(row.depth)) made.dataset.depth = row.depth;
   say(parts.level, row.depth ? `level ${row.depth + 1}: ` : "");
   const isSpare = row.role === "worker" && !row.conversation;
-  say(parts.role, sentence(isSpare ? "spare worker" : roleText(row.role)) + (row.conversation ? " of " : ""));
-  show(parts.link, Boolean(row.conversation));
-  if (row.conversation) {
+  const isCommand = row.role === "command";
+  const isNamed = Boolean(row.conversation) && !isCommand; // a command is below what it belongs to, but under the zygote
+  show(parts.role, !isCommand);
+  show(parts.command, isCommand);
+  say(parts.role, sentence(isSpare ? "spare worker" : roleText(row.role)) + (isNamed ? " of " : ""));
+  if (isCommand) {
+    say(parts.command, row.text);
+    if (parts.command.title !== row.text) parts.command.title = row.text;
+  }
+  show(parts.link, isNamed);
+  if (isNamed) {
     say(parts.link, conversation ? titleOf(conversation) : shortId(row.conversation));
     parts.link.setAttribute("href", pathOf({ instance: row.instance, id: row.conversation }));
   }
@@ -145,7 +154,8 @@ function updateProcess(made, row) {
   say(parts.memory, row.memory === null ? "–" : size(row.memory));
   const told = [];
   if (row.node) told.push(`on ${row.node}`);
-  if (row.commands) told.push(counted(row.commands, "command"));
+  if (row.commands) told.push(`${counted(row.commands, "process", "processes")} of commands${row.commandsCpu ? `, ${percent(row.commandsCpu)}` : ""}`);
+  if (isCommand && row.conversation) told.push(`of ${conversation ? titleOf(conversation) : shortId(row.conversation)}`);
   if (row.restarts) told.push(counted(row.restarts, "recent death"));
   say(parts.more, told.join(", "));
 }

@@ -8,7 +8,8 @@ from typing import Any, Final
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import ConversationEntry, ProcessEntry, Report
 from greenroom.supervisor.cli.status.control_client import ControlResponse
-from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, SeenProcess
+from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview
+from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.control.instances import RunningInstance
 from tests.supervisor.status.sights import NOW, process, report, sight, view
 
@@ -232,7 +233,9 @@ def _own_processes(pid: int) -> list[SeenProcess]:
         process(pid + 1, pid, "gr-forkserver", rss=52 * MIB, cpu_percent=0.0),
         process(pid + 2, pid + 1, "gr-broker", rss=42 * MIB, cpu_percent=0.0),
         process(pid + 3, pid + 1, "gr-zygote", rss=14 * MIB, cpu_percent=0.0),
-        process(pid + 4, pid + 3, "make", cpu_percent=88.0),
+        process(pid + 4, pid + 3, f"gr-mon {pid + 11}", below_cpu_percent=91.0),
+        process(pid + 5, pid + 4, "make", cpu_percent=2.0, command=("make", "test")),
+        process(pid + 6, pid + 5, "python", cpu_percent=86.0, rss=120 * MIB, command=("python", "-m", "pytest", "-q")),
     ]
 
 

@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 from greenroom.demo.script import Call, Stall, Text, rule
 from greenroom.supervisor.cli.command_line import run
+from greenroom.supervisor.cli.dashboard.command import Looker
+from greenroom.supervisor.cli.dashboard.snapshot import COMMAND, snapshot
 from greenroom.supervisor.control import instances
 from tests.supervisor.cli.dashboard import scenes, served
 from tests.supervisor.cli.dashboard.test_page import LOADED
 from tests.support.browser import Browser, Page
 from tests.support.client import text, thread_id
+from tests.support.deadline import until
 from tests.support.model import Gate
 from tests.support.server import MODULE, Server
 from tests.support.stage import Stage
@@ -66,7 +70,7 @@ def test_a_real_server_is_seen_and_steered(stage: Stage, browser: Browser) -> No
     server = stage.serve("fork")
     first = server.client.result(server.client.codex("hello", cwd=stage.cwd))
     assert text(first) == "hi there"
-    with dashboard(stage, "--control") as (address, process):
+    with dashboard(stage, "--control", "--instance", str(server.pid)) as (address, process):
         token = address.partition("token=")[2]
         assert token not in " ".join(psutil.Process(process.pid).cmdline())
         asyncio.run(_look(browser, stage, server, address, thread_id(first)))
@@ -106,7 +110,7 @@ def test_a_text_grows_on_the_page_while_it_is_written(stage: Stage, browser: Bro
     server = stage.serve("fork")
     call = server.client.codex("slow", cwd=stage.cwd)
     thread = str(server.client.event(call, "session_configured")["session_id"])
-    with dashboard(stage) as (address, _):
+    with dashboard(stage, "--instance", str(server.pid)) as (address, _):
         asyncio.run(_see_it_grow(browser, f"#/conversation/{server.pid}/{thread}", address))
     server.client.cancel(call)
     server.client.answer(call)
@@ -171,6 +175,35 @@ def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Sta
                 await asyncio.to_thread(server.client.result, call)
 
     asyncio.run(look())
+
+
+@pytest.mark.both_engines
+def test_what_the_commands_of_a_conversation_use_is_told(stage: Stage, engine: str) -> None:
+    command = 'while :; do :; done & SECRET_TOKEN=hunter22 exec -a "work --token=hunter22" sleep 600'
+    stage.play(rule("work", [Call("shell", {"command": ["bash", "-c", command], "timeout_ms": 600_000})]))
+    server = stage.serve(engine)
+    call = server.client.codex("work", cwd=stage.cwd)
+    thread = str(server.client.event(call, "session_configured")["session_id"])
+    server.client.event(call, "exec_command_begin")
+    looker = Looker(server.pid)
+
+    def row() -> Any:
+        with patch.dict(os.environ, stage.environment()):
+            tables = snapshot(looker.look())
+        conversation = tables["conversations"].get(f"{server.pid}/{thread}", {})
+        mine = [one for one in tables["processes"].values() if one.get("conversation") == thread]
+        commands = sorted(str(one["text"]) for one in mine if one["role"] == COMMAND)
+        is_busy = (conversation.get("commandsCpu") or 0.0) > 10.0  # type: ignore[operator]
+        return (conversation, commands) if len(commands) >= 2 and is_busy else None
+
+    conversation, commands = until(row)
+    assert conversation["commands"] >= 2
+    assert conversation["commandsMemory"] > 0
+    assert conversation["cpu"] >= conversation["commandsCpu"]
+    assert "work --token=<redacted>" in "".join(commands)
+    assert "hunter22" not in "".join(commands)
+    server.client.cancel(call)
+    server.client.answer(call)
 
 
 class Shown:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.protocol.display import clean
 from greenroom.protocol.report import Report
 from greenroom.supervisor.cli.dashboard.samples import KEPT, Samples
-from greenroom.supervisor.cli.dashboard.snapshot import snapshot
+from greenroom.supervisor.cli.dashboard.snapshot import COMMAND, MOST_COMMANDS, snapshot
 from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Tables, apply_changes, changes_between
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.cli.dashboard import scenes
@@ -73,6 +74,41 @@ def test_what_the_kernel_sees_of_a_stuck_process_comes_first() -> None:
     assert (stuck["state"], stuck["broken"]) == ("running", "stopped")
     (instance,) = tables["instances"].values()
     assert [trouble["kind"] for trouble in instance["troubles"]] == ["process_stopped"]  # type: ignore[attr-defined]
+
+
+def test_commands_count_for_the_conversation_that_runs_them_and_are_in_the_tree() -> None:
+    status = scenes.instance(count=2)
+    worker = status.instance.pid + 11
+    tables = snapshot(view(status))
+    row = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(1)}"]
+    own = next(one.seen for one in status.processes if one.pid == worker)
+    assert own is not None
+    assert own.cpu_percent is not None
+    assert (row["commands"], row["commandsCpu"], row["commandsMemory"]) == (2, 91.0, (31 + 120) << 20)
+    assert row["cpu"] == round(own.cpu_percent + 91.0, 1)
+    assert row["memory"] == pytest.approx(own.rss + ((31 + 120) << 20), abs=1 << 17)
+    other = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(0)}"]
+    assert (other["commands"], other["commandsCpu"], other["commandsMemory"]) == (0, None, None)
+    commands = [one for one in tables["processes"].values() if one["role"] == COMMAND]
+    assert [(one["text"], one["parent"]) for one in commands] == [
+        ("make test", status.instance.pid + 3),
+        ("python -m pytest -q", status.instance.pid + 5),
+    ]
+    assert {one["conversation"] for one in commands} == {scenes.conversation_id(1)}
+    cpu = sum(one.seen.cpu_percent or 0.0 for one in status.processes if one.seen is not None)
+    assert tables["totals"]["all"]["cpu"] == round(cpu + 91.0, 1)
+
+
+def test_so_many_commands_are_listed_and_all_are_counted() -> None:
+    status = scenes.instance(count=2)
+    seen = [one.seen for one in status.processes if one.seen is not None]
+    pid = status.instance.pid
+    crowd = [process(pid + 4, pid + 3, f"gr-mon {pid + 11}")]
+    crowd += [process(60_000 + number, pid + 4, "x") for number in range(2 * MOST_COMMANDS)]
+    assert status.report is not None
+    tables = snapshot(view(scenes.of(status.report, [*seen, *crowd])))
+    assert len([one for one in tables["processes"].values() if one["role"] == COMMAND]) == MOST_COMMANDS
+    assert tables["conversations"][f"{pid}/{scenes.conversation_id(1)}"]["commands"] == 2 * MOST_COMMANDS
 
 
 def test_an_instance_that_does_not_answer_is_shown_by_what_the_kernel_tells() -> None:
