@@ -179,6 +179,7 @@ def busy() -> Overview:
         },
         {"at": NOW - 9000, "process": "broker", "pid": 41_201, "cause": "exit status 1", "max_rss": 0},
     )
+    seen += _commands(status.instance.pid)
     return view(of(status.report, seen, conversations=tuple(told), deaths=deaths))
 
 
@@ -233,6 +234,13 @@ def _own_processes(pid: int) -> list[SeenProcess]:
         process(pid + 1, pid, "gr-forkserver", rss=52 * MIB, cpu_percent=0.0),
         process(pid + 2, pid + 1, "gr-broker", rss=42 * MIB, cpu_percent=0.0),
         process(pid + 3, pid + 1, "gr-zygote", rss=14 * MIB, cpu_percent=0.0),
+        *_commands(pid),
+    ]
+
+
+def _commands(pid: int) -> list[SeenProcess]:
+    """Return the processes of a command of the second conversation."""
+    return [
         process(pid + 4, pid + 3, f"gr-mon {pid + 11}", below_cpu_percent=91.0),
         process(pid + 5, pid + 4, "make", cpu_percent=2.0, command=("make", "test")),
         process(pid + 6, pid + 5, "python", cpu_percent=86.0, rss=120 * MIB, command=("python", "-m", "pytest", "-q")),

@@ -163,6 +163,23 @@ def test_a_transcript_and_its_plan_grow(browser: Browser, home: Path) -> None:
     play(browser, scene, scenes.busy(), home)
 
 
+def test_commands_are_in_the_tree_and_in_the_figures_of_their_conversation(browser: Browser, home: Path) -> None:
+    async def scene(_: Dashboard, page: Page) -> None:
+        await turn_to(page, "#/processes")
+        lines = await page.ask("[...document.querySelectorAll('.tree li')].map((line) => line.innerText)")
+        (place,) = [number for number, line in enumerate(lines) if "make test" in line]
+        assert "Zygote" in lines[place - 1], "it is below the zygote"
+        assert "of Port the importer to the new schema" in lines[place]
+        assert "python -m pytest -q" in lines[place + 1]
+        (worker,) = [line for line in lines if "Worker of Port the importer" in line]
+        assert "2 processes of commands, 91 %" in worker
+        await turn_to(page, f"#/conversation/{script.PID}/{scenes.conversation_id(1)}")
+        await page.until("document.querySelector('.facts').innerText.includes('2 processes, 91 %, 151 MiB')")
+        assert float((await page.ask("document.querySelector('.measures .figure').textContent")).split()[0]) > 90
+
+    play(browser, scene, scenes.busy(), home)
+
+
 def test_a_death_is_shown_with_its_last_words_and_said_aloud_once(browser: Browser, home: Path) -> None:
     async def scene(served: Dashboard, page: Page) -> None:
         assert await page.ask("document.getElementById('announcer').textContent") == ""
