@@ -161,7 +161,7 @@ class Inspection:
         return next((one for one in self._host.conversations if one.id == conversation_id), None)
 
 
-class Watching:
+class WatchersOnDemand:
     """Those who watch conversations, where there are any (`greenroom.supervisor.control.control.Watching`)."""
 
     def __init__(self, conversations: Conversations) -> None:
@@ -200,5 +200,5 @@ def control_server(
         inspection.list_approvals,
         on_hand_over,
         inspection.metrics,
-        Watching(host.conversations),
+        WatchersOnDemand(host.conversations),
     )

@@ -15,7 +15,7 @@ import msgspec
 
 from greenroom.protocol.thread_item import AgentMessage, AnyItem, CommandExecution, Reasoning
 from greenroom.sessions.passage import Speaker
-from greenroom.supervisor.cli.dashboard.passage_text import GrowingText, shown
+from greenroom.supervisor.cli.dashboard.passage_text import GrowingText, shown_passage
 from greenroom.supervisor.cli.dashboard.transcript import Entry, PlanEntry
 from greenroom.supervisor.control.watch_messages import (
     WatchBegan,
@@ -168,7 +168,7 @@ class LiveConversation:
     def _(self, one: ItemEnded) -> None:
         passage = self._passages.get(one.item.id)
         if passage is not None:
-            passage.final = shown(_text(one.item)) or passage.text
+            passage.final = shown_passage(_text(one.item)) or passage.text
         self.is_to_be_written = True
 
     @_take.register
@@ -195,7 +195,7 @@ class LiveConversation:
 
     @_take.register
     def _(self, one: PlanChanged) -> None:
-        self._plan = tuple(PlanEntry(shown(step.step), step.status) for step in one.steps)
+        self._plan = tuple(PlanEntry(shown_passage(step.step), step.status) for step in one.steps)
         self.is_to_be_written = True
 
     def _grow(self, item_id: str, speaker: Speaker, piece: str) -> None:

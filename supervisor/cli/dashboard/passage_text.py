@@ -12,7 +12,7 @@ MISSING: Final = "… "
 """The beginning of a text whose beginning is not known."""
 
 
-def shown(text: str) -> str:
+def shown_passage(text: str) -> str:
     """Return a text, at most `LONGEST` characters of it and a note."""
     if len(text) > LONGEST:
         half = LONGEST // 2

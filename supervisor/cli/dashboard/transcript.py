@@ -19,7 +19,7 @@ from greenroom.sessions.chronicle import ChronicleReader, TurnItem
 from greenroom.sessions.finder import find_archived, find_listed
 from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.passage import passage_of
-from greenroom.supervisor.cli.dashboard.passage_text import shown
+from greenroom.supervisor.cli.dashboard.passage_text import shown_passage
 
 MOST: Final = 300
 """Passages that are shown, the last ones."""
@@ -179,7 +179,7 @@ def _entries(told: Iterable[TurnItem], plan_calls: Iterable[object] = ()) -> tup
             hidden.add(item.get("call_id"))
         passage = None if item.get("call_id") in hidden else passage_of(item)
         if passage is not None:
-            entries.append(Entry(turn, passage.speaker, shown(passage.text)))
+            entries.append(Entry(turn, passage.speaker, shown_passage(passage.text)))
     return tuple(entries)
 
 
@@ -208,5 +208,5 @@ def _steps(item: JsonObject) -> tuple[PlanEntry, ...] | None:
         return None
     with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         made = msgspec.json.decode(str(item.get("arguments")).encode("utf-8", "replace"), type=_Plan)
-        return tuple(PlanEntry(shown(step.step), shown(step.status)) for step in made.plan[:MOST])
+        return tuple(PlanEntry(shown_passage(step.step), shown_passage(step.status)) for step in made.plan[:MOST])
     return None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.supervisor.cli.dashboard.live import MOST_LIVE, OVERDUE, LiveConversation, LivePassage
-from greenroom.supervisor.cli.dashboard.passage_text import LONGEST, MISSING, GrowingText, shown
+from greenroom.supervisor.cli.dashboard.passage_text import LONGEST, MISSING, GrowingText, shown_passage
 from greenroom.supervisor.cli.dashboard.transcript import Entry, PlanEntry
 from greenroom.supervisor.control.watch_messages import WatchBegan, WatchedEvents, WatchedTurnEnded, WatchGap
 
@@ -212,7 +212,7 @@ def test_pieces_come_to_the_same_as_the_whole(pieces: list[str], is_partial: boo
     text = GrowingText(is_partial=is_partial)
     for one in pieces:
         text.grow(one)
-    whole = "\n".join(shown(f".{line}.")[1:-1] for line in "".join(pieces).split("\n"))
+    whole = "\n".join(shown_passage(f".{line}.")[1:-1] for line in "".join(pieces).split("\n"))
     assert text.shown.removeprefix(MISSING if is_partial else "").strip("\n") == whole.strip("\n")
 
 
