@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.protocol.display import clean_lines
 from greenroom.supervisor.cli.dashboard.live import MOST_LIVE, OVERDUE, LiveConversation, LivePassage
-from greenroom.supervisor.cli.dashboard.passage_text import LONGEST, MISSING, GrowingText, shown_passage
+from greenroom.supervisor.cli.dashboard.passage_text import LONGEST, MISSING, GrowingText
 from greenroom.supervisor.cli.dashboard.transcript import Entry, PlanEntry
 from greenroom.supervisor.control.watch_messages import WatchBegan, WatchedEvents, WatchedTurnEnded, WatchGap
 
@@ -212,8 +213,9 @@ def test_pieces_come_to_the_same_as_the_whole(pieces: list[str], is_partial: boo
     text = GrowingText(is_partial=is_partial)
     for one in pieces:
         text.grow(one)
-    whole = "\n".join(shown_passage(f".{line}.")[1:-1] for line in "".join(pieces).split("\n"))
-    assert text.shown.removeprefix(MISSING if is_partial else "").strip("\n") == whole.strip("\n")
+    lines = ("".join(pieces)).split("\n")
+    whole = "\n".join("\n".join(clean_lines(line.expandtabs(4))) for line in lines).strip("\n")
+    assert text.shown.removeprefix(MISSING if is_partial else "").strip("\n") == whole
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=20), max_size=8))
