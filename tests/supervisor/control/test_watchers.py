@@ -48,7 +48,7 @@ class Watched:
         return turn.id
 
     def tell(self, turn_id: TurnId, *events: bytes) -> None:
-        self.place.conversations.receive_events(WORKER, turn_id, b"\n".join(events))
+        self.place.conversations.notices.receive_events(WORKER, turn_id, b"\n".join(events))
 
     @property
     def selected(self) -> list[bool]:
