@@ -105,10 +105,11 @@ class BatchExport:
             await self._send()
 
     async def _send(self) -> None:
-        if dropped := self._buffer.dropped:
+        batches, dropped = self._buffer.take()
+        if dropped:
             self._counts[self._what, "dropped"] += dropped
             log.warning("%d %s were dropped: the collector takes them too slowly", dropped, self._what)
-        for batch in self._buffer.take():
+        for batch in batches:
             is_taken = False
             try:
                 is_taken = await in_thread(partial(self._sender.send, batch.message))

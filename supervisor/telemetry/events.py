@@ -13,52 +13,60 @@ import msgspec
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.timings import DecisionTiming, RequestTiming, ToolTiming
+from greenroom.protocol.timings import (
+    AttemptOutcome,
+    DecisionTiming,
+    RequestTiming,
+    ToolEnd,
+    ToolOrigin,
+    ToolTiming,
+)
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.telemetry.otlp_binary import LATEST, Attributes, log_part, log_record, pairs
+from greenroom.supervisor.telemetry.otlp_binary import (
+    LATEST,
+    Attribute,
+    Attributes,
+    Pairs,
+    log_part,
+    log_record,
+    nanoseconds,
+    pairs,
+)
 from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
 
-_decode_items: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
+_TIMESTAMP: Final = Attribute("event.timestamp")
+_DURATION: Final = Attribute("duration_ms")
+_CALL_ID: Final = Attribute("call_id")
+_ARGUMENTS: Final = Attribute("arguments_length")
+_OUTPUT_LENGTH: Final = Attribute("output_length")
+_INPUT: Final = Attribute("input_token_count")
+_OUTPUT: Final = Attribute("output_token_count")
+_CACHED: Final = Attribute("cached_token_count")
+_REASONING: Final = Attribute("reasoning_token_count")
+_TOTAL: Final = Attribute("tool_token_count")
 
 
-class SpanPlace(NamedTuple):
-    """The span that an event belongs to."""
+class TelemetryEvent(NamedTuple):
+    """What has happened, without whom it has happened to."""
 
-    trace_id: bytes
-    span_id: bytes
-    flags: int
-    """1 where the trace is recorded, otherwise 0."""
-
-
-_NO_SPAN: Final = SpanPlace(b"", b"", 0)
+    name: str
+    at: int
+    """Nanoseconds since the epoch."""
+    pairs: Pairs
+    """Its attributes, which are encoded once for the span and for the log."""
 
 
 class TelemetryEvents(Protocol):
     """Where events are sent."""
 
-    def emit(
-        self,
-        name: str,
-        conversation_id: ConversationId,
-        attributes: Attributes,
-        place: SpanPlace | None = None,
-        at: float | None = None,
-    ) -> None:
-        """Send an event of a moment in seconds since the epoch, or of now."""
+    def emit(self, event: TelemetryEvent, about: Pairs, place: bytes = b"") -> None:
+        """Send an event; `about` are further attributes, and `place` is the part of the span that it belongs to."""
 
 
 class NoEventLog:
     """Sends nothing."""
 
-    def emit(
-        self,
-        name: str,
-        conversation_id: ConversationId,
-        attributes: Attributes,
-        place: SpanPlace | None = None,
-        at: float | None = None,
-    ) -> None:
+    def emit(self, event: TelemetryEvent, about: Pairs, place: bytes = b"") -> None:
         """Do nothing."""
 
 
@@ -71,20 +79,12 @@ class LoggedEvents:
         self._shared: dict[str, bytes] = {}
         """What all events of a name have in common."""
 
-    def emit(
-        self,
-        name: str,
-        conversation_id: ConversationId,
-        attributes: Attributes,
-        place: SpanPlace | None = None,
-        at: float | None = None,
-    ) -> None:
+    def emit(self, event: TelemetryEvent, about: Pairs, place: bytes = b"") -> None:
         """Send an event."""
-        at = time.time() if at is None else at
-        own: Attributes = {"event.timestamp": iso_timestamp(at), "conversation.id": conversation_id}
+        name, at, told = event
         part = self._shared.get(name) or self._share(name)
-        attached = self._records.pairs(own | attributes)
-        self._records.add(log_record(part, at, time.time_ns(), attached, *(place or _NO_SPAN)))
+        attached = (_TIMESTAMP.text(iso_timestamp(at)), *about, *told)
+        self._records.add(log_record(part, place, at, time.time_ns(), attached))
 
     def _share(self, name: str) -> bytes:
         attributes = pairs({"event.name": name, "app.version": __version__})
@@ -92,10 +92,10 @@ class LoggedEvents:
         return shared
 
 
-def iso_timestamp(at: float) -> str:
-    """Return a moment as ISO 8601 has it, in UTC with milliseconds; 1970 for one that no field can hold."""
-    milliseconds = round(at * 1000) if 0.0 <= at <= LATEST else 0
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"
+def iso_timestamp(at: int) -> str:
+    """Return a moment in nanoseconds since the epoch as ISO 8601 has it, in UTC with milliseconds."""
+    second, milliseconds = divmod((at + 500_000) // 1_000_000, 1000)
+    return f"{_second(second)}.{milliseconds:03}+00:00"
 
 
 @lru_cache(maxsize=64)
@@ -108,18 +108,19 @@ class PromptFacts(NamedTuple):
     """The input of a turn."""
 
     text: str
+    """Empty where it is not asked for."""
     counts: Attributes
     """What is known of it without its text."""
 
 
-def user_prompt(items: bytes) -> PromptFacts:
+def user_prompt(items: bytes, *, with_text: bool) -> PromptFacts:
     """Return the facts of a turn's input, a JSON array of items."""
     texts: list[str] = []
     images = local = 0
     for item in _decode_items(items):
-        match _decode_text(item.get("type", b'""')):
+        match item.type:
             case "text":
-                texts.append(_decode_text(item["text"]))
+                texts.append(item.text)
             case "image":
                 images += 1
             case "local_image" | "localImage":
@@ -131,65 +132,82 @@ def user_prompt(items: bytes) -> PromptFacts:
         "image_input_count": images,
         "local_image_input_count": local,
     }
-    return PromptFacts(text, counts)
+    return PromptFacts(text if with_text else "", counts)
 
 
-def of_request(timing: RequestTiming) -> Iterator[tuple[str, float, Attributes]]:
-    """Yield the events of a model request: names, moments in seconds since the epoch, attributes."""
-    answered_at = 0.0
+def of_request(timing: RequestTiming, longest: int | None = None) -> Iterator[TelemetryEvent]:
+    """Yield the events of a model request; `longest` is how many characters a text in one may have."""
+    answered_at = 0
     for number, attempt in enumerate(timing.attempts):
-        facts: Attributes = {
-            "attempt": number,
-            "duration_ms": _milliseconds(attempt.seconds),
-            "success": _flag(attempt.outcome == "ok"),
-        }
-        if attempt.outcome.isdecimal():
-            facts["http.response.status_code"] = int(attempt.outcome)
-        if attempt.outcome != "ok":
-            facts["error.message"] = attempt.outcome
-        answered_at = attempt.started_at + attempt.seconds
-        yield "codex.api_request", answered_at, facts
+        answered_at = nanoseconds(attempt.started_at + attempt.seconds)
+        took = _DURATION.integer(_milliseconds(attempt.seconds))
+        yield TelemetryEvent("codex.api_request", answered_at, (took, *_attempt(number, attempt.outcome, longest)))
     if (usage := timing.usage) is not None:
-        yield (
-            "codex.sse_event",
-            max(timing.started_at + timing.seconds, answered_at),  # measured apart, so that it may come out earlier
-            {
-                "event.kind": "response.completed",
-                "input_token_count": usage.input,
-                "output_token_count": usage.output,
-                "cached_token_count": usage.cached_input,
-                "reasoning_token_count": usage.reasoning_output,
-                "tool_token_count": usage.input + usage.output,
-            },
+        ended_at = nanoseconds(timing.started_at + timing.seconds)
+        counts = (
+            *_completed(longest),
+            _INPUT.integer(usage.input),
+            _OUTPUT.integer(usage.output),
+            _CACHED.integer(usage.cached_input),
+            _REASONING.integer(usage.reasoning_output),
+            _TOTAL.integer(usage.input + usage.output),
         )
+        # measured apart, so that it may come out earlier
+        yield TelemetryEvent("codex.sse_event", max(ended_at, answered_at), counts)
 
 
-def tool_result(timing: ToolTiming) -> Attributes:
-    """Return the attributes of the end of a tool call."""
-    return {
-        "tool_name": timing.name or timing.origin,
-        "call_id": timing.call_id,
-        "duration_ms": _milliseconds(timing.seconds),
-        "success": _flag(timing.end == "ok"),
-        "arguments_length": timing.arguments_size,
-        "output_length": timing.output_size,
-        "tool_origin": timing.origin,
-        "mcp_tool": timing.origin == "mcp",
+@lru_cache(maxsize=1)
+def _completed(longest: int | None) -> Pairs:
+    return pairs({"event.kind": "response.completed"}, longest)
+
+
+@lru_cache(maxsize=64)
+def _attempt(number: int, outcome: AttemptOutcome, longest: int | None) -> Pairs:
+    facts: Attributes = {"attempt": number, "success": _flag(outcome == "ok")}
+    if outcome.isdecimal():
+        facts["http.response.status_code"] = int(outcome)
+    if outcome != "ok":
+        facts["error.message"] = outcome
+    return tuple(pairs(facts, longest))
+
+
+def tool_result(timing: ToolTiming, longest: int | None = None) -> TelemetryEvent:
+    """Return the event of the end of a tool call."""
+    facts = (
+        _CALL_ID.text(timing.call_id[:longest]),
+        _DURATION.integer(_milliseconds(timing.seconds)),
+        _ARGUMENTS.integer(timing.arguments_size),
+        _OUTPUT_LENGTH.integer(timing.output_size),
+        *_tool(timing.name, timing.origin, timing.end, longest),
+    )
+    return TelemetryEvent("codex.tool_result", nanoseconds(timing.started_at + timing.seconds), facts)
+
+
+@lru_cache(maxsize=64)
+def _tool(name: str, origin: ToolOrigin, end: ToolEnd, longest: int | None) -> Pairs:
+    facts: Attributes = {
+        "tool_name": name or origin,
+        "success": _flag(end == "ok"),
+        "tool_origin": origin,
+        "mcp_tool": origin == "mcp",
     }
+    return tuple(pairs(facts, longest))
 
 
-def tool_decision(timing: DecisionTiming) -> Attributes:
-    """Return the attributes of a decision."""
-    return {
+def tool_decision(timing: DecisionTiming, longest: int | None = None) -> TelemetryEvent:
+    """Return the event of a decision."""
+    facts: Attributes = {
         "tool_name": timing.tool or timing.kind,
         "call_id": timing.call_id,
         "decision": timing.verdict,
         "source": timing.by,
     }
+    at = nanoseconds(timing.started_at + timing.seconds)
+    return TelemetryEvent("codex.tool_decision", at, pairs(facts, longest))
 
 
-def conversation_starts(configured: bytes) -> Attributes:
-    """Return the attributes of a beginning, from the event `session_configured`."""
+def conversation_starts(configured: bytes, longest: int | None = None) -> TelemetryEvent:
+    """Return the event of a beginning, which is now, from the event `session_configured`."""
     told = msgspec.json.decode(configured, type=_Configured)
     facts = {
         "provider_name": told.model_provider_id,
@@ -197,7 +215,23 @@ def conversation_starts(configured: bytes) -> Attributes:
         "reasoning_effort": told.reasoning_effort,
         "approval_policy": told.approval_policy,
     }
-    return {name: fact for name, fact in facts.items() if fact}
+    known = pairs({name: fact for name, fact in facts.items() if fact}, longest)
+    return TelemetryEvent("codex.conversation_starts", time.time_ns(), known)
+
+
+def of_conversation(conversation_id: ConversationId, longest: int | None = None) -> Pairs:
+    """Return the attributes that all events of a conversation have in the log."""
+    return pairs({"conversation.id": conversation_id}, longest)
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """The part of an item of an input that counts."""
+
+    type: str = ""
+    text: str = ""
+
+
+_decode_items: Final = msgspec.json.Decoder(list[_Item]).decode
 
 
 class _Configured(msgspec.Struct, frozen=True):

@@ -28,8 +28,10 @@ from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, Tele
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.guard import GuardedProbe
 from greenroom.supervisor.telemetry.metric_export import MetricExport, SnapshotReader
+from greenroom.supervisor.telemetry.otlp_binary import pairs
 from greenroom.supervisor.telemetry.record_buffer import RecordBuffer, SenderIdentity
-from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
+from greenroom.supervisor.telemetry.turn_records import Destination, LongestTexts
+from greenroom.supervisor.telemetry.turn_tracing import MOST_UNWRITTEN, TurnTracing
 
 log = logging.getLogger(__name__)
 
@@ -53,25 +55,33 @@ class Telemetry:
         self._metrics = None if metrics is None else MetricExport(metrics, self.resource, reader, host.started_at)
         self._exports: list[BatchExport] = []
         identity, limits = SenderIdentity(self.resource, InstrumentationScope(SERVICE, __version__)), SpanLimits()
+        self._longest = LongestTexts(limits.max_span_attribute_length, limits.max_attribute_length)
         self._events: TelemetryEvents = NoEventLog()
-        span_records = None
+        span_records, buffers = None, []
         if spans is not None:
             pace = pace_of(SPANS)
-            span_records = RecordBuffer(identity.around_spans, pace.limits, limits.max_span_attribute_length)
+            span_records = RecordBuffer(identity.around_spans, pace.limits)
+            buffers.append(span_records)
             self._exports.append(BatchExport("spans", span_records, spans, pace.delay, host.telemetry_records))
         if logs is not None:
             pace = pace_of(LOGS)
-            log_records = RecordBuffer(identity.around_logs, pace.limits, limits.max_attribute_length)
+            log_records = RecordBuffer(identity.around_logs, pace.limits)
+            buffers.append(log_records)
             self._exports.append(BatchExport("events", log_records, logs, pace.delay, host.telemetry_records))
             self._events = LoggedEvents(log_records)
         if self._exports:
-            tracing = TurnTracing(
+            destination = Destination(
                 span_records,
                 self._events,
-                sampler=TracerProvider(shutdown_on_exit=False).sampler,  # as the variables of the SDK say
-                log_user_prompt=settings.log_user_prompt,
-                extra=settings.span_attributes,
+                takes_prompts=settings.log_user_prompt,
+                extra=pairs(settings.span_attributes, self._longest.span),
+                longest=self._longest,
             )
+            sampler = TracerProvider(shutdown_on_exit=False).sampler  # as the variables of the SDK say
+            least = min(buffer.limits.batch for buffer in buffers)
+            tracing = TurnTracing(destination, sampler=sampler, most_unwritten=min(MOST_UNWRITTEN, least))
+            for buffer in buffers:
+                buffer.before_take = tracing.write
             host.conversations.probes.append(GuardedProbe(tracing))
             host.conversations.open_listeners.append(self._opened)
         for export in self._exports:
@@ -83,7 +93,8 @@ class Telemetry:
         """Tell of a conversation that has begun; one that goes on in another process has not."""
         if conversation.incarnation == 1 and conversation.resume != "must":
             try:
-                self._events.emit("codex.conversation_starts", conversation.id, events.conversation_starts(configured))
+                about = events.of_conversation(conversation.id, self._longest.event)
+                self._events.emit(events.conversation_starts(configured, self._longest.event), about)
             except Exception:
                 log.exception("the beginning of conversation %s cannot be told", conversation.id)
 

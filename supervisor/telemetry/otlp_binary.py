@@ -19,12 +19,15 @@ LATEST: Final = 18e9
 """Seconds since the epoch; nanoseconds of later moments do not fit their field."""
 _BEYOND: Final = 2**63
 """The least integer that is too large."""
-_SHORT: Final = 64
-"""Characters of a text that may be kept for the next attribute with the same value; most texts are the same again."""
 _BYTE: Final = tuple(bytes((number,)) for number in range(0x80))
-_fixed64: Final = struct.Struct("<Q").pack
+_uint16: Final = struct.Struct("<H").pack
 _fixed32: Final = struct.Struct("<I").pack
 _double: Final = struct.Struct("<d").pack
+_moment: Final = struct.Struct("<BQ").pack
+"""Fields, each with its number: here and below."""
+_moments: Final = struct.Struct("<BQBQ").pack
+_own_part: Final = struct.Struct("<2s8sBQBQ").pack
+_place_part: Final = struct.Struct("<BI2s16s2s8s").pack
 
 
 def varint(number: int) -> bytes:
@@ -51,21 +54,59 @@ def pairs(attributes: Mapping[str, Scalar], longest: int | None = None) -> list[
 
     `longest` is how many characters a text may have; the rest is cut off.
     """
-    if longest is not None:
-        attributes = {name: value[:longest] if isinstance(value, str) else value for name, value in attributes.items()}
     return [
-        _pair(name, value) if type(value) is str and len(value) > _SHORT else _known_pair(name, value)
+        _text_pair(name, value[:longest]) if isinstance(value, str) else _pair(name, value)
         for name, value in attributes.items()
         if type(value) is not int or -_BEYOND <= value < _BEYOND
     ]
 
 
+@lru_cache(maxsize=512)
+def _text_pair(name: str, text: str) -> bytes:
+    """Return an attribute whose text is often the same again."""
+    return _pair(name, text)
+
+
+class Attribute:
+    """An attribute that many records have, each with another value: what is before the value is encoded once."""
+
+    __slots__ = ("_before_byte", "_before_double", "_before_two_bytes", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._before_byte = _pair(name, 0)[:-1]
+        self._before_two_bytes = _pair(name, 0x80)[:-2]
+        self._before_double = _pair(name, 0.0)[:-8]
+
+    def integer(self, value: int) -> bytes:
+        """Return it with an integer, or with the nearest that a message can hold."""
+        if 0 <= value < 0x80:
+            return self._before_byte + _BYTE[value]
+        if 0 <= value < 0x4000:
+            return self._before_two_bytes + _uint16(value & 0x7F | 0x80 | (value & 0x3F80) << 1)
+        return _pair(self._name, max(-_BEYOND, min(value, _BEYOND - 1)))
+
+    def double(self, value: float) -> bytes:
+        """Return it with a number."""
+        return self._before_double + _double(value)
+
+    def text(self, value: str) -> bytes:
+        """Return it with a text."""
+        held = value.encode()
+        return _before_text(self._name, len(held)) + held
+
+
+@lru_cache(maxsize=512)
+def _before_text(name: str, size: int) -> bytes:
+    """Return what is before a text of so many bytes."""
+    value = b"\x0a" + varint(size)
+    head = _key(name) + varint(len(value) + size) + value
+    return varint(len(head) + size) + head
+
+
 def _pair(name: str, value: Scalar) -> bytes:
     held = _value(value)
     return sized(_key(name) + varint(len(held)) + held)
-
-
-_known_pair: Final = lru_cache(maxsize=2048, typed=True)(_pair)
 
 
 @lru_cache(maxsize=512)
@@ -96,41 +137,27 @@ def span_attributes(pairs: Pairs) -> bytes:
     return b"\x4a".join((b"", *pairs))
 
 
+def span_event(name: str, at: int, pairs: Pairs) -> bytes:
+    """Return an event of a span as a part of it; `at` is in nanoseconds since the epoch."""
+    body = b"\x1a".join((_moment(0x09, at) + _named(b"\x12", name), *pairs))
+    return b"\x5a" + varint(len(body)) + body
+
+
 def trace_part(trace_id: bytes, state: str) -> bytes:
     """Return the part that all spans of a trace have in common."""
     return b"\x0a\x10" + trace_id + (b"\x1a" + sized(state.encode()) if state else b"")
 
 
-def span_event(name: str, at: float, pairs: Pairs) -> bytes:
-    """Return an event of a span as a part of it; `at` is in seconds since the epoch."""
-    body = b"\x1a".join((b"\x09" + _fixed64(nanoseconds(at)) + _named(b"\x12", name), *pairs))
-    return b"\x5a" + varint(len(body)) + body
+def span_part(name: str, kind: int, flags: int) -> bytes:
+    """Return the part that all spans of a name have in common, but for their attributes."""
+    return _named(b"\x2a", name) + b"\x30" + varint(kind) + b"\x85\x01" + _fixed32(flags)
 
 
-def span(
-    span_id: bytes,
-    parent: bytes,
-    name: str,
-    kind: int,
-    times: tuple[float, float],
-    *,
-    flags: int,
-    failed: bool,
-    parts: Iterable[bytes],
-) -> bytes:
-    """Return a span. `times` are its start and its end; `parts` are further fields, encoded."""
-    start, end = times
-    return b"".join(
-        (
-            b"\x12\x08" + span_id,
-            b"\x22\x08" + parent if parent else b"",
-            _named(b"\x2a", name),
-            b"\x30" + varint(kind) + b"\x39" + _fixed64(nanoseconds(start)) + b"\x41" + _fixed64(nanoseconds(end)),
-            *parts,
-            b"\x7a\x02\x18\x02" if failed else b"",
-            b"\x85\x01" + _fixed32(flags),
-        )
-    )
+def span(span_id: bytes, parent: bytes, start: int, end: int, parts: Iterable[bytes], *, failed: bool = False) -> bytes:
+    """Return a span. `start` and `end` are in nanoseconds since the epoch; `parts` are further fields, encoded."""
+    own = _own_part(b"\x12\x08", span_id, 0x39, start, 0x41, end)
+    above = b"\x22\x08" + parent if parent else b""
+    return b"".join((own, above, *parts, b"\x7a\x02\x18\x02" if failed else b""))
 
 
 def log_part(name: str, severity: int, pairs: Pairs) -> bytes:
@@ -138,13 +165,18 @@ def log_part(name: str, severity: int, pairs: Pairs) -> bytes:
     return b"\x32".join((b"\x10" + varint(severity) + _named(b"\x62", name), *pairs))
 
 
-def log_record(
-    part: bytes, at: float, observed: int, pairs: Pairs, trace_id: bytes, span_id: bytes, flags: int
-) -> bytes:
-    """Return a log record. `part` is that of `log_part`, `at` in seconds since the epoch, `observed` in nanoseconds."""
-    place = b"\x45" + _fixed32(flags) + b"\x4a\x10" + trace_id + b"\x52\x08" + span_id if trace_id else b""
-    moments = b"\x09" + _fixed64(nanoseconds(at)) + b"\x59" + _fixed64(observed)
-    return b"\x32".join((part, *pairs)) + place + moments
+def place_part(trace_id: bytes, span_id: bytes, flags: int) -> bytes:
+    """Return the part that all log records of a span have in common."""
+    return _place_part(0x45, flags, b"\x4a\x10", trace_id, b"\x52\x08", span_id)
+
+
+def log_record(part: bytes, place: bytes, at: int, observed: int, pairs: Pairs) -> bytes:
+    """Return a log record.
+
+    `part` is that of `log_part`, `place` that of `place_part` or empty, `at` and `observed` are in nanoseconds since
+    the epoch.
+    """
+    return b"\x32".join((part, *pairs)) + place + _moments(0x09, at, 0x59, observed)
 
 
 @lru_cache(maxsize=512)

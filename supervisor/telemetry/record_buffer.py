@@ -3,7 +3,7 @@
 A record is written once and never copied as an object.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -61,17 +61,26 @@ class Batch(NamedTuple):
     records: int
 
 
+class Taken(NamedTuple):
+    """What a buffer has held."""
+
+    batches: Sequence[Batch]
+    dropped: int
+    """Records for which there was no room."""
+
+
 class RecordBuffer:
     """The records of one kind. Used on one thread; what was taken may go to another."""
 
-    def __init__(self, frame: Frame, limits: BufferLimits, longest: int | None = None) -> None:
-        """`longest` is how many characters a text in an attribute may have; the rest is cut off."""
-        self._frame, self._limits, self._longest = frame, limits, longest
+    def __init__(self, frame: Frame, limits: BufferLimits) -> None:
+        self._frame, self.limits = frame, limits
         self._records: list[bytes] = []
-        self.dropped = 0
-        """Records that were dropped since the last `take`."""
+        self._dropped = 0
+        """Records since the last `take`."""
         self.on_batch: Callable[[], None] | None = None
         """Called when there is enough for a message, unless `None`."""
+        self.before_take: Callable[[], None] | None = None
+        """Called by `take`, to add what has not been written yet, unless `None`."""
 
     @property
     def waiting(self) -> int:
@@ -80,21 +89,19 @@ class RecordBuffer:
 
     def add(self, record: bytes) -> None:
         """Add a record, which is encoded."""
-        if len(self._records) >= self._limits.records:
-            self.dropped += 1
+        if len(self._records) >= self.limits.records:
+            self._dropped += 1
             return
         self._records.append(record)
-        if self.on_batch is not None and not len(self._records) % self._limits.batch:
+        if self.on_batch is not None and not len(self._records) % self.limits.batch:
             self.on_batch()
 
-    def take(self) -> list[Batch]:
-        """Return the messages that wait, which are then no longer here."""
+    def take(self) -> Taken:
+        """Return the messages that wait, which are then no longer here, and how many records were dropped."""
+        if self.before_take is not None:
+            self.before_take()
         taken, self._records = self._records, []
-        self.dropped = 0
-        size = self._limits.batch
+        dropped, self._dropped = self._dropped, 0
+        size = self.limits.batch
         parts = [taken[at : at + size] for at in range(0, len(taken), size)]
-        return [Batch(otlp_binary.request(*self._frame, part), len(part)) for part in parts]
-
-    def pairs(self, attributes: otlp_binary.Attributes) -> list[bytes]:
-        """Return attributes as the messages have them."""
-        return otlp_binary.pairs(attributes, self._longest)
+        return Taken([Batch(otlp_binary.request(*self._frame, part), len(part)) for part in parts], dropped)

@@ -2,151 +2,164 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags
-from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState, set_span_in_context
 
+from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import Moment
-from greenroom.supervisor.telemetry.events import SpanPlace
-from greenroom.supervisor.telemetry.otlp_binary import Attributes, span, span_attributes, span_event, trace_part
+from greenroom.supervisor.conversations.turn import CallKind, CallOrigin
+from greenroom.supervisor.telemetry.events import PromptFacts, TelemetryEvent
+from greenroom.supervisor.telemetry.otlp_binary import (
+    Attribute,
+    Attributes,
+    Pairs,
+    Scalar,
+    place_part,
+    span,
+    span_attributes,
+    span_event,
+    span_part,
+    trace_part,
+)
 from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
 
-_KINDS: Final = {
-    SpanKind.INTERNAL: Span.SPAN_KIND_INTERNAL,
-    SpanKind.SERVER: Span.SPAN_KIND_SERVER,
-    SpanKind.CLIENT: Span.SPAN_KIND_CLIENT,
-}
+INTERNAL: Final = int(Span.SPAN_KIND_INTERNAL)
+SERVER: Final = int(Span.SPAN_KIND_SERVER)
+CLIENT: Final = int(Span.SPAN_KIND_CLIENT)
 _LOCAL_PARENT: Final = int(SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 _REMOTE_PARENT: Final = _LOCAL_PARENT | int(SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+_ERROR: Final = Attribute("error.type")
+LONGEST: Final = 256
+"""Characters of what a client has chosen, such as the id of a request."""
 
 
-@dataclass(slots=True)
-class OpenSpan:
-    """A span that has not ended."""
+class Call(NamedTuple):
+    """A call that asks for a turn."""
 
-    place: SpanPlace
-    name: str
-    start: float
+    conversation_id: ConversationId
+    turn_id: TurnId
+    kind: CallKind
+    origin: CallOrigin
+    at: float
     """Seconds since the epoch."""
-    attributes: Attributes
+    prompt: PromptFacts | None
+    """The input; `None` where there is none."""
+
+    @property
+    def name(self) -> str:
+        """The name of its span."""
+        return f"{self.origin.method} {self.origin.tool}".rstrip()
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes of its span."""
+        attributes: Attributes = {
+            "gen_ai.conversation.id": self.conversation_id,
+            "greenroom.turn.id": self.turn_id,
+            "greenroom.call.kind": self.kind,
+        }
+        if self.origin.request_id:
+            attributes["jsonrpc.request.id"] = self.origin.request_id[:LONGEST]
+        if self.origin.tool:
+            attributes |= {
+                "mcp.method.name": self.origin.method,
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": self.origin.tool,
+            }
+        return attributes
+
+
+class Root(NamedTuple):
+    """The trace of a call, and the span of the call in it."""
+
+    trace_id: bytes
+    span_id: bytes
+    flags: int
+    """1 where the trace is recorded, otherwise 0."""
+    state: str = ""
+    """That of W3C Trace Context."""
     parent: bytes = b""
-    """The id of its parent; empty: it has none."""
-    kind: SpanKind = SpanKind.INTERNAL
-    is_remote: bool = False
-    """Whether the parent is a span of another program."""
-    events: list[bytes] = field(default_factory=list)
+    """The id of the client's span, if there is one."""
+    attributes: Mapping[str, Scalar] = MappingProxyType({})
+    """What the sampler says of the span of the call."""
 
 
 class Trace:
     """One trace. Nothing is written where it is not recorded."""
 
-    def __init__(
-        self, spans: RecordBuffer | None, root: SpanPlace, state: str, extra: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
-        """`state` is that of W3C Trace Context; `extra` are attributes of every span."""
-        self.root, self.state = root, state
+    def __init__(self, spans: RecordBuffer | None, root: Root, extra: Pairs = ()) -> None:
+        """`extra` are attributes of every span."""
+        self.root = root
         self._spans = spans if root.flags else None
-        self._shared = trace_part(root.trace_id, state) + self.shared({**extra})
+        self._shared = trace_part(root.trace_id, root.state) + span_attributes(extra)
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether its spans are sent."""
-        return self._spans is not None
+    def place(self, span_id: bytes) -> bytes:
+        """Return the part of log records that belong to this span."""
+        return place_part(self.root.trace_id, span_id, self.root.flags)
 
-    def place(self, span_id: bytes | None = None) -> SpanPlace:
-        """Return the place of a span with this id, or with a random one."""
-        return self.root._replace(span_id=span_id or new_span_id())
-
-    def context(self, place: SpanPlace) -> TraceContext:
-        """Return a span as other programs are told of it."""
-        return TraceContext(place.trace_id.hex(), place.span_id.hex(), place.flags, self.state)
-
-    def shared(self, attributes: Attributes) -> bytes:
-        """Return attributes that several spans have in common, for `write`."""
-        return b"" if self._spans is None else span_attributes(self._spans.pairs(attributes))
-
-    def event(self, name: str, at: float, attributes: Attributes) -> bytes:
-        """Return an event of a span, encoded, at a moment in seconds since the epoch."""
-        return b"" if self._spans is None else span_event(name, at, self._spans.pairs(attributes))
-
-    def end(self, span: OpenSpan, now: Moment, error: str | None = None) -> None:
-        """End a span, with a kind of error where it has failed."""
-        self.write(
-            span.place,
-            span.name,
-            (span.start, now.at),
-            span.attributes,
-            parent=span.parent,
-            kind=span.kind,
-            events=span.events,
-            error=error,
-            flags=_REMOTE_PARENT if span.is_remote else _LOCAL_PARENT,
-        )
+    def head(self, name: str, kind: int = INTERNAL, attributes: Pairs = (), *, is_remote: bool = False) -> bytes:
+        """Return the part that spans of a name have in common; with `is_remote` their parent is in another program."""
+        flags = _REMOTE_PARENT if is_remote else _LOCAL_PARENT
+        return self._shared + span_part(name, kind, flags) + span_attributes(attributes)
 
     def write(
         self,
-        place: SpanPlace,
-        name: str,
-        times: tuple[float, float],
-        attributes: Attributes,
-        *,
+        head: bytes,
+        span_id: bytes,
         parent: bytes,
-        kind: SpanKind = SpanKind.INTERNAL,
-        events: Iterable[bytes] = (),
+        start: int,
+        end: int,
+        *,
+        pairs: Pairs = (),
+        events: Iterable[TelemetryEvent] = (),
         error: str | None = None,
-        shared: bytes = b"",
-        flags: int = _LOCAL_PARENT,
     ) -> None:
-        """Write a span that has ended; `shared` are further fields, serialized."""
+        """Write a span that has ended, from `start` to `end` in nanoseconds since the epoch.
+
+        `head` is that of `head`, `pairs` are further attributes.
+        """
         if self._spans is None:
             return
         if error is not None:
-            attributes = {**attributes, "error.type": error}
-        own = span_attributes(self._spans.pairs(attributes))
-        self._spans.add(
-            span(
-                place.span_id,
-                parent,
-                name,
-                _KINDS[kind],
-                times,
-                flags=flags,
-                failed=error is not None,
-                parts=(self._shared, shared, own, *events),
-            )
-        )
+            pairs = (*pairs, _ERROR.text(error))
+        told = [span_event(*event) for event in events]
+        parts = (head, span_attributes(pairs), *told)
+        self._spans.add(span(span_id, parent, start, end, parts, failed=error is not None))
 
 
-def begin_trace(
-    spans: RecordBuffer | None,
-    sampler: Sampler,
-    remote: TraceContext | None,
-    extra: Mapping[str, str],
-    call: OpenSpan,
-) -> Trace:
-    """Begin the trace of a call, and give the call its place there: below the span of its client, if there is one.
+def root_of(sampler: Sampler, call: Call) -> Root:
+    """Begin the trace of a call, below the span of its client, if there is one.
 
     The sampler decides whether it is recorded, and may add attributes to the span of the call.
     """
+    remote = call.origin.trace
+    if remote is None and sampler is DEFAULT_ON:
+        return Root(random.randbytes(16), new_span_id(), flags=1)  # as it would decide, in a tenth of the time
     parent, inherited = _parent(remote)
     trace_id = random.randbytes(16) if remote is None else bytes.fromhex(remote.trace_id)
     decided = sampler.should_sample(
-        parent, int.from_bytes(trace_id, "big"), call.name, call.kind, call.attributes, (), inherited
+        parent, int.from_bytes(trace_id, "big"), call.name, SpanKind.SERVER, call.attributes, (), inherited
     )
-    is_recorded = decided.decision is Decision.RECORD_AND_SAMPLE
     added: Mapping[str, object] = decided.attributes or {}
-    call.attributes.update((name, value) for name, value in added.items() if isinstance(value, str | int | float))
-    call.place = SpanPlace(trace_id, new_span_id(), int(is_recorded))
-    if remote is not None:
-        call.parent, call.is_remote = bytes.fromhex(remote.span_id), True
     state = inherited if decided.trace_state is None else decided.trace_state
-    return Trace(spans, call.place, "" if state is None else state.to_header(), extra)
+    return Root(
+        trace_id,
+        new_span_id(),
+        int(decided.decision is Decision.RECORD_AND_SAMPLE),
+        "" if state is None else state.to_header(),
+        b"" if remote is None else bytes.fromhex(remote.span_id),
+        {key: value for key, value in added.items() if isinstance(value, str | int | float)},
+    )
+
+
+def context_of(root: Root, span_id: bytes) -> TraceContext:
+    """Return a span of a trace as other programs are told of it."""
+    return TraceContext(root.trace_id.hex(), span_id.hex(), root.flags, root.state)
 
 
 def new_span_id() -> bytes:

@@ -20,11 +20,12 @@ from greenroom.config.section import check
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.metric import Distribution, Family, Sample
 from greenroom.protocol.metrics import METRICS
-from greenroom.supervisor.telemetry.events import LoggedEvents, SpanPlace
+from greenroom.supervisor.telemetry.events import LoggedEvents, TelemetryEvent, of_conversation
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data
+from greenroom.supervisor.telemetry.otlp_binary import pairs, place_part
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
-from greenroom.supervisor.telemetry.trace import Trace
+from greenroom.supervisor.telemetry.trace import Root, Trace
 from tests.support.certificates import Authority
 from tests.support.collector import Collector
 from tests.support.grpc_collector import GrpcCollector
@@ -34,25 +35,31 @@ ENVIRONMENT = {"COLLECTOR_KEY": KEY}
 HEADERS = {"Authorization": "Bearer ${COLLECTOR_KEY}"}
 RESOURCE = Resource({"service.name": "greenroom"})
 IDENTITY = SenderIdentity(RESOURCE, InstrumentationScope("greenroom", "1"))
-PLACE = SpanPlace(bytes(range(16)), bytes(range(8, 16)), 1)
+ROOT = Root(bytes(range(16)), bytes(range(8, 16)), 1, "vendor=1")
+SECOND = 10**9
+"""In nanoseconds."""
 COUNTED = "greenroom_calls"
 MEASURED = "greenroom_turn_wait_seconds"
 
 
 def traces() -> bytes:
     buffer = RecordBuffer(IDENTITY.around_spans, BufferLimits())
-    trace = Trace(buffer, PLACE, "vendor=1")
-    told = [trace.event("codex.api_request", 1.5, {"attempt": 0, "success": "true"})]
-    attributes: dict[str, Any] = {"text": "\u00e9", "number": 2**62, "part": 0.5, "flag": True}
-    trace.write(PLACE, "chat m", (1.0, 2.0), attributes, parent=b"parent_1", events=told, error="model_error")
-    (batch,) = buffer.take()
+    trace = Trace(buffer, ROOT)
+    told = [TelemetryEvent("codex.api_request", SECOND * 3 // 2, pairs({"attempt": 0, "success": "true"}))]
+    attributes = pairs({"text": "\u00e9", "number": 2**62, "part": 0.5, "flag": True})
+    head = trace.head("chat m")
+    trace.write(head, ROOT.span_id, b"parent_1", SECOND, 2 * SECOND, pairs=attributes, events=told, error="model_error")
+    (batch,) = buffer.take().batches
     return batch.message
 
 
 def logs() -> bytes:
     buffer = RecordBuffer(IDENTITY.around_logs, BufferLimits())
-    LoggedEvents(buffer).emit("codex.api_request", ConversationId("c"), {"attempt": 0}, PLACE, 1.5)
-    (batch,) = buffer.take()
+    event = TelemetryEvent("codex.api_request", SECOND * 3 // 2, pairs({"attempt": 0}))
+    LoggedEvents(buffer).emit(
+        event, of_conversation(ConversationId("c")), place_part(ROOT.trace_id, ROOT.span_id, ROOT.flags)
+    )
+    (batch,) = buffer.take().batches
     return batch.message
 
 

@@ -30,10 +30,11 @@ def test_what_is_taken_is_what_was_added_but_for_what_was_counted(added: list[in
         for name in expected:
             buffer.add(Span(name=name).SerializeToString())
         assert buffer.waiting == min(count, most)
-        assert buffer.dropped == count - buffer.waiting
-        messages = [ExportTraceServiceRequest.FromString(batch.message) for batch in buffer.take()]
+        batches, dropped = buffer.take()
+        assert dropped == count - min(count, most)
+        messages = [ExportTraceServiceRequest.FromString(batch.message) for batch in batches]
         assert [span.name for message in messages for span in spans_of(message)] == expected[:most]
         assert all(1 <= len(spans_of(message)) <= batch for message in messages)
         assert all(message.resource_spans[0].scope_spans[0].scope.name == "scope" for message in messages)
-        assert (buffer.waiting, buffer.dropped, buffer.take()) == (0, 0, [])
+        assert (buffer.waiting, buffer.take()) == (0, ([], 0))
     assert len(full) == sum(min(count, most) // batch for count in added)

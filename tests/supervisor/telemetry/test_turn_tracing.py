@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.failure import Failure
@@ -18,8 +19,11 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
 from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn, Nobody
+from greenroom.supervisor.telemetry.events import TelemetryEvent
+from greenroom.supervisor.telemetry.otlp_binary import Pairs, log_record, pairs
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
-from greenroom.supervisor.telemetry.turn_tracing import TurnTracing
+from greenroom.supervisor.telemetry.turn_records import Destination, LongestTexts
+from greenroom.supervisor.telemetry.turn_tracing import MOST_UNWRITTEN, TurnTracing
 from tests.protocol.test_timings import timings
 from tests.support.collector import attributes
 
@@ -37,15 +41,9 @@ class Record:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def emit(
-        self,
-        name: str,
-        conversation_id: ConversationId,
-        attributes: dict[str, Any],
-        context: object = None,
-        at: object = None,
-    ) -> None:
-        self.events.append((name, attributes))
+    def emit(self, event: TelemetryEvent, about: Pairs, place: bytes = b"") -> None:
+        told = LogRecord.FromString(log_record(b"", place, event.at, 0, (*about, *event.pairs)))
+        self.events.append((event.name, attributes(told.attributes)))
 
     def of(self, name: str) -> list[dict[str, Any]]:
         return [attributes for told, attributes in self.events if told == name]
@@ -86,21 +84,42 @@ def seen(span: Span) -> SeenSpan:
 class Scene:
     """One turn that is traced."""
 
-    def __init__(self, origin: CallOrigin = CALL, *, sends_spans: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        origin: CallOrigin = CALL,
+        *,
+        sends_spans: bool = True,
+        sampler: Sampler = DEFAULT_ON,
+        most_unwritten: int = MOST_UNWRITTEN,
+        **settings: Any,
+    ) -> None:
         identity = SenderIdentity(Resource({}), InstrumentationScope("test"))
-        self._buffer = RecordBuffer(identity.around_spans, BufferLimits(), settings.pop("longest", None))
+        self._buffer = RecordBuffer(identity.around_spans, BufferLimits())
         self._spans: list[Span] = []
-        self.log = Record()
-        self.tracing = TurnTracing(self._buffer if sends_spans else None, self.log, **settings)
+        self._log = Record()
+        spans = self._buffer if sends_spans else None
+        self._tracing = TurnTracing(
+            Destination(spans, self._log, **settings), sampler=sampler, most_unwritten=most_unwritten
+        )
+        self._buffer.before_take = self._tracing.write
         self.turn = ConversationTurn(TurnId("t"), ConversationId("c"), ITEMS, Nobody(), origin=origin)
-        self.turn.accept([self.tracing])
+        self.turn.accept([self._tracing])
 
     def start(self, incarnation: Incarnation = FIRST) -> TraceContext | None:
         return self.turn.start(incarnation)
 
     @property
+    def waiting(self) -> int:
+        return self._buffer.waiting
+
+    @property
+    def log(self) -> Record:
+        self._tracing.write()
+        return self._log
+
+    @property
     def raw_spans(self) -> Sequence[Span]:
-        for batch in self._buffer.take():
+        for batch in self._buffer.take().batches:
             message = ExportTraceServiceRequest.FromString(batch.message)
             self._spans += message.resource_spans[0].scope_spans[0].spans
         return self._spans
@@ -314,7 +333,7 @@ def test_events_have_the_names_of_the_reference() -> None:
 
 @pytest.mark.parametrize("asked_for", [True, False])
 def test_the_text_of_a_prompt_is_sent_where_it_is_asked_for_and_only_as_an_event(asked_for: bool) -> None:
-    scene = Scene(log_user_prompt=asked_for)
+    scene = Scene(takes_prompts=asked_for)
     scene.start()
     scene.turn.succeed(json.dumps(SECRET).encode())
     (prompt,) = scene.log.of("codex.user_prompt")
@@ -350,13 +369,39 @@ def test_a_sampler_decides_which_traces_are_recorded() -> None:
 
 
 def test_texts_are_cut_off_where_the_variables_of_the_sdk_say_so() -> None:
-    scene = Scene(longest=4, extra={"team": "a long name"})
+    scene = Scene(longest=LongestTexts(4, 3), extra=pairs({"team": "a long name"}, 4))
     scene.start()
     scene.turn.time([request(1000.0), tool(1000.0, call_id="call_12345")])
     scene.turn.succeed(b'""')
     texts = [value for span in scene.spans for value in span.attributes.values() if isinstance(value, str)]
     assert texts
     assert max(map(len, texts)) == 4
+    told = [value for _, facts in scene.log.events for value in facts.values() if isinstance(value, str)]
+    assert max(map(len, told)) == 3
+
+
+def test_what_is_kept_is_written_once_there_is_much_of_it() -> None:
+    scene = Scene(most_unwritten=6)
+    scene.start()
+    scene.turn.time([request(1000.0), tool(1000.0)])
+    assert not scene.waiting, "of what came, nothing is written at once"
+    scene.turn.time([tool(1001.0)])
+    assert scene.waiting == 4, "the wait, and three parts"
+
+
+def test_what_cannot_be_written_is_logged_and_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.start()
+    scene.turn.time([request(1000.0, model="\ud800")])
+    scene.turn.time([tool(1001.0)])
+    scene.turn.succeed(b'""')
+    assert [span.name for span in scene.spans] == [
+        "greenroom.wait",
+        "execute_tool shell",
+        "invoke_agent codex",
+        "tools/call codex",
+    ]
+    assert "turn t of conversation c cannot be traced" in caplog.text
 
 
 def everything(scene: Scene) -> str:
