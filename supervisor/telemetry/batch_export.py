@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol
@@ -70,16 +71,31 @@ class BatchExport:
         What becomes of them is added to `counts`, by `what` and by one word.
         """
         self._counts = counts
-        self._what, self._buffer, self._sender, self._delay = what, buffer, sender, delay
+        self._what, self._buffer, self._sender = what, buffer, sender
+        self.delay = delay
+        """Seconds."""
         self._due = asyncio.Event()
         """There is a message's worth of records, or no further ones will come."""
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Send from now on."""
-        self._buffer.on_batch = self._due.set
+    def start(self, others: "Iterable[BatchExport]" = ()) -> None:
+        """Send from now on, also when one of `others` has a message's worth of records and the same delay as this.
+
+        Exports that happen together cost less.
+        """
+        group = [self, *(other for other in others if other is not self and other.delay == self.delay)]
+
+        def hasten_all() -> None:
+            for export in group:
+                export.hasten()
+
+        self._buffer.on_batch = hasten_all
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"export of {self._what}")
+
+    def hasten(self) -> None:
+        """Send what there is now."""
+        self._due.set()
 
     async def close(self) -> None:
         """Send what there is, and end. What cannot be sent at the first attempt is given up where this is cancelled."""
@@ -93,19 +109,18 @@ class BatchExport:
 
     async def _run(self) -> None:
         now = asyncio.get_running_loop().time
-        at = now()
-        is_last = False
+        begun, is_last = now(), False
         while not is_last:
-            at = max(at + self._delay, now())  # exports that began together stay together, which costs less
+            at = max(begun + self.delay, now())  # exports that began together stay together
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(at):
                     await self._due.wait()
-            self._due.clear()
-            is_last = self._closing
+            begun, is_last = now(), self._closing
             await self._send()
 
     async def _send(self) -> None:
         batches, dropped = self._buffer.take()
+        self._due.clear()  # taking may have made it so
         if dropped:
             self._counts[self._what, "dropped"] += dropped
             log.warning("%d %s were dropped: the collector takes them too slowly", dropped, self._what)

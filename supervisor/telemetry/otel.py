@@ -85,7 +85,7 @@ class Telemetry:
             host.conversations.probes.append(GuardedProbe(tracing))
             host.conversations.open_listeners.append(self._opened)
         for export in self._exports:
-            export.start()
+            export.start(self._exports)
         if self._metrics is not None:
             self._metrics.start()
 

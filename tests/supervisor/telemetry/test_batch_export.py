@@ -37,6 +37,10 @@ class Sent:
             raise OSError("no")
         return not self.refuses
 
+    async def counted(self, count: int) -> None:
+        while self.outcomes.total() < count:
+            await asyncio.sleep(0)
+
     def shutdown(self) -> None:
         self.is_shut = True
 
@@ -45,11 +49,12 @@ def record(name: str) -> bytes:
     return Span(name=name).SerializeToString()
 
 
-def scene(delay: float) -> tuple[Sent, BatchExport, RecordBuffer]:
+def scene(delay: float, *, starts: bool = True) -> tuple[Sent, BatchExport, RecordBuffer]:
     sent = Sent()
     buffer = RecordBuffer(SenderIdentity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
     export = BatchExport("spans", buffer, sent, delay, sent.outcomes)
-    export.start()
+    if starts:
+        export.start()
     return sent, export, buffer
 
 
@@ -77,6 +82,44 @@ async def test_a_full_message_does_not_wait() -> None:
     await sent.arrived.wait()
     await export.close()
     assert sent.counts == [2]
+
+
+@pytest.mark.parametrize("has_same_delay", [True, False])
+@on_loop
+async def test_another_export_of_the_same_delay_sends_at_the_same_time(has_same_delay: bool) -> None:
+    sent, export, buffer = scene(NEVER, starts=False)
+    other_sent, other, other_buffer = scene(NEVER if has_same_delay else NEVER + 1, starts=False)
+    for one in (export, other):
+        one.start([export, other])
+    other_buffer.add(record("a"))
+    for name in "bc":
+        buffer.add(record(name))
+    await sent.counted(2)
+    if has_same_delay:
+        await other_sent.counted(1)
+    assert other_sent.counts == ([1] if has_same_delay else [])
+    await asyncio.gather(export.close(), other.close())
+    assert (sent.counts, other_sent.counts) == ([2], [1])
+
+
+@on_loop
+async def test_what_taking_adds_is_sent_with_the_rest() -> None:
+    sent, export, buffer = scene(NEVER)
+    taken: list[int] = []
+
+    def add() -> None:
+        taken.append(buffer.waiting)
+        for name in "cd":
+            buffer.add(record(name))
+
+    buffer.before_take = add
+    for name in "ab":
+        buffer.add(record(name))
+    await sent.counted(4)
+    assert taken == [2], "there is no reason to look again at once"
+    buffer.before_take = None
+    await export.close()
+    assert sent.counts == [2, 2]
 
 
 @on_loop
