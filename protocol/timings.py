@@ -13,6 +13,8 @@ from greenroom.protocol.message import Message
 
 MOST: Final = 100
 """Timings of one message."""
+MOST_OPEN: Final = 10
+"""Parts of a turn that are told of before they have ended."""
 MOST_ATTEMPTS: Final = 6
 """Attempts of one request that are described; those between the first and the last of many are only counted."""
 LONGEST_NAME: Final = 128
@@ -110,3 +112,26 @@ class DecisionTiming(Message, tag="decision"):
 
 
 Timing: TypeAlias = RequestTiming | ToolTiming | DecisionTiming
+
+
+class OpenRequest(Message, tag="request"):
+    """A model request that has not ended."""
+
+    started_at: float
+    model: str
+    provider: str
+    server: str
+    span_id: str
+    """As `RequestTiming` has it."""
+
+
+class OpenTool(Message, tag="tool"):
+    """A tool call that has not ended."""
+
+    started_at: float
+    name: str
+    call_id: str
+    origin: ToolOrigin
+
+
+OpenPart: TypeAlias = OpenRequest | OpenTool

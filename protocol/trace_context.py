@@ -27,7 +27,14 @@ class TraceContext(NamedTuple):
     @property
     def parent(self) -> str:
         """The value of `traceparent`."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags & 1:02x}"
+        return self.headers_of(self.span_id)["traceparent"]
+
+    def headers_of(self, span_id: str) -> dict[str, str]:
+        """Return the headers that name a span of the same trace."""
+        headers = {"traceparent": f"00-{self.trace_id}-{span_id}-{self.flags & 1:02x}"}
+        if self.state:
+            headers["tracestate"] = self.state
+        return headers
 
 
 class _Carrier(msgspec.Struct, frozen=True):

@@ -248,6 +248,7 @@ class Actor:
                 ),
                 tokens=conversation.tokens.used,
                 timings=timings,
+                open_parts=conversation.timings.open_parts,
             )
         )
         if is_sent:

@@ -7,19 +7,25 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from types import MappingProxyType, TracebackType
 from typing import Final, NamedTuple, Self
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.timings import (
+    BUILTIN_TOOLS,
     LONGEST_NAME,
     MOST,
     MOST_ATTEMPTS,
+    MOST_OPEN,
     AttemptOutcome,
     AttemptTiming,
     DecidedBy,
     DecisionTiming,
+    OpenPart,
+    OpenRequest,
+    OpenTool,
     RequestTiming,
     Timing,
     TokenUse,
@@ -55,6 +61,8 @@ class TurnTimings:
         self._subject, self._now, self._clock = subject, now, clock
         self._kept: list[Timing] = []
         self._dropped = 0
+        self._open: dict[object, Callable[[], OpenPart]] = {}
+        """What tells of the parts that have not ended, oldest first."""
         self._tool = ""
         """The name of the tool that runs."""
         self.on_full: Callable[[], None] | None = None
@@ -66,6 +74,19 @@ class TurnTimings:
     def waiting(self) -> tuple[Timing, ...]:
         """The oldest that have not been sent, at most `MOST`."""
         return tuple(self._kept[:MOST])
+
+    @property
+    def open_parts(self) -> tuple[OpenPart, ...]:
+        """The oldest parts that have not ended, at most `MOST_OPEN`; none without tracing."""
+        return () if self.trace is None else tuple(tell() for tell in islice(self._open.values(), MOST_OPEN))
+
+    def opens(self, part: object, tell: Callable[[], OpenPart]) -> None:
+        """Note that a part begins, of which `tell` tells until it `closes`."""
+        self._open[part] = tell
+
+    def closes(self, part: object) -> None:
+        """Note that a part has ended."""
+        del self._open[part]
 
     def sent(self, count: int) -> None:
         """Drop the oldest, which have been sent."""
@@ -88,6 +109,8 @@ class TurnTimings:
         """Measure a tool call within the block."""
         timer, started_at, begun = ToolTimer(), self._now(), self._clock()
         name = self._tool = str(call["name"])[:LONGEST_NAME]
+        call_id = str(call["call_id"])[:LONGEST_NAME]
+        self.opens(timer, lambda: timer.open_part(started_at, name, call_id))
         try:
             yield timer
         except BaseException:
@@ -95,12 +118,13 @@ class TurnTimings:
             raise
         finally:
             self._tool = ""
+            self.closes(timer)
             self.keep(
                 ToolTiming(
                     started_at=started_at,
                     seconds=self._clock() - begun,
                     name="" if timer.origin == "unknown" else name,
-                    call_id=str(call["call_id"])[:LONGEST_NAME],
+                    call_id=call_id,
                     origin=timer.origin,
                     end=timer.end,
                     arguments_size=len(str(call.get("arguments") or call.get("input") or "")),
@@ -155,6 +179,11 @@ class ToolTimer:
         self.end: ToolEnd = "ok"
         self.output_size = 0
 
+    def open_part(self, started_at: float, name: str, call_id: str) -> OpenTool:
+        """Tell of the call before it has ended. A name that may be invented is left out."""
+        is_known = self.origin == "mcp" or name in BUILTIN_TOOLS
+        return OpenTool(started_at=started_at, name=name if is_known else "", call_id=call_id, origin=self.origin)
+
 
 class DecisionTimer:
     """What becomes of a question."""
@@ -200,9 +229,7 @@ class RequestTimer:
         """Headers of the request that name its trace."""
         if trace is not None:
             self._span_id = secrets.token_hex(8)
-            self.headers = {"traceparent": trace._replace(span_id=self._span_id).parent}
-            if trace.state:
-                self.headers = {**self.headers, "tracestate": trace.state}
+            self.headers = trace.headers_of(self._span_id)
 
     def sent(self) -> None:
         """Note that an attempt begins."""
@@ -226,12 +253,24 @@ class RequestTimer:
         else:
             self._attempts[-1] = timing
 
+    def open_part(self) -> OpenRequest:
+        """Tell of the request before it has ended."""
+        return OpenRequest(
+            started_at=self._started_at,
+            model=self._subject.model[:LONGEST_NAME],
+            provider=self._subject.provider[:LONGEST_NAME],
+            server=self._server[:LONGEST_NAME],
+            span_id=self._span_id,
+        )
+
     def __enter__(self) -> Self:
+        self._timings.opens(self, self.open_part)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._timings.closes(self)
         self.ended("ok" if error is None else "cancelled")
         failure = None
         if error is not None:

@@ -12,7 +12,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.spending import Spending
-from greenroom.protocol.timings import Timing
+from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
 
 CallKind: TypeAlias = Literal["turn", "steer", "compact", "command"]
@@ -142,8 +142,13 @@ class TurnProbe(Protocol):
     def started(self, turn: "ConversationTurn", incarnation: Incarnation) -> TraceContext | None:
         """A turn is about to be sent to the worker of this incarnation; return its span there, if it has one."""
 
-    def timed(self, turn: "ConversationTurn", timings: Sequence[Timing], dropped: int) -> None:
-        """A worker has told what parts of the running turn have taken; so many others it could not keep."""
+    def timed(
+        self, turn: "ConversationTurn", timings: Sequence[Timing], dropped: int, open_parts: Sequence[OpenPart]
+    ) -> None:
+        """A worker has told what parts of the running turn have taken; so many others it could not keep.
+
+        `open_parts` are those that had not ended.
+        """
 
     def ended(self, turn: "ConversationTurn", failure: Failure | None) -> None:
         """A turn has ended, whether it had begun or not; its audience is told afterwards."""
@@ -236,10 +241,10 @@ class ConversationTurn(msgspec.Struct, eq=False):
         self.started_at = self.started_at or Moment.now()
         return next((span for span in spans if span is not None), None)
 
-    def time(self, timings: Sequence[Timing], dropped: int = 0) -> None:
-        """Note what parts of it have taken, and how many others are not known."""
+    def time(self, timings: Sequence[Timing], dropped: int = 0, open_parts: Sequence[OpenPart] = ()) -> None:
+        """Note what parts of it have taken, how many others are not known, and which have not ended."""
         for probe in self.probes:
-            probe.timed(self, timings, dropped)
+            probe.timed(self, timings, dropped, open_parts)
 
     def succeed(self, last_message: bytes) -> None:
         """End it for its audience, as `Audience.succeeded` has it."""

@@ -10,7 +10,7 @@ from greenroom.protocol.errors import ERROR_KINDS
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
 from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, Labels, points
-from greenroom.protocol.timings import RequestTiming, Timing
+from greenroom.protocol.timings import OpenPart, RequestTiming, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.runtime.histogram import HistogramFamily
 from greenroom.supervisor.conversations.turn import CallKind, ConversationTurn
@@ -77,7 +77,13 @@ class TurnCounters:
             self.turn_wait.observe(turn.accepted_at.age)
         return None
 
-    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(
+        self,
+        turn: ConversationTurn,
+        timings: Sequence[Timing],
+        dropped: int,
+        open_parts: Sequence[OpenPart] = (),  # noqa: ARG002
+    ) -> None:
         """Count what parts of a turn have taken."""
         self.untimed += dropped
         for timing in timings:

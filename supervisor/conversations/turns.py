@@ -228,7 +228,7 @@ class Turns:
         if conversation.pulse is not None:
             conversation.pulse.progress = notice.progress
         if conversation.running is not None:
-            conversation.running.time(notice.timings)
+            conversation.running.time(notice.timings, open_parts=notice.open_parts)
             conversation.running.audience.progress(notice.progress.step or notice.progress.doing)
 
     def report_step(self, conversation: Conversation, notice: TurnStep) -> None:

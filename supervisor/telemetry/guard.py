@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timings import Timing
+from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import ConversationTurn, TurnProbe
 
@@ -33,10 +33,12 @@ class GuardedProbe:
             _log(turn, error)
             return None
 
-    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(
+        self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int, open_parts: Sequence[OpenPart]
+    ) -> None:
         """Pass it on."""
         try:
-            self._probe.timed(turn, timings, dropped)
+            self._probe.timed(turn, timings, dropped, open_parts)
         except Exception as error:
             _log(turn, error)
 

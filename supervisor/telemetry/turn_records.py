@@ -10,7 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timings import DecisionTiming, RequestTiming, Timing, ToolOrigin, ToolTiming
+from greenroom.protocol.timings import (
+    DecisionTiming,
+    OpenPart,
+    OpenRequest,
+    RequestTiming,
+    Timing,
+    ToolOrigin,
+    ToolTiming,
+)
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.events import TelemetryEvent, TelemetryEvents, of_conversation
 from greenroom.supervisor.telemetry.otlp_binary import Attribute, Attributes, Pairs, Scalar, nanoseconds, pairs
@@ -94,6 +102,8 @@ class TurnRecords:
         self._to = to
         self._agent: Agent | None = None
         """The turn in its present worker."""
+        self._open_parts: Sequence[OpenPart] = ()
+        """What the worker was doing when it told of it last."""
         self._dropped = 0
         """Parts that the worker has not told."""
         self._tools: dict[str, _OpenTool] = {}
@@ -125,11 +135,12 @@ class TurnRecords:
             self._trace.write(head, new_span_id(), self.root.span_id, accepted, now)
         self._agent = agent
 
-    def time(self, timings: Sequence[Timing], dropped: int) -> None:
-        """Write the spans of what is complete; so many other parts are not known."""
+    def time(self, timings: Sequence[Timing], dropped: int, open_parts: Sequence[OpenPart]) -> None:
+        """Write the spans of what is complete; so many other parts are not known, and these have not ended."""
         if self._agent is None:
             return
         self._dropped += dropped
+        self._open_parts = open_parts
         parent = self._agent.span_id
         for timing in timings:
             if isinstance(timing, RequestTiming):
@@ -149,18 +160,23 @@ class TurnRecords:
         self._trace.write(head, root.span_id, root.parent, nanoseconds(call.at), now, events=self._told, error=error)
 
     def _request(self, parent: bytes, timing: RequestTiming) -> None:
-        trace, longest, subject = self._trace, self._to.longest.event, (timing.model, timing.provider, timing.server)
-        chats = self._chats.get(subject)
-        if chats is None:
-            head = trace.head(f"chat {timing.model}".rstrip(), CLIENT, self._to.pairs(self._common(timing)))
-            chats = self._chats[subject] = _Chats(head, (*self._about, *pairs({"model": timing.model}, longest)))
+        trace, chats = self._trace, self._chats_of(timing)
         span_id = _span_id(timing.span_id) or new_span_id()
-        place, told = trace.place(span_id), [*events.of_request(timing, longest)]
+        place, told = trace.place(span_id), [*events.of_request(timing, self._to.longest.event)]
         for event in told:
             self._to.log.emit(event, chats.about, place)
         start, end = _times(timing)
         own = _of_request(timing)
         trace.write(chats.head, span_id, parent, start, end, pairs=own, events=told, error=timing.error)
+
+    def _chats_of(self, request: RequestTiming | OpenRequest) -> _Chats:
+        subject = (request.model, request.provider, request.server)
+        chats = self._chats.get(subject)
+        if chats is None:
+            head = self._trace.head(f"chat {request.model}".rstrip(), CLIENT, self._to.pairs(self._common(request)))
+            of_model = pairs({"model": request.model}, self._to.longest.event)
+            chats = self._chats[subject] = _Chats(head, (*self._about, *of_model))
+        return chats
 
     def _tool(self, parent: bytes, timing: ToolTiming) -> None:
         trace, told = self._trace, events.tool_result(timing, self._to.longest.event)
@@ -192,8 +208,11 @@ class TurnRecords:
         trace.write(trace.head("greenroom.approval"), span_id, parent, start, end, pairs=own, events=(told,))
 
     def _end_agent(self, agent: Agent, now: int, error: str | None) -> None:
-        """End the span of the turn in a worker, and those of tool calls whose end it has not told."""
+        """End the span of the turn in a worker, and those of parts whose end it has not told."""
         trace = self._trace
+        for part in self._open_parts:
+            self._end_open(part, agent.span_id, now, error)
+        self._open_parts = ()
         for call_id, tool in self._tools.items():
             head, named, end = self._head_of_tool(tool.name), self._call_id(call_id), max(now, tool.start)
             trace.write(head, tool.span_id, agent.span_id, tool.start, end, pairs=named, error=error)
@@ -210,6 +229,18 @@ class TurnRecords:
             own.append(_DROPPED.integer(self._dropped))
             self._dropped = 0
         trace.write(head, agent.span_id, self.root.span_id, nanoseconds(agent.start), now, pairs=own, error=error)
+
+    def _end_open(self, part: OpenPart, parent: bytes, now: int, error: str | None) -> None:
+        """Write the span of a part that was under way when its worker died."""
+        start = nanoseconds(part.started_at)
+        named: Pairs = ()
+        if isinstance(part, OpenRequest):
+            head, span_id = self._chats_of(part).head, _span_id(part.span_id) or new_span_id()
+        else:
+            begun = self._tools.pop(part.call_id, None)
+            span_id = new_span_id() if begun is None else begun.span_id
+            head, named = self._head_of_tool(part.name or part.origin, part.origin), self._call_id(part.call_id)
+        self._trace.write(head, span_id, parent, start, max(now, start), pairs=named, error=error)
 
     def _head_of_tool(self, name: str, origin: ToolOrigin | None = None) -> bytes:
         """Return what the spans of calls of a tool have in common; `origin` is `None` where it is not known."""
@@ -229,7 +260,7 @@ class TurnRecords:
     def _call_id(self, call_id: str) -> Pairs:
         return (_CALL_ID.text(call_id[: self._to.longest.span]),)
 
-    def _common(self, timing: RequestTiming) -> Attributes:
+    def _common(self, timing: RequestTiming | OpenRequest) -> Attributes:
         """Return the attributes that all requests of a turn to one model have in common."""
         host, _, port = timing.server.rpartition(":")
         attributes: Attributes = {

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation, TurnId
-from greenroom.protocol.timings import Timing
+from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import ConversationTurn, Moment
 from greenroom.supervisor.telemetry import events
@@ -60,12 +60,14 @@ class TurnTracing:
         self._later(records, TurnRecords.start, agent)
         return None if self._to.spans is None else context_of(records.root, agent.span_id)
 
-    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
-        """Keep what is complete."""
+    def timed(
+        self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int, open_parts: Sequence[OpenPart]
+    ) -> None:
+        """Keep what is complete, and what is under way."""
         records = self._open.get(turn.id)
-        if records is not None and (timings or dropped):
+        if records is not None and (timings or dropped or open_parts):
             self._unwritten_parts += len(timings)
-            self._later(records, TurnRecords.time, timings, dropped)
+            self._later(records, TurnRecords.time, timings, dropped, open_parts)
 
     def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:
         """End the spans of the turn and of the call."""

@@ -13,8 +13,10 @@ from greenroom.protocol.timings import (
     LONGEST_NAME,
     MOST,
     MOST_ATTEMPTS,
+    MOST_OPEN,
     AttemptTiming,
     DecisionTiming,
+    OpenRequest,
     RequestTiming,
     Timing,
     TokenUse,
@@ -48,6 +50,16 @@ def test_the_largest_timings_fit_into_one_message() -> None:
     ended = TurnEnded(**ADDRESS, outcome="failed", message="m" * 1000, timings=(LARGEST,) * MOST)
     assert len(pack(ended)) < MAX_HEADER
     assert unpack(TurnEnded, pack(ended)) == ended
+    under_way = OpenRequest(started_at=1e9 + 0.1, model=WIDE, provider=WIDE, server=LARGEST.server, span_id="f" * 16)
+    beat = Heartbeat(
+        **ADDRESS,
+        progress=TurnProgress(step="s" * 200),
+        tokens=10**9,
+        timings=(LARGEST,) * MOST,
+        open_parts=(under_way,) * MOST_OPEN,
+    )
+    assert len(pack(beat)) < MAX_HEADER
+    assert unpack(Heartbeat, pack(beat)) == beat
 
 
 texts = st.text(max_size=LONGEST_NAME)

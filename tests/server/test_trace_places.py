@@ -1,5 +1,6 @@
 """The trace of a call is of one piece wherever the call comes from, wherever its turn runs, and whatever dies."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from greenroom.demo.script import CommandStep, FailStep, First, Quote, Stall, Text, rule
+from greenroom.protocol.internal.worker.notices import TurnProgress
 from tests.server.test_nodes import pid_on_node, running, state_of
 from tests.support.app_server import serve
 from tests.support.client import kind, text, thread_id
 from tests.support.collector import Collector
 from tests.support.deadline import until
 from tests.support.exec import ANYWHERE, run
-from tests.support.host import hosting
+from tests.support.host import hosting, status
 from tests.support.nodes import NodeProcess, free_ports, settings, ticket
 from tests.support.openmetrics import page_at, read_page
 from tests.support.stage import Stage
@@ -66,6 +68,13 @@ def counted(path: Path, name: str, label: str = "") -> Counter[str]:
         if sample == f"greenroom_{name}":
             sums[dict(labels).get(label, "")] += round(value)
     return sums
+
+
+def told_of(stage: Stage) -> bool:
+    """Return whether the worker of the running turn has told what it does."""
+    (instance,) = json.loads(status(stage, "status", "--json").stdout)["instances"]
+    doing = [one["turn"]["doing"] for one in instance["report"]["conversations"] if one["turn"] is not None]
+    return doing not in ([], [TurnProgress().doing])
 
 
 def test_the_trace_of_a_turn_whose_worker_dies_is_of_one_piece_and_says_so(stage: Stage, collector: Collector) -> None:
@@ -133,6 +142,7 @@ def test_a_turn_on_a_node_has_the_same_trace_also_where_the_node_is_lost(stage: 
             for number, end in ((2, "worker"), (3, "node")):
                 stalled = reply("stall", number)
                 client.event(stalled, "agent_message_delta")
+                until(lambda: told_of(stage))
                 if end == "worker":
                     os.kill(pid_on_node(stage, thread), signal.SIGKILL)
                 else:
@@ -147,7 +157,13 @@ def test_a_turn_on_a_node_has_the_same_trace_also_where_the_node_is_lost(stage: 
             "tools/call codex-reply !worker_crashed",
             "  greenroom.wait",
             "  invoke_agent codex !worker_crashed",
+            "    chat scripted !worker_crashed",
         ]
+    last = stage.model.requests()[-1].headers["traceparent"].split("-")
+    stalled_spans = [
+        span for span in collector.spans if span.trace_id.hex() == trace(3) and span.name.startswith("chat")
+    ]
+    assert [span.span_id.hex() for span in stalled_spans] == [last[2]], "the span that the model's server was told of"
     asked = [one.headers.get("traceparent", "") for one in stage.model.requests()]
     of_the_work = [one.split("-")[1] for one in asked].count(trace(1))
     assert of_the_work == 3, "the request, and the next one twice"

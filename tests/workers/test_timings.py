@@ -7,7 +7,15 @@ import pytest
 
 from greenroom.protocol.approval import CommandQuestion, FormQuestion
 from greenroom.protocol.errors import ModelError
-from greenroom.protocol.timings import MOST, MOST_ATTEMPTS, DecisionTiming, RequestTiming, ToolTiming
+from greenroom.protocol.timings import (
+    MOST,
+    MOST_ATTEMPTS,
+    DecisionTiming,
+    OpenRequest,
+    OpenTool,
+    RequestTiming,
+    ToolTiming,
+)
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.workers.timings import KEPT, Subject, TurnTimings
 
@@ -138,6 +146,24 @@ def test_a_request_that_fails_is_kept_with_the_kind_of_its_error(error: BaseExce
     (timing,) = timings.waiting
     assert isinstance(timing, RequestTiming)
     assert (timing.error, timing.outcomes) == (kind, {"cancelled": 1})
+
+
+def test_what_is_under_way_is_told_where_there_is_a_trace() -> None:
+    timings = log()
+    with timings.request("s"):
+        assert not timings.open_parts
+    timings.trace = TRACE
+    with timings.tool(CALL), timings.request("example.org:443") as timer:
+        called, asked = timings.open_parts
+        assert called == OpenTool(started_at=1002.0, name="shell", call_id="call_1", origin="builtin")
+        traceparent = timer.headers["traceparent"]
+        assert isinstance(asked, OpenRequest)
+        assert asked.span_id == traceparent.split("-")[2]
+        assert (asked.started_at, asked.model, asked.provider, asked.server) == (1003.0, "m", "p", "example.org:443")
+    assert not timings.open_parts
+    with timings.tool({**CALL, "name": "what the user said"}):
+        (unknown,) = timings.open_parts
+        assert "the user said" not in repr(unknown)
 
 
 def test_servers_are_told_of_a_trace_where_there_is_one() -> None:

@@ -13,7 +13,7 @@ from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.worker.header import Addressed, Header, known_kind, message_frames, three_frames
 from greenroom.protocol.message import Message, unpack
 from greenroom.protocol.spending import Spending
-from greenroom.protocol.timings import Timing
+from greenroom.protocol.timings import OpenPart, Timing
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
@@ -89,6 +89,8 @@ class Heartbeat(Addressed):
     """Tokens that the conversation has used so far."""
     timings: tuple[Timing, ...] = ()
     """What is complete since the last message that told any."""
+    open_parts: tuple[OpenPart, ...] = ()
+    """What is under way, where spans are made of it: there is no other way to know of it once the worker has died."""
 
 
 class TurnStep(Addressed):

@@ -16,6 +16,7 @@ from greenroom.protocol.timings import (
     BUILTIN_TOOLS,
     FAULTS,
     AttemptTiming,
+    OpenPart,
     RequestTiming,
     Timing,
     TokenUse,
@@ -44,7 +45,9 @@ class Witness:
         self.told.append((turn.id, f"started {incarnation}"))
         return None
 
-    def timed(self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int) -> None:
+    def timed(
+        self, turn: ConversationTurn, timings: Sequence[Timing], dropped: int, open_parts: Sequence[OpenPart]
+    ) -> None:
         self.told.append((turn.id, "timed"))
 
     def ended(self, turn: ConversationTurn, failure: Failure | None) -> None:

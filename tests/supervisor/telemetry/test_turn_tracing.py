@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.timings import AttemptTiming, DecisionTiming, RequestTiming, Timing, TokenUse, ToolTiming
+from greenroom.protocol.timings import (
+    AttemptTiming,
+    DecisionTiming,
+    OpenRequest,
+    OpenTool,
+    RequestTiming,
+    Timing,
+    TokenUse,
+    ToolTiming,
+)
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
 from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn, Nobody
 from greenroom.supervisor.telemetry.events import TelemetryEvent
@@ -292,6 +302,34 @@ def test_a_worker_that_died_within_a_tool_call_leaves_no_span_without_its_parent
     assert run == of_the_dead | ({} if is_last else {("call_1", agents[1].span_id): None})
 
 
+def test_what_a_worker_did_when_it_died_has_spans_that_end_with_it() -> None:
+    scene = Scene()
+    scene.start(FIRST)
+    asked = OpenRequest(
+        started_at=1000.0, model="m", provider="openai", server="api.example.org:8443", span_id="00000000000000ab"
+    )
+    called = OpenTool(started_at=1001.0, name="", call_id="call_1", origin="mcp")
+    scene.turn.time([], open_parts=[asked])
+    scene.turn.time([request(1000.0, span_id=asked.span_id), decision(1001.5)], open_parts=[called])
+    scene.start(SECOND)
+    later = msgspec.structs.replace(asked, span_id="00000000000000ac")
+    scene.turn.time([], open_parts=[later])
+    scene.turn.fail(Failure("worker_crashed", "gone"))
+    spans = scene.spans
+    first, second = (span for span in spans if span.name == "invoke_agent codex")
+    ended, open_one = (span for span in spans if span.name == "chat m")
+    run, approval = scene.named("execute_tool mcp"), scene.named("greenroom.approval")
+    assert (ended.span_id, ended.has_failed) == ("00000000000000ab", False), "it was told of twice and has one span"
+    assert (open_one.span_id, open_one.parent) == ("00000000000000ac", second.span_id)
+    assert (run.parent, approval.parent) == (first.span_id, run.span_id)
+    for span, agent in ((run, first), (open_one, second)):
+        assert span.attributes["error.type"] == "worker_crashed"
+        assert (span.has_failed, span.end) == (True, agent.end)
+    assert open_one.attributes["gen_ai.request.model"] == "m"
+    ids = [span.span_id for span in spans]
+    assert len(set(ids)) == len(ids)
+
+
 @pytest.mark.parametrize("started", [True, False])
 def test_a_failure_ends_every_open_span_with_its_kind(started: bool) -> None:
     scene = Scene()
@@ -384,9 +422,10 @@ def test_what_is_kept_is_written_once_there_is_much_of_it() -> None:
     scene = Scene(most_unwritten=6)
     scene.start()
     scene.turn.time([request(1000.0), tool(1000.0)])
-    assert not scene.waiting, "of what came, nothing is written at once"
+    written = [scene.waiting]
     scene.turn.time([tool(1001.0)])
-    assert scene.waiting == 4, "the wait, and three parts"
+    written.append(scene.waiting)
+    assert written == [0, 4], "nothing at once, and then the wait and three parts"
 
 
 def test_what_cannot_be_written_is_logged_and_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
