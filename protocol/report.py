@@ -339,6 +339,20 @@ class PaceEntry(Part):
     """Refusals since the limit became known."""
 
 
+class TelemetryEntry(Part):
+    """What has become of the records of one signal for a collector of OpenTelemetry."""
+
+    signal: str
+    """`spans` or `events`."""
+    sent: int
+    failed: int
+    """Records that the collector has not taken."""
+    dropped: int
+    """Records for which there was no room, because too many waited."""
+    failure: str
+    """Why the last that failed did, in a few words; empty where none did."""
+
+
 class LatencyFigures(Part):
     """Seconds, as accurate as the buckets of the metric."""
 
@@ -407,5 +421,7 @@ class Report(Part):
     minutes is forgotten."""
     nodes: tuple[NodeEntry, ...] = ()
     """Other machines that are known, in the order of their names."""
+    telemetry: tuple[TelemetryEntry, ...] = ()
+    """The signals of which something has been sent to a collector of OpenTelemetry, or should have been."""
     limits: LimitFigures | None = None
     work: WorkFigures | None = None

@@ -25,6 +25,7 @@ from greenroom.protocol.report import (
     ProcessEntry,
     Report,
     Statistics,
+    TelemetryEntry,
     TurnEntry,
     WorkFigures,
     portable,
@@ -58,6 +59,7 @@ class Tables:
     credential: CredentialEntry | None = None
     paces: Sequence[PaceEntry] = ()
     nodes: Sequence[NodeEntry] = ()
+    telemetry: Sequence[TelemetryEntry] = ()
     node_pid_of: Callable[[WorkerId], int | None] = lambda _: None
     """Returns the pid that a worker has on its node."""
     holdings: ProcessFootprints = field(default_factory=dict)
@@ -87,6 +89,7 @@ def report(tables: Tables, now: float) -> Report:
         credential=tables.credential,
         paces=tuple(tables.paces),
         nodes=tuple(tables.nodes),
+        telemetry=tuple(tables.telemetry),
         limits=LimitFigures.model_validate(tables.limits),
         work=tables.work,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.instance import Instance
@@ -21,10 +21,12 @@ from greenroom.protocol.report import (
     Role,
     Statistics,
     StdioFigures,
+    TelemetryEntry,
 )
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.work_figures import work_figures
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.telemetry_records import Outcome, Signal, TelemetryRecords
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
@@ -59,6 +61,7 @@ class ReportSource:
             credential=_credential(tree.broker.standing),
             paces=[PaceEntry.model_validate(pace) for pace in tree.broker.paces],
             nodes=[] if tree.nodes is None else [NodeEntry.model_validate(view) for view in tree.nodes.views()],
+            telemetry=tuple(_telemetry(self._host.telemetry_records)),
             work=work_figures(self._host.conversations.counters, tree.exit_history.counts),
             node_pid_of=_no_pid if tree.nodes is None else tree.nodes.engine.pid_of,
         )
@@ -103,6 +106,14 @@ class ReportSource:
                 node=node,
                 node_pid=pid_there(worker_id),
             )
+
+
+def _telemetry(records: TelemetryRecords) -> Iterator[TelemetryEntry]:
+    for signal in get_args(Signal):
+        sent, failed, dropped = (records.counts[signal, outcome] for outcome in get_args(Outcome))
+        if sent or failed or dropped:
+            failure = records.failures.get(signal, "")
+            yield TelemetryEntry(signal=signal, sent=sent, failed=failed, dropped=dropped, failure=failure)
 
 
 def _no_pid(_: WorkerId) -> None:

@@ -15,6 +15,7 @@ from greenroom.supervisor.conversations.jobs import Jobs
 from greenroom.supervisor.conversations.node_follower import NodeFollower
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.started_turns import StartedTurns
+from greenroom.supervisor.conversations.telemetry_records import TelemetryRecords
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import ProcessTree
@@ -58,8 +59,7 @@ class ConversationHost:
         runs: each returns a connection at which a line is answered, of a client in this directory."""
         self.departed: Counter[str] = Counter()
         """Bytes `read` from clients that have left, and `written` to them."""
-        self.telemetry_records: Counter[tuple[str, str]] = Counter()
-        """Records for collectors of OpenTelemetry, by signal (`spans`, `events`) and by what became of them."""
+        self.telemetry_records = TelemetryRecords()
         self._shared: dict[type[Shared], Shared] = {}
         self.jobs = Jobs(tree.router, tree.workers, limits.start_timeout, config_overrides=options.config_overrides)
         self.open_jobs = Jobs(tree.router, tree.workers, limits.start_timeout, OPEN_AT_ONCE, options.config_overrides)

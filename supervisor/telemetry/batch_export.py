@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread
+from greenroom.supervisor.conversations.telemetry_records import Signal, TelemetryRecords
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ _LIMITS: Final = BufferLimits()
 class Sender(Protocol):
     """Sends messages of one kind to one collector."""
 
-    def send(self, request: bytes) -> bool:
-        """Send an encoded message, or log why it cannot be sent. Return whether the collector has taken it.
+    def send(self, request: bytes) -> str:
+        """Send an encoded message, or log why it cannot be sent. Takes as long as that takes.
 
-        Takes as long as that takes.
+        Return why the collector has not taken it, in a few words; empty where it has.
         """
 
     def shutdown(self) -> None:
@@ -64,13 +64,10 @@ class BatchExport:
     """Belongs to one buffer. `start` it on the running loop, and `close` it."""
 
     def __init__(
-        self, what: str, buffer: RecordBuffer, sender: Sender, delay: float, counts: Counter[tuple[str, str]]
+        self, what: Signal, buffer: RecordBuffer, sender: Sender, delay: float, records: TelemetryRecords
     ) -> None:
-        """`what` names the records in the log; `delay` is how many seconds they may wait.
-
-        What becomes of them is added to `counts`, by `what` and by one word.
-        """
-        self._counts = counts
+        """`delay` is how many seconds records may wait. What becomes of them is added to `records`."""
+        self._records = records
         self._what, self._buffer, self._sender = what, buffer, sender
         self.delay = delay
         """Seconds."""
@@ -122,12 +119,12 @@ class BatchExport:
         batches, dropped = self._buffer.take()
         self._due.clear()  # taking may have made it so
         if dropped:
-            self._counts[self._what, "dropped"] += dropped
+            self._records.count(self._what, "dropped", dropped)
             log.warning("%d %s were dropped: the collector takes them too slowly", dropped, self._what)
         for batch in batches:
-            is_taken = False
             try:
-                is_taken = await in_thread(partial(self._sender.send, batch.message))
-            except Exception:
+                why = await in_thread(partial(self._sender.send, batch.message))
+            except Exception as error:
                 log.exception("%s could not be sent", self._what)
-            self._counts[self._what, "sent" if is_taken else "failed"] += batch.records
+                why = type(error).__name__
+            self._records.count(self._what, "failed" if why else "sent", batch.records, why)

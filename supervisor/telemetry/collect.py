@@ -129,7 +129,7 @@ def _values(sources: Sources) -> Iterator[tuple[str, Value]]:
     yield from _of_processes(host, conversations, tree)
     yield from _of_memory(sources.footprints)
     yield from _of_queues(sources.clients, tree, sources.footprints)
-    yield "greenroom_telemetry_records", _labelled(host.telemetry_records)
+    yield "greenroom_telemetry_records", _labelled(host.telemetry_records.counts)
     yield from _of_credential(host)
 
 

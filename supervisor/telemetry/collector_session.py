@@ -23,13 +23,15 @@ _PACK: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
 _UNPACK: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
     {"": bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}
 )
-_ERRORS: Final[tuple[tuple[type[Exception], type[requests.RequestException]], ...]] = (
-    (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout),
-    (urllib3.exceptions.TimeoutError, requests.Timeout),
-    (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError),
-    (urllib3.exceptions.SSLError, requests.exceptions.SSLError),
+_ERRORS: Final[tuple[tuple[type[Exception], type[requests.RequestException], str], ...]] = (
+    (urllib3.exceptions.NewConnectionError, requests.ConnectionError, "no connection"),
+    (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout, "it does not answer"),
+    (urllib3.exceptions.TimeoutError, requests.Timeout, "it does not answer in time"),
+    (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError, "no connection by the proxy"),
+    (urllib3.exceptions.SSLError, requests.exceptions.SSLError, "TLS failed"),
+    (Exception, requests.ConnectionError, "no connection"),
 )
-"""What exporters know errors as; they know all others as `requests.ConnectionError`. The first that fits counts."""
+"""What exporters know errors as, and people. The first that fits counts."""
 
 
 class _Route(NamedTuple):
@@ -57,6 +59,8 @@ class CollectorSession(requests.Session):
         """An encoded message that is sent in place of what the exporter has made, unless `None`."""
         self.posts = 0
         """Requests that were begun."""
+        self.failure = ""
+        """Why the last one has failed, in a few words; empty where it has not."""
 
     def request(  # type: ignore[override]  # an exporter uses no other arguments
         self,
@@ -84,7 +88,9 @@ class CollectorSession(requests.Session):
                 retries=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _translated(error) from error
+            known_as, self.failure = _known(error)
+            raise known_as(error) from error
+        self.failure = "" if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         response = requests.Response()
         response.status_code, response.reason, response.url = answer.status, answer.reason or "", url
         response.headers.update(answer.headers)
@@ -121,8 +127,6 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _translated(error: Exception) -> requests.RequestException:
-    for kind, known_as in _ERRORS:
-        if isinstance(error, kind):
-            return known_as(error)
-    return requests.ConnectionError(error)
+def _known(error: Exception) -> tuple[type[requests.RequestException], str]:
+    """Return what exporters know an error as, and what people are told of it."""
+    return next((known_as, words) for kind, known_as, words in _ERRORS if isinstance(error, kind))

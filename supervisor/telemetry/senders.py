@@ -4,11 +4,14 @@ Addresses, headers, certificates, compression, time limits and further attempts 
 """
 
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
 from greenroom.supervisor.telemetry.collector_session import CollectorSession
+
+UNKNOWN: Final = "it is in the log"
+"""Why something has failed, where an exporter has not said so."""
 
 
 class Exporter(Protocol):
@@ -23,6 +26,13 @@ class Exporter(Protocol):
         ...
 
 
+class GrpcExporter(Exporter, Protocol):
+    """One over gRPC."""
+
+    failure: str
+    """Why the last request has failed, in a few words."""
+
+
 class HttpSender:
     """Sends over HTTP."""
 
@@ -30,17 +40,17 @@ class HttpSender:
         """`session` is that of `exporter`."""
         self._exporter, self._session = exporter, session
 
-    def send(self, request: bytes) -> bool:
+    def send(self, request: bytes) -> str:
         """Send an encoded message, or log why it cannot be sent. Used by one thread at a time.
 
-        Return whether the collector has taken it.
+        Return why the collector has not taken it, empty where it has.
         """
         before = self._session.posts
         self._session.prepared = request
         result = self._exporter.export(())
         if self._session.posts == before:
             raise RuntimeError("this version of the exporter does not send what it is given")
-        return _is_success(result)
+        return "" if _is_success(result) else self._session.failure or UNKNOWN
 
     def shutdown(self) -> None:
         """Send nothing more."""
@@ -50,13 +60,17 @@ class HttpSender:
 class GrpcSender:
     """Sends over gRPC."""
 
-    def __init__(self, exporter: Exporter, message: type[Message]) -> None:
+    def __init__(self, exporter: GrpcExporter, message: type[Message]) -> None:
         """`exporter` takes batches of one `message` (`greenroom.supervisor.telemetry.grpc_exporters`)."""
         self._exporter, self._message = exporter, message
 
-    def send(self, request: bytes) -> bool:
-        """Send an encoded message, or log why it cannot be sent. Return whether the collector has taken it."""
-        return _is_success(self._exporter.export((self._message.FromString(request),)))
+    def send(self, request: bytes) -> str:
+        """Send an encoded message, or log why it cannot be sent.
+
+        Return why the collector has not taken it, empty where it has.
+        """
+        result = self._exporter.export((self._message.FromString(request),))
+        return "" if _is_success(result) else self._exporter.failure or UNKNOWN
 
     def shutdown(self) -> None:
         """Send nothing more."""

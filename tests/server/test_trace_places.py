@@ -1,6 +1,5 @@
 """The trace of a call is of one piece wherever the call comes from, wherever its turn runs, and whatever dies."""
 
-import json
 import os
 import signal
 from collections import Counter
@@ -17,7 +16,7 @@ from tests.support.client import kind, text, thread_id
 from tests.support.collector import Collector
 from tests.support.deadline import until
 from tests.support.exec import ANYWHERE, run
-from tests.support.host import hosting, status
+from tests.support.host import hosting, reports
 from tests.support.nodes import NodeProcess, free_ports, settings, ticket
 from tests.support.openmetrics import page_at, read_page
 from tests.support.stage import Stage
@@ -72,8 +71,8 @@ def counted(path: Path, name: str, label: str = "") -> Counter[str]:
 
 def told_of(stage: Stage) -> bool:
     """Return whether the worker of the running turn has told what it does."""
-    (instance,) = json.loads(status(stage, "status", "--json").stdout)["instances"]
-    doing = [one["turn"]["doing"] for one in instance["report"]["conversations"] if one["turn"] is not None]
+    turns = [one["turn"] for report in reports(stage) for one in report["conversations"]]
+    doing = [turn["doing"] for turn in turns if turn is not None]
     return doing not in ([], [TurnProgress().doing])
 
 

@@ -8,6 +8,7 @@ import pytest
 from greenroom.demo.script import Call, CommandStep, FailStep, First, ScriptedUsage, Text, rule
 from tests.support.collector import Collector, attributes
 from tests.support.deadline import until
+from tests.support.host import reports, status
 from tests.support.openmetrics import page_at, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
@@ -127,6 +128,9 @@ def test_a_collector_that_is_not_there_costs_no_turn_and_no_end(stage: Stage) ->
     assert server.client.result(server.client.codex("hello"))["structuredContent"]["content"] == "hi"
     failed = ("greenroom_telemetry_records_total", frozenset({("signal", "spans"), ("outcome", "failed")}))
     until(lambda: read_page(page_at(str(path))).get(failed) == 4)
+    (report,) = reports(stage)
+    assert {"signal": "spans", "sent": 0, "failed": 4, "dropped": 0, "failure": "no connection"} in report["telemetry"]
+    assert "telemetry: of 4 spans 4 not taken by the collector (no connection)" in status(stage, "status").stdout
     told = stage.told()
     assert "Failed to export spans batch" in told
     assert KEY not in told

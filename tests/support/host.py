@@ -138,6 +138,11 @@ def status(stage: Stage, *words: str) -> subprocess.CompletedProcess[str]:
 
 def clients(stage: Stage) -> list[dict[str, Any]]:
     """Return the clients of the hosts of a stage's home, as `status` tells of them."""
+    return [client for report in reports(stage) for client in report["clients"]]
+
+
+def reports(stage: Stage) -> list[dict[str, Any]]:
+    """Return what `status` tells of the instances of a stage's home."""
     instances = json.loads(status(stage, "status", "--json").stdout)["instances"]
-    reports = [one["report"] for one in instances if one["instance"]["codex_home"] == str(stage.home.path)]
-    return [client for report in reports if report is not None for client in report["clients"]]
+    told = [one["report"] for one in instances if one["instance"]["codex_home"] == str(stage.home.path)]
+    return [report for report in told if report is not None]

@@ -88,6 +88,7 @@ def _summary(report: Report) -> Iterator[str]:
         yield particulars
     if report.work is not None and report.work.calls:
         yield " · ".join(_work(report.work))
+    yield from _telemetry(report)
     yield from _paces(report)
     yield from _clients(report)
     yield from _nodes(report)
@@ -128,6 +129,18 @@ def _work(work: WorkFigures) -> Iterator[str]:
         yield f"{work.rate_limited} times 429"
     if work.deaths:
         yield counted(work.deaths, "death")
+
+
+def _telemetry(report: Report) -> Iterator[str]:
+    """Return a line for each signal of which a collector of OpenTelemetry has not got all."""
+    for told in report.telemetry:
+        facts = []
+        if told.failed:
+            facts.append(f"{told.failed} not taken by the collector ({told.failure})")
+        if told.dropped:
+            facts.append(f"{told.dropped} dropped, as too many waited")
+        if facts:
+            yield f"telemetry: of {told.sent + told.failed + told.dropped} {told.signal} {', '.join(facts)}"
 
 
 def _paces(report: Report) -> Iterator[str]:

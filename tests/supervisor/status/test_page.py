@@ -194,6 +194,14 @@ def test_each_node_has_a_line_and_each_process_its_node() -> None:
     assert [line for line in found if line.startswith(ID[-12:]) and "n1" in line.split()]
 
 
+def test_telemetry_has_a_line_where_a_collector_has_not_got_all_of_it() -> None:
+    well = {"signal": "spans", "sent": 7, "failed": 0, "dropped": 0, "failure": ""}
+    assert not [line for line in shown(sight(report(telemetry=(well,)))) if "telemetry" in line]
+    ill = {"signal": "events", "sent": 5, "failed": 40, "dropped": 3, "failure": "HTTP 401"}
+    lines = [line for line in shown(sight(report(telemetry=(well, ill))), room=None) if "telemetry" in line]
+    assert lines == ["telemetry: of 48 events 40 not taken by the collector (HTTP 401), 3 dropped, as too many waited"]
+
+
 def test_the_last_words_of_the_dead_are_shown() -> None:
     dead = {"at": NOW - 9, "process": "w-01a", "pid": 7, "cause": "exit status 1", "max_rss": 0, "conversation_id": ID}
     told = report(deaths=({**dead, "log_lines": ("INFO one", "ERROR out of\x1b[31m luck")}, dead))

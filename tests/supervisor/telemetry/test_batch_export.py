@@ -1,7 +1,6 @@
 """Records are sent after a while, sooner where there are many, and at the end."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -10,6 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.errors import ConfigError
+from greenroom.supervisor.conversations.telemetry_records import TelemetryRecords
 from greenroom.supervisor.telemetry.batch_export import SPANS, BatchExport, pace_of
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 from tests.support.loop import on_loop
@@ -25,20 +25,19 @@ class Sent:
         self.counts: list[int] = []
         self.fails = self.refuses = self.is_shut = False
         self.arrived = asyncio.Event()
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        """As they are counted."""
+        self.told = TelemetryRecords()
         self._loop = asyncio.get_running_loop()
 
-    def send(self, request: bytes) -> bool:
+    def send(self, request: bytes) -> str:
         message = ExportTraceServiceRequest.FromString(request)
         self.counts.append(len(message.resource_spans[0].scope_spans[0].spans))
         self._loop.call_soon_threadsafe(self.arrived.set)
         if self.fails:
             raise OSError("no")
-        return not self.refuses
+        return "HTTP 401" if self.refuses else ""
 
     async def counted(self, count: int) -> None:
-        while self.outcomes.total() < count:
+        while self.told.counts.total() < count:
             await asyncio.sleep(0)
 
     def shutdown(self) -> None:
@@ -52,7 +51,7 @@ def record(name: str) -> bytes:
 def scene(delay: float, *, starts: bool = True) -> tuple[Sent, BatchExport, RecordBuffer]:
     sent = Sent()
     buffer = RecordBuffer(SenderIdentity(Resource({}), InstrumentationScope("s")).around_spans, LIMITS)
-    export = BatchExport("spans", buffer, sent, delay, sent.outcomes)
+    export = BatchExport("spans", buffer, sent, delay, sent.told)
     if starts:
         export.start()
     return sent, export, buffer
@@ -71,7 +70,8 @@ async def test_records_are_sent_after_a_while_also_when_an_earlier_attempt_has_f
     await export.close()
     assert (sent.counts, sent.is_shut) == ([1, 1], True)
     assert "spans could not be sent" in caplog.text
-    assert sent.outcomes == {("spans", "failed"): 2}
+    assert sent.told.counts == {("spans", "failed"): 2}
+    assert sent.told.failures == {"spans": "OSError"}
 
 
 @on_loop
@@ -130,7 +130,7 @@ async def test_the_rest_is_sent_at_the_end_and_what_had_no_room_is_told(caplog: 
     await export.close()
     assert (sent.counts, sent.is_shut) == ([2, 2], True)
     assert "2 spans were dropped" in caplog.text
-    assert sent.outcomes == {("spans", "sent"): 4, ("spans", "dropped"): 2}
+    assert sent.told.counts == {("spans", "sent"): 4, ("spans", "dropped"): 2}
 
 
 @on_loop
@@ -139,7 +139,8 @@ async def test_records_that_a_collector_refuses_are_counted_as_failed() -> None:
     sent.refuses = True
     buffer.add(record("a"))
     await export.close()
-    assert sent.outcomes == {("spans", "failed"): 1}
+    assert sent.told.counts == {("spans", "failed"): 1}
+    assert sent.told.failures == {"spans": "HTTP 401"}
 
 
 def test_the_pace_is_that_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:

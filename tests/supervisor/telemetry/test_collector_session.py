@@ -9,7 +9,7 @@ import requests
 import urllib3
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from greenroom.supervisor.telemetry.collector_session import CollectorSession, _translated
+from greenroom.supervisor.telemetry.collector_session import CollectorSession, _known
 from tests.support.collector import Collector
 
 EMPTY = ExportTraceServiceRequest().SerializeToString()
@@ -72,9 +72,10 @@ def test_nobody_and_silence_are_errors_that_exporters_know() -> None:
         (urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("h"), "/", ""), requests.Timeout),
         (urllib3.exceptions.ProxyError("", OSError()), requests.exceptions.ProxyError),
         (urllib3.exceptions.SSLError(), requests.exceptions.SSLError),
+        (urllib3.exceptions.NewConnectionError(urllib3.connection.HTTPConnection("h"), ""), requests.ConnectionError),
         (urllib3.exceptions.ProtocolError(), requests.ConnectionError),
         (OSError(), requests.ConnectionError),
     ],
 )
 def test_errors_are_those_of_requests(error: Exception, known_as: type[Exception]) -> None:
-    assert type(_translated(error)) is known_as
+    assert _known(error)[0] is known_as
