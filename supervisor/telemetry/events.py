@@ -219,7 +219,7 @@ def conversation_starts(configured: bytes, longest: int | None = None) -> Teleme
     return TelemetryEvent("codex.conversation_starts", time.time_ns(), known)
 
 
-def of_conversation(conversation_id: ConversationId, longest: int | None = None) -> Pairs:
+def conversation_pairs(conversation_id: ConversationId, longest: int | None = None) -> Pairs:
     """Return the attributes that all events of a conversation have in the log."""
     return pairs({"conversation.id": conversation_id}, longest)
 

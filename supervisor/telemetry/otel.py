@@ -93,7 +93,7 @@ class Telemetry:
         """Tell of a conversation that has begun; one that goes on in another process has not."""
         if conversation.incarnation == 1 and conversation.resume != "must":
             try:
-                about = events.of_conversation(conversation.id, self._longest.event)
+                about = events.conversation_pairs(conversation.id, self._longest.event)
                 self._events.emit(events.conversation_starts(configured, self._longest.event), about)
             except Exception:
                 log.exception("the beginning of conversation %s cannot be told", conversation.id)

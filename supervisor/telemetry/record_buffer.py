@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     records: int
 
 
-class Taken(NamedTuple):
+class TakenRecords(NamedTuple):
     """What a buffer has held."""
 
     batches: Sequence[Batch]
@@ -96,7 +96,7 @@ class RecordBuffer:
         if self.on_batch is not None and not len(self._records) % self.limits.batch:
             self.on_batch()
 
-    def take(self) -> Taken:
+    def take(self) -> TakenRecords:
         """Return the messages that wait, which are then no longer here, and how many records were dropped."""
         if self.before_take is not None:
             self.before_take()
@@ -104,4 +104,4 @@ class RecordBuffer:
         dropped, self._dropped = self._dropped, 0
         size = self.limits.batch
         parts = [taken[at : at + size] for at in range(0, len(taken), size)]
-        return Taken([Batch(otlp_binary.request(*self._frame, part), len(part)) for part in parts], dropped)
+        return TakenRecords([Batch(otlp_binary.request(*self._frame, part), len(part)) for part in parts], dropped)

@@ -38,7 +38,7 @@ LONGEST: Final = 256
 """Characters of what a client has chosen, such as the id of a request."""
 
 
-class Call(NamedTuple):
+class TracedCall(NamedTuple):
     """A call that asks for a turn."""
 
     conversation_id: ConversationId
@@ -132,7 +132,7 @@ class Trace:
         self._spans.add(span(span_id, parent, start, end, parts, failed=error is not None))
 
 
-def root_of(sampler: Sampler, call: Call) -> Root:
+def root_of(sampler: Sampler, call: TracedCall) -> Root:
     """Begin the trace of a call, below the span of its client, if there is one.
 
     The sampler decides whether it is recorded, and may add attributes to the span of the call.

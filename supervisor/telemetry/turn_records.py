@@ -20,10 +20,10 @@ from greenroom.protocol.timings import (
     ToolTiming,
 )
 from greenroom.supervisor.telemetry import events
-from greenroom.supervisor.telemetry.events import TelemetryEvent, TelemetryEvents, of_conversation
+from greenroom.supervisor.telemetry.events import TelemetryEvent, TelemetryEvents, conversation_pairs
 from greenroom.supervisor.telemetry.otlp_binary import Attribute, Attributes, Pairs, Scalar, nanoseconds, pairs
 from greenroom.supervisor.telemetry.record_buffer import RecordBuffer
-from greenroom.supervisor.telemetry.trace import CLIENT, INTERNAL, SERVER, Call, Root, Trace, new_span_id
+from greenroom.supervisor.telemetry.trace import CLIENT, INTERNAL, SERVER, Root, Trace, TracedCall, new_span_id
 
 AGENT: Final = "codex"
 _PROVIDERS: Final[Mapping[str, str]] = {"openai": "openai", "azure": "azure.ai.openai"}
@@ -97,7 +97,7 @@ class _Chats(NamedTuple):
 class TurnRecords:
     """Those of one turn. `begin` is called first, `end` last."""
 
-    def __init__(self, to: Destination, call: Call, root: Root) -> None:
+    def __init__(self, to: Destination, call: TracedCall, root: Root) -> None:
         self.call, self.root = call, root
         self._to = to
         self._agent: Agent | None = None
@@ -117,7 +117,7 @@ class TurnRecords:
         """Write what the call has brought."""
         call, longest = self.call, self._to.longest.event
         self._trace = Trace(self._to.spans, self.root, self._to.extra)
-        self._about = of_conversation(call.conversation_id, longest)
+        self._about = conversation_pairs(call.conversation_id, longest)
         self._told: tuple[TelemetryEvent, ...] = ()
         if call.prompt is not None:
             asked = TelemetryEvent("codex.user_prompt", nanoseconds(call.at), pairs(call.prompt.counts, longest))

@@ -17,7 +17,7 @@ from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.supervisor.conversations.turn import ConversationTurn, Moment
 from greenroom.supervisor.telemetry import events
-from greenroom.supervisor.telemetry.trace import Call, context_of, new_span_id, root_of
+from greenroom.supervisor.telemetry.trace import TracedCall, context_of, new_span_id, root_of
 from greenroom.supervisor.telemetry.turn_records import Agent, Destination, TurnRecords
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class TurnTracing:
 
     def accepted(self, turn: ConversationTurn) -> None:
         """Begin the trace of the call."""
-        call = Call(
+        call = TracedCall(
             turn.conversation_id,
             turn.id,
             turn.kind,

@@ -20,7 +20,7 @@ from greenroom.config.section import check
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.metric import Distribution, Family, Sample
 from greenroom.protocol.metrics import METRICS
-from greenroom.supervisor.telemetry.events import LoggedEvents, TelemetryEvent, of_conversation
+from greenroom.supervisor.telemetry.events import LoggedEvents, TelemetryEvent, conversation_pairs
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data
 from greenroom.supervisor.telemetry.otlp_binary import pairs, place_part
@@ -57,7 +57,7 @@ def logs() -> bytes:
     buffer = RecordBuffer(IDENTITY.around_logs, BufferLimits())
     event = TelemetryEvent("codex.api_request", SECOND * 3 // 2, pairs({"attempt": 0}))
     LoggedEvents(buffer).emit(
-        event, of_conversation(ConversationId("c")), place_part(ROOT.trace_id, ROOT.span_id, ROOT.flags)
+        event, conversation_pairs(ConversationId("c")), place_part(ROOT.trace_id, ROOT.span_id, ROOT.flags)
     )
     (batch,) = buffer.take().batches
     return batch.message
