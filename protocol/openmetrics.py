@@ -1,6 +1,7 @@
 """The text of metrics: OpenMetrics 1.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/). Free of I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final, TypeAlias
 
@@ -25,11 +26,10 @@ def metrics_page(told: Iterable[Told]) -> str:
     return "".join(f"{line}\n" for line in blocks) + END
 
 
-def _head(name: str, metric: Metric) -> Iterator[str]:
-    yield f"# TYPE {name} {metric.kind}"
-    if metric.unit:
-        yield f"# UNIT {name} {metric.unit}"
-    yield f"# HELP {name} {_escaped(metric.help)}"
+@lru_cache(maxsize=256)
+def _head(name: str, metric: Metric) -> Sequence[str]:
+    unit = [f"# UNIT {name} {metric.unit}"] if metric.unit else []
+    return [f"# TYPE {name} {metric.kind}", *unit, f"# HELP {name} {_escaped(metric.help)}"]
 
 
 _SUFFIX: Final = {"counter": "_total", "gauge": "", "info": "_info"}
@@ -45,14 +45,21 @@ def _lines(family: Family, extra: Labels) -> Iterator[str]:
 
 def _histogram(family: Family, distribution: Distribution, extra: Labels) -> Iterator[str]:
     labels = (*zip(family.metric.labels, distribution.labels, strict=True), *extra)
-    bounds = (*map(repr, map(float, family.metric.buckets)), "+Inf")
     totals = list(accumulate(distribution.counts))
-    for bound, total in zip(bounds, totals, strict=True):
-        yield f"{family.name}_bucket{_braces((*labels, ('le', bound)))} {total}"
+    for bucket, total in zip(_buckets(family.name, family.metric.buckets, labels), totals, strict=True):
+        yield f"{bucket} {total}"
     yield f"{family.name}_count{_braces(labels)} {totals[-1]}"
     yield f"{family.name}_sum{_braces(labels)} {_number(distribution.sum)}"
 
 
+@lru_cache(maxsize=256)
+def _buckets(name: str, bounds: Sequence[float], labels: Labels) -> Sequence[str]:
+    """Return the names of the series of a histogram; they are the same on each page."""
+    ends = (*map(repr, map(float, bounds)), "+Inf")
+    return [f"{name}_bucket{_braces((*labels, ('le', end)))}" for end in ends]
+
+
+@lru_cache(maxsize=1024)
 def _braces(labels: Labels) -> str:
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}" if labels else ""
 
