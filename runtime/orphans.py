@@ -69,8 +69,23 @@ def children() -> list[int]:
         import psutil  # imported only when needed: the first call waits for imports
 
         return [process.pid for process in psutil.Process().children()]
+    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
+        with contextlib.suppress(OSError):  # no such list in this kernel, or a thread has ended meanwhile
+            return _listed_children()
     own = os.getpid()
     return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == own]
+
+
+def _listed_children() -> list[int]:
+    """Return what the kernel lists, whose length does not depend on the processes of others.
+
+    The list may lack a child while another one is reaped (proc(5)), so it does not serve where the kernel reaps them.
+    """
+    found: list[int] = []
+    for thread in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{thread}/children", "rb") as file:
+            found += map(int, file.read().split())
+    return found
 
 
 def _parent(pid: int) -> int | None:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from greenroom.runtime.orphans import OrphanTracker, children, kill_orphans
 
 FAMILY = "import subprocess, time; subprocess.Popen(['sleep', '600'], {how}); print(flush=True); time.sleep(600)"
@@ -62,3 +64,23 @@ def test_strangers_are_killed_and_heirs_are_not() -> None:
     assert kill_orphans(spared, {program.pid}) == []
     assert kill_orphans(spared) == [program.pid]
     assert program.wait() == -signal.SIGKILL
+
+
+def test_children_are_found_without_a_look_at_the_processes_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = subprocess.Popen(["sleep", "600"])
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    listed: list[object] = []
+    listdir = os.listdir
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "listdir", lambda path: listed.append(path) or listdir(path))
+            assert {program.pid, ended.pid} <= set(children()), "the dead one too, until it is reaped"
+            assert "/proc" not in listed
+            patched.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+            assert {program.pid, ended.pid} <= set(children())
+            assert "/proc" in listed, "the short list may have gaps where the kernel reaps"
+    finally:
+        program.kill()
+        program.wait()
+        ended.wait()
