@@ -41,6 +41,7 @@ from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned,
 from greenroom.protocol.message import MAX_HEADER
 from greenroom.protocol.version import __version__
 from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq_connections import PeerConnections
 from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
@@ -95,6 +96,7 @@ class JoinEngine:
         self._address = address
         self._socket = _socket(context, host_keys)
         self._port = ZmqStream(self._socket, self._receive)
+        self._links = PeerConnections(self._socket, self._link_ended)
 
     def listen(self) -> None:
         """Let nodes connect. Raises `StartError` where the address cannot be had."""
@@ -136,7 +138,8 @@ class JoinEngine:
 
     def connection_lost(self, worker_id: WorkerId) -> None:
         if worker_id in self._nodes and worker_id not in self._graces:
-            self._graces[worker_id] = self._loop.call_later(REPORT_GRACE, self._count_as_dead, worker_id)
+            grace = REPORT_GRACE if self._nodes[worker_id] in self._routes else 0.0
+            self._graces[worker_id] = self._loop.call_later(grace, self._count_as_dead, worker_id)
 
     def drain(self, node: NodeName) -> bool:
         member = self._members.get(node)
@@ -165,6 +168,7 @@ class JoinEngine:
             grace.cancel()
         self._nodes.clear()  # what breaks from now on is not told any more
         self._routes.clear()
+        self._links.close()
         self._port.close(LEAVE_LINGER_MS)
 
     # What arrives
@@ -192,6 +196,7 @@ class JoinEngine:
             case Enrol() if kind == "ticket":
                 self._enrol(name, key, route, message)
             case Join() if kind == "node":
+                self._links.note(parts[-1], _link(name, route))
                 self._join(name, key, route, message)
             case Enrol() | Join():
                 log.error("%s %s: %s is not for it; dropped", kind, name, message.wire.decode())
@@ -280,6 +285,20 @@ class JoinEngine:
                 assert_never(message)
 
     # Ends
+
+    def _link_ended(self, link: str) -> None:
+        """Wait no longer for what a node tells of its workers: over this connection nothing comes any more."""
+        self._port.catch_up()
+        name = next((name for name, route in self._routes.items() if _link(name, route) == link), None)
+        if name is None:
+            return  # it has joined over another connection, or has been let go
+        del self._routes[name]
+        member = self._members[name]
+        self._link_lost(member)
+        for worker_id in member.workers:
+            if (grace := self._graces.pop(worker_id, None)) is not None:
+                grace.cancel()
+                self.connection_lost(worker_id)
 
     def _count_as_dead(self, worker_id: WorkerId) -> None:
         """Report a worker as ended whose connection broke, and whose node has said nothing of it."""
@@ -377,6 +396,11 @@ class JoinEngine:
             free_disk=None if load is None else load.free_disk,
             sandbox=member.sandbox if is_member else "",
         )
+
+
+def _link(name: str, route: bytes) -> str:
+    """Return the name of one connection of a node."""
+    return f"{name}/{route.hex()}"
 
 
 def _with_cause(exited: Exited, cause: str | None) -> Exited:

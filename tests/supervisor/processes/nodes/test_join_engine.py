@@ -33,6 +33,7 @@ from greenroom.protocol.version import __version__
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.supervisor.node.link import HostLink
 from greenroom.supervisor.processes.endpoints import key_pair
+from greenroom.supervisor.processes.nodes import join_engine
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
 from greenroom.supervisor.processes.nodes.keys import KNOWN, KeyOwner, NodeKeys
 from tests.supervisor.processes.nodes.test_membership import ONE, TWO, spec
@@ -288,6 +289,31 @@ def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -
             one.say(Join(version=__version__, protocol=PROTOCOL, run="run", capacity=2, workers={ONE: 7}))
             assert await one.until(KillWorker) == KillWorker(id=ONE)
             assert site.state(N1) == "ready"
+
+    asyncio.run(scene())
+
+
+def test_nothing_more_is_awaited_of_a_node_whose_link_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join_engine, "REPORT_GRACE", 600.0)
+
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one = await site.node(N1)
+            for worker_id in (ONE, TWO):
+                site.engine.spawn(N1, spec(worker_id))
+                await one.until(Spawn)
+            site.engine.connection_lost(ONE)
+            one.say(Beat(number=1))
+            await one.until(Beaten)
+            assert site.exits == [], "its node may say why"
+            one.leave()
+            await site.until(lambda: bool(site.exits))
+            assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
+            assert site.state(N1) == "away", "a link that has ended is not the death of the others"
+            site.engine.connection_lost(TWO)
+            await site.until(lambda: len(site.exits) == 2)
 
     asyncio.run(scene())
 
