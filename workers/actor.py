@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from functools import partial
 from typing import TypeAlias
 
@@ -44,7 +45,7 @@ from greenroom.protocol.internal.worker.operations import (
     TellJob,
     WithdrawRequest,
 )
-from greenroom.runtime import footprint, logfile, orphans
+from greenroom.runtime import connections, footprint, logfile, orphans
 from greenroom.workers.conversation.client_requests import ServedRequests
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
@@ -60,6 +61,9 @@ AnyTurn: TypeAlias = StartTurn | Compact | RunUserCommand
 
 LEAVE_TIMEOUT = 0.5
 """Seconds that a turn has for ending when the worker has to leave."""
+HOST_FIRST = 0.1
+"""Seconds between the last connection of a worker on a node and its exit, which costs a core some milliseconds: where
+many lose their node at once and the host is on the same machine, it answers their calls first."""
 LAST_WORDS_MS = 300
 """Milliseconds that the last notices have for reaching the supervisor."""
 
@@ -342,7 +346,10 @@ class Actor:
     def _abandoned(self) -> None:
         """The supervisor is gone: end what runs, then this process."""
         asyncio.get_running_loop().remove_reader(self._lifeline)
+        connections.end_connections()
         orphans.end_all_children()
+        if self._records is not None:
+            time.sleep(HOST_FIRST)
         os._exit(1)
 
     async def _leave(self) -> None:

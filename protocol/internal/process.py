@@ -165,6 +165,12 @@ class Prepare(Message):
     """The directory of the instance's sockets."""
 
 
+class EndChildren(Message):
+    """Supervisor to fork server: kill what is left, and exit. A channel that closes without it: the supervisor died."""
+
+    wire: ClassVar[bytes] = b"E"
+
+
 class ForkServerMeasured(Message):
     """Fork server to supervisor: its resource figures."""
 
@@ -173,7 +179,15 @@ class ForkServerMeasured(Message):
 
 
 ForkServerMessage: TypeAlias = (
-    Spawn | MeasureForkServer | Prepare | Spawned | ForkServerServes | ForkServerReady | Exited | ForkServerMeasured
+    Spawn
+    | MeasureForkServer
+    | Prepare
+    | EndChildren
+    | Spawned
+    | ForkServerServes
+    | ForkServerReady
+    | Exited
+    | ForkServerMeasured
 )
 
 _KINDS: Final[dict[bytes, type[ForkServerMessage]]] = {kind.wire: kind for kind in get_args(ForkServerMessage)}

@@ -20,6 +20,7 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
     AnyProcessSpec,
     BrokerSpec,
+    EndChildren,
     Exited,
     ForkServerMeasured,
     ForkServerReady,
@@ -164,11 +165,11 @@ class ForkEngine:
         return EngineStatistics(self._born, self._exited, len(self._pids))
 
     async def close(self, within_s: float = CLOSING_TIME) -> None:
-        """Close the channel: the fork server then ends its children and exits; what it left behind is ended here."""
+        """Have the fork server end its children and exit; what it left behind is ended here."""
         self._closing = True
         if self._retry is not None:
             self._retry.cancel()
-        self._hang_up()
+        self._dismiss()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(self._timing.closing, within_s)):
                 await self._gone.wait()
@@ -292,7 +293,7 @@ class ForkEngine:
                 self._on_ready()
             case ForkServerMeasured():
                 self._on_measured(message.footprint)
-            case Spawn() | MeasureForkServer() | Prepare():
+            case Spawn() | MeasureForkServer() | Prepare() | EndChildren():
                 log.error("the fork server says what only it is told: %r; ignored", message.wire)
             case _:
                 assert_never(message)
@@ -311,6 +312,18 @@ class ForkEngine:
         if self._has_died:
             self._spawn_some()
 
+    def _dismiss(self) -> None:
+        """Have the fork server exit, over a channel that stays open: closing it would lose what is not read yet."""
+        control = self._fork_server.control
+        if control.fileno() >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(control)
+            loop.remove_writer(control)
+            try:
+                control.send(datagram(EndChildren()))
+            except OSError:  # its buffer is full: it takes the end of the channel for the supervisor's death
+                control.close()
+
     def _hang_up(self) -> None:
         if self._fork_server.control.fileno() >= 0:
             loop = asyncio.get_running_loop()
@@ -319,7 +332,8 @@ class ForkEngine:
             self._fork_server.control.close()
 
     def _fork_server_ended(self, ending: child.ChildExit) -> None:
-        self._listen()
+        if not self._closing:
+            self._listen()
         self._hang_up()
         self._gone.set()
         self._life.died()

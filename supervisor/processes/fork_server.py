@@ -7,6 +7,7 @@ its children and exits.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ from greenroom.protocol.ids import WorkerId, uuid7
 from greenroom.protocol.internal.process import (
     AnyProcessSpec,
     BrokerSpec,
+    EndChildren,
     Exited,
     ForkServerMeasured,
     ForkServerReady,
@@ -46,6 +48,10 @@ IMMORTALIZE_SECONDS = 0.002
 """Seconds for which it makes objects immortal before it looks for requests again."""
 EARLY_SPAWNS = 4
 """Children that are forked before that at most: enough for a first call; more would each repeat the imports."""
+LEAVE_TIMEOUT = 0.2
+"""Seconds that children have for leaving by themselves once the supervisor is gone."""
+LEAVE_PAUSE = 0.005
+"""Seconds between two looks whether they have."""
 
 
 class ForkServer:
@@ -59,6 +65,7 @@ class ForkServer:
         self._directory = ""
         """The directory of the instance's sockets, once a spec has named it."""
         self._complete = False
+        self._is_dismissed = False
         self._zygote: WorkerId | None = None
         """The zygote that starts commands for the workers that are forked from now on, while it lives."""
         self._zygotes = Backoff(ZYGOTE)
@@ -101,6 +108,9 @@ class ForkServer:
         if not data:
             return False
         message = read_datagram(data)
+        if isinstance(message, EndChildren):
+            self._is_dismissed = True
+            return False
         if isinstance(message, Spawn):
             self._fork(message.spec)
         elif isinstance(message, MeasureForkServer):
@@ -178,6 +188,8 @@ class ForkServer:
 
     def end(self) -> None:
         """End all children and their orphans; only a token refresh under way gets time to finish."""
+        if not self._is_dismissed:
+            _let_children_leave()
         orphans.end_all_children(self._orphans, LAST_TIMEOUT)
 
     def _send(self, message: Spawned | Exited | ForkServerMeasured | ForkServerReady | ForkServerServes) -> None:
@@ -185,6 +197,19 @@ class ForkServer:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read reports it
             return
+
+
+def _let_children_leave() -> None:
+    """Wait until all children that are told by the lifeline, too, have left, for `LEAVE_TIMEOUT` seconds at most.
+
+    They end their connections first, so that peers learn of it at once; those of a process that is killed end when the
+    kernel has taken its memory apart.
+    """
+    deadline = time.monotonic() + LEAVE_TIMEOUT
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(LEAVE_PAUSE)
 
 
 def _has_ended_child() -> bool:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -34,10 +35,11 @@ RULES = (
 class Life:
     """An actor that lives in this process, and the supervisor's end of its mailbox."""
 
-    def __init__(self, home: Home, lifeline: int, model: ScriptedModel) -> None:
+    def __init__(self, home: Home, lifeline: int, model: ScriptedModel, hang_up: Callable[[], None]) -> None:
         self.home = home
         self.model = model
         self.post = Post(home=str(home.path))
+        self.hang_up = hang_up
         self.task = asyncio.create_task(Actor(self.post.spec, lifeline).live())
 
     def open(self, resume: Literal["no", "if-saved", "must"] = "no", **call: Any) -> None:
@@ -73,7 +75,7 @@ async def life() -> AsyncIterator[Life]:
         async with ScriptedModel(make_script(*RULES)) as model:
             home = Home(Path(path))
             home.configure(model.base_url)
-            lived = Life(home, reader, model)
+            lived = Life(home, reader, model, partial(os.close, writer))
             try:
                 await lived.post.notice(Ready)
                 yield lived
@@ -84,7 +86,8 @@ async def life() -> AsyncIterator[Life]:
                 asyncio.get_running_loop().remove_reader(reader)
                 lived.post.close()
                 os.close(reader)
-                os.close(writer)
+                with suppress(OSError):  # it was hung up
+                    os.close(writer)
 
 
 @on_loop
@@ -277,3 +280,24 @@ async def test_a_signal_to_leave_is_a_close() -> None:
         await lived.post.notice(Opened)
         os.kill(os.getpid(), 15)
         await lived.task
+
+
+@on_loop
+async def test_a_worker_that_has_lost_its_lifeline_ends_its_connections_before_its_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    ended = asyncio.Event()
+    monkeypatch.setattr(actor_module.connections, "end_connections", lambda: done.append("connections"))
+    monkeypatch.setattr(actor_module.orphans, "end_all_children", lambda: done.append("children"))
+    monkeypatch.setattr(actor_module.time, "sleep", done.append)
+
+    def leave(status: int) -> None:
+        done.append(f"exit {status}")
+        ended.set()
+
+    monkeypatch.setattr(os, "_exit", leave)
+    async with life() as lived:
+        lived.hang_up()
+        await ended.wait()
+        assert done == ["connections", "children", "exit 1"]

@@ -13,6 +13,7 @@ import pytest
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
+    EndChildren,
     Exited,
     ForkServerMeasured,
     ForkServerReady,
@@ -88,9 +89,9 @@ class PlayedForkServer:
         await until(complete)
         assert found == list(names)
 
-    def hung_up(self) -> bool:
+    def is_dismissed(self) -> bool:
         try:
-            return self.channel.recv(DATAGRAM) == b""
+            return isinstance(read_datagram(self.channel.recv(DATAGRAM)), EndChildren)
         except BlockingIOError:
             return False
 
@@ -378,11 +379,11 @@ async def test_a_fork_server_that_hangs_with_orders_is_ended_and_one_without_is_
 
 
 @on_loop
-async def test_closing_hangs_up_and_waits_for_the_fork_server() -> None:
+async def test_closing_dismisses_the_fork_server_and_waits_for_it() -> None:
     async with house() as built:
         (fork_server,) = built.fork_servers
         closing = asyncio.create_task(built.engine.close())
-        await until(fork_server.hung_up)
+        await until(fork_server.is_dismissed)
         assert not closing.done()
         fork_server.process.kill()
         await closing

@@ -9,6 +9,7 @@ import pytest
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import (
+    EndChildren,
     Exited,
     ForkServerMeasured,
     ForkServerMessage,
@@ -24,6 +25,7 @@ from greenroom.protocol.internal.process import (
     read_datagram,
 )
 from greenroom.runtime.launch import DATAGRAM, FORK_SERVER, Launched, Lifeline, launch
+from tests.support.deadline import until
 
 CANNOT_FORK_ONCE = """
 import errno, os
@@ -32,6 +34,18 @@ def refuse():
     os.fork = fork
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 os.fork = refuse
+"""
+LEAVES_SLOWLY = """
+import os, select, time
+from greenroom.supervisor.processes import fork_server
+from greenroom.workers import entry
+fork_server.LEAVE_TIMEOUT = 60.0
+def leave(spec, lifeline):
+    os.close(os.open(spec.runtime_directory + "/born", os.O_CREAT))
+    os.read(lifeline, 1)
+    time.sleep(0.2)
+    os.close(os.open(spec.runtime_directory + "/left", os.O_CREAT))
+entry.main = leave
 """
 
 
@@ -60,7 +74,7 @@ class ForkServer:
         self.launched = launched
         launched.control.settimeout(20)
 
-    def tell(self, message: Spawn | MeasureForkServer | Prepare) -> None:
+    def tell(self, message: Spawn | MeasureForkServer | Prepare | EndChildren) -> None:
         self.launched.control.send(datagram(message))
 
     def hear(self) -> ForkServerMessage:
@@ -134,3 +148,27 @@ def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_serve
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_children_leave_by_themselves_where_the_supervisor_has_died_and_are_killed_where_it_says_so(
+    tmp_path: Path, dies: bool
+) -> None:
+    """What a child does as it leaves takes less time than its death by a signal: it ends its connections first."""
+    lifeline = Lifeline.create()
+    launched = launch(LEAVES_SLOWLY + FORK_SERVER, os.environ, lifeline)
+    fork_server = ForkServer(launched)
+    assert isinstance(fork_server.hear(), ForkServerServes)
+    fork_server.tell(Spawn(spec=spec("first", str(tmp_path))))
+    until((tmp_path / "born").exists)
+    if dies:
+        launched.control.close()
+        os.close(lifeline.writer)
+    else:
+        fork_server.tell(EndChildren())
+    assert os.waitpid(launched.pid, 0)[1] == 0
+    assert (tmp_path / "left").exists() == dies
+    if not dies:
+        launched.control.close()
+        os.close(lifeline.writer)
+    os.close(lifeline.reader)
