@@ -10,8 +10,8 @@ from greenroom.config.ray_nodes import Amounts, RayTable
 from greenroom.config.section import OwnSection
 from greenroom.protocol.errors import ConfigError
 
-PORTS: Final = 5
-"""Consecutive ports: nodes, mailbox, broker, the broker's changes, session records."""
+PORTS: Final = 4
+"""Consecutive ports: nodes, mailbox, broker, the broker's changes."""
 ENGINES: Final = ("join", "ray")
 RAY_PREFIX: Final = "ray-"
 """How the names of nodes begin that Ray has started."""
@@ -38,7 +38,7 @@ class NodesTable(OwnSection, frozen=True):
     """The table itself, without the tables of single nodes."""
 
     listen: str | None = None
-    """`tcp://ADDRESS:PORT` of an interface of this machine; the four ports after it are used too."""
+    """`tcp://ADDRESS:PORT` of an interface of this machine; the three ports after it are used too."""
     engine: str = "join"
     """What places nodes; `join`: whatever starts `greenroom node`; `ray`: a Ray cluster."""
     idle_workers: Annotated[int, Meta(ge=0, le=64)] = 2

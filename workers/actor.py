@@ -89,8 +89,8 @@ class Actor:
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline, self._abandoned)
         loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
-        if spec.records_address:
-            self._connect_home()
+        if spec.is_on_node:
+            self._prepare_for_home()
 
     async def live(self) -> None:
         """Serve until told to leave, or until the supervisor is gone."""
@@ -332,10 +332,9 @@ class Actor:
     def _ask_to_leave(self) -> None:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
-    def _connect_home(self) -> None:
+    def _prepare_for_home(self) -> None:
         """Connect a worker on a node with all that it may need, before it has a conversation: that takes a while."""
-        self._records = RecordsChannel(self._context, self._spec, self._lifeline, self._abandoned)
-        self._records.watch()
+        self._records = RecordsChannel(self._mailbox, self._lifeline, self._abandoned)
         if self._spec.greets_broker:
             self._connecting = asyncio.get_running_loop().create_task(self._greet_broker(), name="connect")
 
@@ -348,7 +347,7 @@ class Actor:
         asyncio.get_running_loop().remove_reader(self._lifeline)
         connections.end_connections()
         orphans.end_all_children()
-        if self._records is not None:
+        if self._spec.is_on_node:
             time.sleep(HOST_FIRST)
         os._exit(1)
 
@@ -371,8 +370,6 @@ class Actor:
         self._mailbox.close(LAST_WORDS_MS)
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._records is not None:
-            self._records.abandon()
         if self._credentials is not None:
             self._credentials.close()
         self._context.term()

@@ -8,7 +8,7 @@ one frame. When the supervisor does not take it, it waits here, and producers ar
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -17,6 +17,7 @@ import zmq
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
+from greenroom.protocol.internal.records import is_reply
 from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, Notice, NoticeOrder, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
 from greenroom.runtime.zmq_connections import BROKEN
@@ -33,8 +34,10 @@ HIGH_WATER = 256 * 1024
 SEND_QUEUE = 4
 """Notices that ZeroMQ keeps."""
 RECONNECT_MS = 5
-NEVER = -1
-"""Instead of it, for a worker on a node: what was on its way is lost with the connection, so both sides give up."""
+LATE_MS = 24 * 3600 * 1000
+"""Instead of it, for a worker on a node, longer than it lives without its host: what was on its way is lost with the
+connection, so both sides give up. Where ZeroMQ is told never to connect again (-1), it throws away what has arrived
+together with the end of the connection, such as the last reply about session records."""
 
 OnOperation: TypeAlias = Callable[[ReceivedOperation], None]
 
@@ -61,12 +64,15 @@ class Mailbox:
         self._on_operation = on_operation
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        is_remote = not spec.events_path
         self._socket = _socket(context, spec)
-        self._monitor = ZmqStream(self._socket.get_monitor_socket(BROKEN), self._break) if is_remote else None
+        self._end = self._socket.get_monitor_socket(BROKEN) if spec.is_on_node else None
+        """Becomes readable once the connection of a worker on a node has ended."""
+        self._monitor = None if self._end is None else ZmqStream(self._end, self._break)
         self._socket.connect(spec.mailbox_address)
         self._port = ZmqStream(self._socket, self._receive)
-        self._stream: EventStream | MessageStream = MessageStream(self._port) if is_remote else EventStream(spec)
+        self._stream: EventStream | MessageStream = MessageStream(self._port) if spec.is_on_node else EventStream(spec)
+        self._replies: deque[list[bytes]] = deque()
+        """What the host has answered about session records, and nobody has taken."""
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._flush_scheduled = False
@@ -108,6 +114,24 @@ class Mailbox:
     def report(self, notice: Notice) -> bool:
         """Send a notice ahead of all that waits, and return whether it was sent: the supervisor may take nothing."""
         return self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
+
+    # For `greenroom.workers.records_channel`
+
+    @property
+    def sockets(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+        """The socket of a worker on a node, and the one that becomes readable once its connection has ended."""
+        assert self._end is not None
+        return self._socket, self._end
+
+    def request(self, frames: Sequence[bytes]) -> bool:
+        """Send a request ahead of all that waits, and return whether it was sent: the host may take nothing."""
+        return self._port.send(frames)
+
+    def take_reply(self) -> list[bytes] | None:
+        """Return the next reply that has arrived; operations that have are put behind those before them."""
+        if not self._replies:
+            self._port.catch_up()
+        return self._replies.popleft() if self._replies else None
 
     def hold(self, hold: bool) -> None:
         """Keep everything but reports here from now on, or send it again."""
@@ -194,6 +218,9 @@ class Mailbox:
         self._on_lost()
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
+        if is_reply(parts[0].bytes):
+            self._replies.append([part.bytes for part in parts])
+            return
         try:
             received = read_operation([part.bytes for part in parts])
         except RemoteProtocolError as error:
@@ -206,7 +233,7 @@ def _socket(context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> "zmq
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.ROUTING_ID, spec.id.encode())
     socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS if spec.events_path else NEVER)
+    socket.setsockopt(zmq.RECONNECT_IVL, LATE_MS if spec.is_on_node else RECONNECT_MS)
     socket.setsockopt(zmq.CURVE_SERVERKEY, spec.mailbox_key.encode())
     socket.setsockopt(zmq.CURVE_PUBLICKEY, spec.keys.public.encode())
     socket.setsockopt(zmq.CURVE_SECRETKEY, spec.keys.secret.encode())

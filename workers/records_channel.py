@@ -7,8 +7,8 @@ round trip and the host's own wait. Everything else is sent and not waited for; 
 import errno
 import logging
 import time
-from collections.abc import Callable
-from typing import Final, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypedDict
 
 import zmq
 
@@ -20,7 +20,6 @@ from greenroom.protocol.errors import (
     SessionUnknownError,
 )
 from greenroom.protocol.ids import ConversationId, Incarnation
-from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import (
     CloseRecords,
     ReceivedReply,
@@ -32,16 +31,11 @@ from greenroom.protocol.internal.records import (
     read_reply,
     record_frames,
 )
-from greenroom.runtime.zmq_connections import BROKEN
-from greenroom.runtime.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 20.0
 """Seconds that the host has to write; the records are then kept there, and the user is told."""
-RECONNECT_MS: Final = 24 * 3600 * 1000
-"""Milliseconds after which ZeroMQ would connect again, longer than a worker lives without its host. Where it is told
-never to (-1), it throws away what has arrived together with the end of the connection, such as the last reply."""
 _ERRORS: Final[dict[str, type[GreenroomError]]] = {
     kind.kind: kind for kind in (SessionBusyError, SessionFileError, SessionUnknownError)
 }
@@ -52,41 +46,38 @@ class _Address(TypedDict):
     incarnation: Incarnation
 
 
+class RecordsPort(Protocol):
+    """What requests are sent by: the mailbox (`greenroom.workers.mailbox`), whose connection they share."""
+
+    @property
+    def sockets(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+        """The socket, and one that becomes readable once its connection has ended."""
+
+    def request(self, frames: Sequence[bytes]) -> bool:
+        """Send a request, and return whether it was sent; else the socket has to become writable."""
+        ...
+
+    def take_reply(self) -> list[bytes] | None:
+        """Return the next reply that has arrived."""
+
+
 class RecordsChannel:
-    """The records of one worker (`greenroom.sessions.sent.RecordsSender`), connected before it has a conversation."""
+    """The records of one worker (`greenroom.sessions.sent.RecordsSender`)."""
 
-    def __init__(
-        self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        spec: WorkerSpec,
-        lifeline: int,
-        on_lost: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`on_lost` is called when the connection has ended, which is not made again: lines may be lost with it.
+    def __init__(self, port: RecordsPort, lifeline: int, on_lost: Callable[[], None] = lambda: None) -> None:
+        """`on_lost` is called by a request where the connection has ended, or `lifeline` has: its end of file.
 
-        So it is, in a wait, when `lifeline` reaches its end of file: the node is gone, and with it the right to go on.
+        Then the node is gone, and with it the right to go on.
         """
+        self._port = port
         self._on_lost = on_lost
-        self._watch: ZmqStream | None = None
         self._address: _Address = {"conversation_id": ConversationId(""), "incarnation": Incarnation(0)}
         self._number = 0
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._socket.curve_serverkey = spec.records_key.encode()
-        self._socket.curve_publickey = spec.keys.public.encode()
-        self._socket.curve_secretkey = spec.keys.secret.encode()
-        self._monitor = self._socket.get_monitor_socket(BROKEN)
-        self._socket.connect(spec.records_address)
+        self._is_closed = False
+        self._socket, self._end = port.sockets
         self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(lifeline, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
-
-    def watch(self) -> None:
-        """Notice on the running loop, too, that the connection has ended: it may be long until the next request."""
-        self._watch = ZmqStream(self._monitor, lambda _: self._on_lost())
+        self._poller.register(self._end, zmq.POLLIN)
 
     def begin(self, conversation_id: ConversationId, incarnation: Incarnation) -> None:
         """Set whose records follow."""
@@ -111,31 +102,23 @@ class RecordsChannel:
             self._take_what_is_there()
 
     def close(self) -> None:
-        if self._socket.closed:
-            return
-        try:
+        if not self._is_closed:
+            self._is_closed = True
             self._send(CloseRecords(number=self._next(), **self._address))
             self._wait()
-        finally:
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Disconnect without a word."""
-        if self._socket.closed:
-            return
-        self._socket.disable_monitor()
-        if self._watch is not None:
-            self._watch.close()
-        self._socket.close(linger=0)
 
     def _next(self) -> int:
         self._number += 1
         return self._number
 
     def _send(self, request: RecordsRequest, lines: bytes = b"") -> None:
-        if self._monitor.poll(0):
+        if self._end.poll(0):
+            self._on_lost()
             raise OSError(errno.ENOTCONN, "the host cannot be reached")
-        self._socket.send_multipart(record_frames(request, lines), zmq.NOBLOCK)
+        frames = record_frames(request, lines)
+        deadline = time.monotonic() + TIMEOUT
+        while not self._port.request(frames):
+            self._wait_for(zmq.POLLOUT, deadline)
 
     def _wait(self) -> ReceivedReply:
         """Return the reply to the last request. Raises what it, or one before it, says of a failure."""
@@ -155,18 +138,24 @@ class RecordsChannel:
             return received
 
     def _receive(self, deadline: float) -> ReceivedReply:
-        remaining = max(0.0, deadline - time.monotonic())
-        ready = dict(self._poller.poll(int(remaining * 1000)))
-        if self._socket in ready or (ready and self._socket.poll(0)):  # what came before the end of the connection
-            return read_reply(self._socket.recv_multipart())
+        while (frames := self._port.take_reply()) is None:
+            self._wait_for(zmq.POLLIN, deadline)
+        return read_reply(frames)
+
+    def _wait_for(self, event: int, deadline: float) -> None:
+        """Wait until the socket is ready. Raises `OSError` once it cannot be, and calls `on_lost` first."""
+        self._poller.register(self._socket, event)
+        ready = dict(self._poller.poll(int(max(0.0, deadline - time.monotonic()) * 1000)))
+        if self._socket in ready or (ready and self._socket.poll(0, event)):  # what came before the connection's end
+            return
         if ready:
             self._on_lost()
             raise OSError(errno.ENOTCONN, "the connection to the host has ended")
         raise TimeoutError(errno.ETIMEDOUT, "the host does not answer")
 
     def _take_what_is_there(self) -> None:
-        while self._socket.poll(0):
-            reply = read_reply(self._socket.recv_multipart()).reply
+        while (frames := self._port.take_reply()) is not None:
+            reply = read_reply(frames).reply
             if isinstance(reply, RecordsFailed):
                 raise _error(reply)
 

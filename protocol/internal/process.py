@@ -44,19 +44,20 @@ class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     mailbox_key: str
     """Public key of the supervisor's mailbox socket."""
     events_path: str
-    """Unix socket that takes the stream of events."""
+    """Unix socket that takes the stream of events; empty on a node."""
     events_ticket: bytes
     """What the stream begins with (`greenroom.protocol.internal.event_stream`)."""
     broker_address: str
     broker_key: str
     broadcast_address: str = ""
     """Where the broker publishes changes; empty if there is nothing to subscribe to."""
-    records_address: str = ""
-    """Where session records are sent, from a node; empty where the worker writes session files itself."""
-    records_key: str = ""
-    """Public key of the socket at `records_address`."""
     greets_broker: bool = False
     """Whether it connects to the broker before it has a conversation: on a node that takes several round trips."""
+
+    @property
+    def is_on_node(self) -> bool:
+        """Whether its events and session records are messages in its mailbox: the host is on another machine."""
+        return not self.events_path
 
 
 class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):

@@ -1,5 +1,6 @@
 """Messages between a worker on a node and the keeper of session records at home: a kind, a header, and lines.
 
+They pass through the worker's mailbox, whose own messages have other kinds in the same direction.
 A worker sends each request and reads each reply in order. What it names is its conversation and its incarnation of it;
 which file that is was decided at home.
 """
@@ -77,6 +78,16 @@ RecordsReply: TypeAlias = RecordsResumed | RecordsWritten | RecordsFailed
 
 _REQUESTS: Final[Mapping[bytes, type[RecordsRequest]]] = {kind.wire: kind for kind in get_args(RecordsRequest)}
 _REPLIES: Final[Mapping[bytes, type[RecordsReply]]] = {kind.wire: kind for kind in get_args(RecordsReply)}
+
+
+def is_request(kind: bytes) -> bool:
+    """Tell whether a message with this first frame, from a worker, is one of these."""
+    return kind in _REQUESTS
+
+
+def is_reply(kind: bytes) -> bool:
+    """Tell whether a message with this first frame, to a worker, is one of these."""
+    return kind in _REPLIES
 
 
 class ReceivedRequest(NamedTuple):

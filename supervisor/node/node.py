@@ -218,7 +218,6 @@ class Node:
             mailbox_address=address_of(self._address, "mailbox"),
             broker_address=address_of(self._address, "broker"),
             broadcast_address=address_of(self._address, "changes"),
-            records_address=address_of(self._address, "records"),
         )
 
     def _kill(self, worker_id: WorkerId, why: str) -> None:

@@ -1,7 +1,7 @@
 """The supervisor's mailbox: one ROUTER socket that every worker connects to, each with its own key."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import zmq
@@ -10,6 +10,7 @@ from greenroom.protocol.errors import RemoteProtocolError, StartError
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameDecoder
 from greenroom.protocol.internal.process import KeyPair
+from greenroom.protocol.internal.records import is_request
 from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Ready, ReceivedNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
@@ -25,8 +26,12 @@ RECEIVE_QUEUE = 8
 
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
 OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
+OnRecords: TypeAlias = Callable[[WorkerId, list[bytes]], None]
+"""Called with each request about session records: worker, frames."""
 
 
+LINGER_MS: Final = 500
+"""Milliseconds that the last replies about session records have to leave."""
 LARGEST_FROM_NODES: Final = 256 * 1024 * 1024
 """Bytes of one message of a worker on a node."""
 
@@ -48,6 +53,7 @@ class WorkerRouter:
         self._on_notice = on_notice
         self._on_events = on_events
         self._connections: PeerConnections | None = None
+        self._on_records: OnRecords | None = None
         self._socket = socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, 0)
@@ -56,11 +62,13 @@ class WorkerRouter:
         socket.bind(address)
         self._port = ZmqStream(socket, self._receive)
 
-    def listen_for_nodes(self, address: str, on_lost: Callable[[WorkerId], None]) -> None:
-        """Take the workers of nodes at a second address; `on_lost` is told of each whose connection has ended.
+    def listen_for_nodes(self, address: str, on_lost: Callable[[WorkerId], None], on_records: OnRecords) -> None:
+        """Take the workers of nodes at a second address.
 
-        Raises `StartError`.
+        `on_lost` is told of each whose connection has ended, and `on_records` takes requests about session records,
+        which `reply` answers. Raises `StartError`.
         """
+        self._on_records = on_records
         if self._connections is None:
             self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
         keep_alive(self._socket)
@@ -86,6 +94,10 @@ class WorkerRouter:
         """Send an operation; `False` where the worker is not connected."""
         return self._port.send([worker_id.encode(), *message_frames(operation, payload)])
 
+    def reply(self, worker_id: WorkerId, frames: Sequence[bytes]) -> bool:
+        """Send what answers a request about session records; `False` where the worker is not connected."""
+        return self._port.send([worker_id.encode(), *frames])
+
     def catch_up(self) -> None:
         """Handle what has arrived already."""
         self._port.catch_up()
@@ -98,7 +110,9 @@ class WorkerRouter:
         """Close the socket."""
         if self._connections is not None:
             self._connections.close()
-        self._port.close()
+            self._port.close(LINGER_MS)
+        else:
+            self._port.close()
 
     def _receive(self, parts: list[zmq.Frame]) -> None:
         name = parts[0].bytes.decode(errors="replace")
@@ -107,6 +121,9 @@ class WorkerRouter:
             return
         if len(parts) == 3 and parts[1].bytes == EVENTS:
             self._receive_events(WorkerId(name), parts)
+            return
+        if self._on_records is not None and is_request(parts[1].bytes):
+            self._on_records(WorkerId(name), [part.bytes for part in parts[1:]])
             return
         if self._connections is not None and len(parts) > 1 and parts[1].bytes == Ready.wire:
             self._connections.note(parts[1], name)

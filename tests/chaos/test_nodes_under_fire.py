@@ -17,6 +17,7 @@ from typing import TypeAlias
 import psutil
 import pytest
 
+from greenroom.config.nodes import PORTS
 from tests.support import processes
 from tests.support.delayed_link import Relay
 from tests.support.host import Host, SocketClient
@@ -56,7 +57,7 @@ class Site:
         self.disks = [stack.enter_context(SmallDisk()) for _ in range(2)]
         self._near = [free_ports() for _ in range(2)]
         self.relays = [
-            Relay({near + index: self._port + index for index in range(5)}, delay=0.001) for near in self._near
+            Relay({near + index: self._port + index for index in range(PORTS)}, delay=0.001) for near in self._near
         ]
         for relay in self.relays:
             stack.callback(relay.close)
@@ -73,7 +74,7 @@ class Site:
 
     @property
     def ports(self) -> set[int]:
-        return {port + index for port in (self._port, *self._near) for index in range(5)}
+        return {port + index for port in (self._port, *self._near) for index in range(PORTS)}
 
     @property
     def hit(self) -> set[str]:

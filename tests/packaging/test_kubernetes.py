@@ -114,7 +114,7 @@ def test_the_settings_are_those_of_the_program() -> None:
 
 def test_every_port_of_the_host_is_open_to_nodes_and_no_other() -> None:
     listen = settings()["greenroom"]["nodes"]["listen"]
-    names: tuple[Service, ...] = ("nodes", "mailbox", "broker", "changes", "records")
+    names: tuple[Service, ...] = ("nodes", "mailbox", "broker", "changes")
     expected = {name: split_address(address_of(listen, name))[1] for name in names}
     assert len(expected) == PORTS
     service = document("Service", "greenroom-host")["spec"]

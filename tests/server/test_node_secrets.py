@@ -165,7 +165,6 @@ async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_
         "mailbox": (spec.mailbox_address, spec.mailbox_key, zmq.DEALER),
         "broker": (spec.broker_address, spec.broker_key, zmq.DEALER),
         "changes": (spec.broadcast_address, spec.broker_key, zmq.SUB),
-        "records": (spec.records_address, spec.records_key, zmq.DEALER),
     }
     pairs = [(name, port) for name in keys for port in ports]
     found = await asyncio.gather(*(is_let_in(*ports[port][:2], keys[name], ports[port][2]) for name, port in pairs))
@@ -209,7 +208,7 @@ def test_a_command_on_a_node_and_the_network_to_it_see_no_secret(stage: Stage) -
     own_login.write_text(json.dumps({"OPENAI_API_KEY": DOTENV}))
     (stage.home.path / "seen").write_text("what can be seen")
     ticket(stage, "pool", "--pool", "3")
-    relay = Relay({near + index: port + index for index in range(5)}, tapped=True)
+    relay = Relay({near + index: port + index for index in range(PORTS)}, tapped=True)
     try:
         with hosting(stage, MINE_KEY=KEY) as host:
             node = NodeProcess(stage, "pool-1", near, Path(pool), more=("--name", "pool-1"))

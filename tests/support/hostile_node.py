@@ -72,7 +72,6 @@ class StolenWorker:
     def __post_init__(self) -> None:
         spec, connect = self.spec, self.node.connect
         self._broker = connect(spec.broker_address, spec.broker_key, spec.keys)
-        self._records = connect(spec.records_address, spec.records_key, spec.keys)
         self.changes = connect(spec.broadcast_address, spec.broker_key, spec.keys, zmq.SUB)
         self.changes.subscribe(b"")
         self._mailbox = secured(self.node.context, spec.mailbox_key, spec.keys)
@@ -93,8 +92,8 @@ class StolenWorker:
 
     async def record(self, request: RecordsRequest, lines: bytes = b"") -> RecordsReply | None:
         """Ask the keeper of records."""
-        await self._records.send_multipart(record_frames(request, lines))
-        parts = await self.node.hear(self._records)
+        await self._mailbox.send_multipart(record_frames(request, lines))
+        parts = await self.node.hear(self._mailbox)
         return None if parts is None else read_reply(parts).reply
 
     async def tell(self, notice: Notice) -> None:

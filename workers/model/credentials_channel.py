@@ -157,7 +157,7 @@ class CredentialsChannel:
 
         A node has another clock than the broker, so it says nothing.
         """
-        if self._spec.records_address:
+        if self._spec.is_on_node:
             return
         self._clock_report = ReportClock(ahead_s=round(ahead))
         self._requests.notify(self._clock_report)

@@ -143,7 +143,7 @@ _ON_NODES: Final = (
 
 NODE_CHECKS: Final = (
     Check("node.state", "node", "The state directory, and the key or the ticket in files of mode 0600", node.state),
-    Check("node.host", "node", "Whether the five ports of the host can be reached over TCP", node.host_ports),
+    Check("node.host", "node", "Whether the four ports of the host can be reached over TCP", node.host_ports),
     Check("node.key", "node", "Whether the host knows the key of this node, or its ticket", node.key),
     Check(
         "node.directories",

@@ -4,9 +4,9 @@ from typing import Literal, TypeAlias
 
 from greenroom.config.nodes import split_address
 
-Service: TypeAlias = Literal["nodes", "mailbox", "broker", "changes", "records"]
+Service: TypeAlias = Literal["nodes", "mailbox", "broker", "changes"]
 
-_OFFSETS: dict[Service, int] = {"nodes": 0, "mailbox": 1, "broker": 2, "changes": 3, "records": 4}
+_OFFSETS: dict[Service, int] = {"nodes": 0, "mailbox": 1, "broker": 2, "changes": 3}
 
 
 def address_of(listen: str, service: Service) -> str:

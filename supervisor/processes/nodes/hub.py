@@ -79,13 +79,7 @@ class NodeHub:
             table,
             options.limits.worker_memory,
         )
-        self._records = RecordKeeper(
-            endpoints.context,
-            endpoints.keys,
-            address_of(table.listen, "records"),
-            options.codex_home,
-            endpoints.directory,
-        )
+        self._records = RecordKeeper(router.reply, router.catch_up, options.codex_home, endpoints.directory)
         self._openings = NodeOpenings(options.codex_home, table)
         self._credential_need = CredentialNeed(options.codex_home, options.config_overrides, os.environ)
         self._wishes: dict[WorkerRequest, Wish] = {}
@@ -94,7 +88,7 @@ class NodeHub:
         self._shut_out: Callable[[WorkerId], None] = lambda _: None
         self._on_worker_exit: Callable[[Exited], None] = lambda _: None
         self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced, self._fulfilled)
-        self._unheard += (self._records.listen, self.engine.listen)  # nodes last: their workers need the others
+        self._unheard.append(self.engine.listen)  # nodes last: their workers need the mailbox
         self._reservations = Reservations(self._resources_of)
         self._capacity: int | None = None
         """As it was summed up last; `None` since a node has changed."""
@@ -105,7 +99,7 @@ class NodeHub:
             self._unheard.append(self._placer.start)  # another host of the home has these nodes until then
 
     def listen(self) -> None:
-        """Listen for workers, their records, and nodes. Raises `StartError` where an address cannot be had."""
+        """Listen for workers and nodes. Raises `StartError` where an address cannot be had."""
         while self._unheard:
             self._unheard[0]()
             self._unheard.popleft()
@@ -321,7 +315,7 @@ class NodeHub:
         self.engine.close()  # last: nodes look for the other host from now on
 
     def _listen_for_mail(self) -> None:
-        self._router.listen_for_nodes(self.mailbox_address, self.engine.connection_lost)
+        self._router.listen_for_nodes(self.mailbox_address, self.engine.connection_lost, self._records.receive)
 
     def _stop_trying(self) -> None:
         if self._next_try is not None:
@@ -409,8 +403,6 @@ class NodeHub:
             broker_address=address_of(self._listen, "broker"),
             broker_key=endpoints.broker_keys.public,
             broadcast_address=address_of(self._listen, "changes"),
-            records_address=address_of(self._listen, "records"),
-            records_key=endpoints.keys.public,
             greets_broker=self._credential_need.expected(),
         )
 

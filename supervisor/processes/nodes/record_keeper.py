@@ -9,18 +9,15 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal, NamedTuple
-
-import zmq
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
-from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.internal.records import (
     CloseRecords,
     ReceivedRequest,
@@ -35,21 +32,15 @@ from greenroom.protocol.internal.records import (
     record_frames,
 )
 from greenroom.runtime.daemon_threads import DaemonThreads
-from greenroom.runtime.keep_alive import keep_alive
-from greenroom.runtime.zap import sender, start_authenticator
-from greenroom.runtime.zmq_stream import ZmqStream
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.finder import find_listed
 from greenroom.sessions.lineage import names_origin, open_with_origins
-from greenroom.supervisor.processes.nodes.join_engine import bind
 
 log = logging.getLogger(__name__)
 
-LARGEST_REQUEST: Final = 256 * 1024 * 1024
-"""Bytes of the lines of one request."""
 THREADS: Final = 4
-LINGER_MS: Final = 500
-"""Milliseconds that the last replies have to leave."""
+Reply: TypeAlias = Callable[[WorkerId, Sequence[bytes]], object]
+"""Sends a reply to a worker: its frames."""
 TOO_LATE: Final = "the host has ended before its disk had taken all records"
 OUTDATED: Final = "this process of the conversation does not count any more"
 
@@ -89,10 +80,13 @@ class _Entry:
 class RecordKeeper:
     """Runs on the host's loop."""
 
-    def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", keys: KeyPair, address: str, home: str, *closed: str
-    ) -> None:
-        """`address` is where to `listen`. Files below the directories `closed` are not read."""
+    def __init__(self, reply: Reply, catch_up: Callable[[], None], home: str, *closed: str) -> None:
+        """`reply` sends frames to a worker, and `catch_up` hands over requests that have arrived.
+
+        Files below the directories `closed` are not read.
+        """
+        self._send = reply
+        self._catch_up = catch_up
         self._home = home
         self._reader = Reader(home, *closed)
         self._entries: dict[WorkerId, _Entry] = {}
@@ -102,18 +96,6 @@ class RecordKeeper:
         self._finished = asyncio.Event()
         self._takes_requests = True
         self._closed = False
-        socket = context.socket(zmq.ROUTER)
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_REQUEST)
-        keep_alive(socket)
-        start_authenticator(socket, keys.public, keys.secret)
-        self._address, self._socket = address, socket
-        self._port = ZmqStream(socket, self._receive)
-
-    def listen(self) -> None:
-        """Let workers connect. Raises `StartError` where the address cannot be had."""
-        bind(self._socket, self._address)
 
     def expect(self, worker_id: WorkerId, opening: RecordOpening) -> None:
         """Take the records of a worker's conversation from now on."""
@@ -121,7 +103,7 @@ class RecordKeeper:
 
     def release(self, worker_id: WorkerId, then: Callable[[], None]) -> None:
         """Write what has arrived of a worker that is gone, let go of its file, and call `then`."""
-        self._port.catch_up()
+        self._catch_up()
         entry = self._entries.pop(worker_id, None)
         if entry is None or (entry.file is None and entry not in self._unfinished):
             then()
@@ -132,7 +114,7 @@ class RecordKeeper:
         """Write what has arrived, and take nothing more; what is not on the disk in `within` seconds is answered so."""
         if self._closed:
             return
-        self._port.catch_up()
+        self._catch_up()
         self._takes_requests = False
         for entry in self._entries.values():
             self._add(entry, _Task(partial(_close, entry), lambda: None))
@@ -147,13 +129,12 @@ class RecordKeeper:
             for task in (entry.running, *entry.waiting):
                 if task is not None:
                     task.refuse()
-        self._port.close(LINGER_MS)
         self._threads.close()
 
-    def _receive(self, parts: list[zmq.Frame]) -> None:
-        route, name = parts[0].bytes, WorkerId(sender(parts[-1]))
+    def receive(self, name: WorkerId, frames: Sequence[bytes]) -> None:
+        """Take a request of a worker."""
         try:
-            received = read_request([part.bytes for part in parts[1:]])
+            received = read_request(frames)
         except RemoteProtocolError as error:
             log.error("worker %s: %s; dropped", name, error)
             return
@@ -161,7 +142,7 @@ class RecordKeeper:
         opening = None if entry is None else entry.opening
         too_late = RecordsFailed(number=request.number, text=TOO_LATE, errno=errno.ETIMEDOUT)
         if not self._takes_requests:
-            self._reply(route, too_late)
+            self._reply(name, too_late)
             return
         if (
             entry is None
@@ -170,7 +151,7 @@ class RecordKeeper:
             or request.incarnation != opening.incarnation
         ):
             log.warning("worker %s: records of an outdated process are refused", name)
-            self._reply(route, RecordsFailed(number=request.number, text=OUTDATED, kind="session_busy"))
+            self._reply(name, RecordsFailed(number=request.number, text=OUTDATED, kind="session_busy"))
             return
         answer: list[tuple[RecordsReply, bytes]] = []
 
@@ -179,9 +160,9 @@ class RecordKeeper:
 
         def answered() -> None:
             if _is_waited_for(request) or isinstance(answer[0][0], RecordsFailed):
-                self._reply(route, *answer[0])
+                self._reply(name, *answer[0])
 
-        self._add(entry, _Task(work, answered, lambda: self._reply(route, too_late)))
+        self._add(entry, _Task(work, answered, lambda: self._reply(name, too_late)))
 
     def _add(self, entry: _Entry, task: _Task) -> None:
         entry.waiting.append(task)
@@ -207,8 +188,8 @@ class RecordKeeper:
         task.then()
         self._go_on(entry)
 
-    def _reply(self, route: bytes, reply: RecordsReply, lines: bytes = b"") -> None:
-        self._port.send([route, *record_frames(reply, lines)])
+    def _reply(self, name: WorkerId, reply: RecordsReply, lines: bytes = b"") -> None:
+        self._send(name, record_frames(reply, lines))
 
     # In threads
 

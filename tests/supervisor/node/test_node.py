@@ -185,7 +185,7 @@ async def test_it_says_how_it_stands_and_starts_what_is_ordered_once(monkeypatch
     (started,) = scene.engine.specs
     assert (started.codex_home, started.runtime_directory, started.log_level) == ("/state", "/run", "info")
     assert (started.mailbox_address, started.broker_address) == ("tcp://10.0.0.1:8801", "tcp://10.0.0.1:8802")
-    assert (started.broadcast_address, started.records_address) == ("tcp://10.0.0.1:8803", "tcp://10.0.0.1:8804")
+    assert started.broadcast_address == "tcp://10.0.0.1:8803"
     scene.engine.pids[ONE] = 7
     await scene.beats(1.0)
     assert scene.said(Spawned) == [Spawned(id=ONE, pid=7)], "told with the next beat, and once"

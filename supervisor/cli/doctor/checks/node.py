@@ -16,7 +16,7 @@ from greenroom.supervisor.node.enrolment import is_admitted
 from greenroom.supervisor.node.identity import load_identity, read_ticket
 from greenroom.supervisor.processes.nodes.keys import Ticket
 
-USES: Final = ("nodes", "mailbox", "broker", "changes", "records")
+USES: Final = ("nodes", "mailbox", "broker", "changes")
 """What the ports are for, in their order."""
 ANOTHER: Final = "Make another ticket on the host (`greenroom node ticket NAME`), and start the node with it."
 

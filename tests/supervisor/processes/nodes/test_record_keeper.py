@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -13,14 +13,18 @@ import pytest
 import zmq
 
 from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
-from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
+from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
+from greenroom.protocol.internal.worker.notices import Ready
+from greenroom.protocol.internal.worker.operations import Close, Interrupt, ReceivedOperation
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
+from greenroom.supervisor.processes.worker_router import WorkerRouter
+from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.records_channel import RecordsChannel
 from tests.supervisor.processes.nodes.test_membership import spec as plain_spec
 from tests.support.nodes import free_ports
@@ -29,28 +33,67 @@ WORKER = WorkerId("w-1")
 META = b'{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{"id":"%b","history_mode":"legacy"}}\n'
 
 
+class Worker:
+    """A worker's mailbox on a loop of its own, where a request about records blocks."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.received: list[ReceivedOperation] = []
+        self.lost = threading.Event()
+        self.mailbox = asyncio.run_coroutine_threadsafe(self._made(context, spec), self._loop).result(20)
+
+    async def _made(self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec) -> Mailbox:
+        mailbox = Mailbox(context, spec, self.received.append, self.lost.set)
+        mailbox.notify(Ready(worker_id=spec.id, pid=1))
+        return mailbox
+
+    async def call(self, work: Callable[[], object]) -> object:
+        async def done() -> object:
+            return work()
+
+        async with asyncio.timeout(20):
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(done(), self._loop))
+
+    async def close(self) -> None:
+        await self.call(lambda: self.mailbox.close(0))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class Site:
-    """A keeper, and one worker's channel to it."""
+    """A keeper at the host's mailbox, and one worker's channel to it."""
 
     def __init__(self, home: Path, context: "zmq.Context[zmq.Socket[bytes]]", lifeline: int) -> None:
         self.home = home
         self.id = ConversationId(uuid7())
         self.path = home / "sessions" / "2026" / "01" / "01" / f"rollout-2026-01-01T00-00-00-{self.id}.jsonl"
         self.authenticator = ZapAuthenticator(context)
-        self._keys, own = key_pair(), key_pair()
-        address = f"tcp://127.0.0.1:{free_ports(1)}"
-        self.keeper = RecordKeeper(context, self._keys, address, str(home))
-        self.keeper.listen()
-        self.authenticator.admit(own.public, WORKER)
-        self._spec: WorkerSpec = plain_spec(WORKER)
-        self._spec = msgspec.structs.replace(
-            self._spec, keys=own, records_address=address, records_key=self._keys.public
+        keys, own = key_pair(), key_pair()
+        self.router = WorkerRouter(
+            context, self.authenticator, keys, f"inproc://{self.id}", lambda *_: self.ready.set()
         )
-        self._context, self._lifeline = context, lifeline
-        self.channel = self.connect(1)
+        self.ready = asyncio.Event()
+        self.keeper = RecordKeeper(self.router.reply, self.router.catch_up, str(home))
+        self._arrived = 0
+        self.address = f"tcp://127.0.0.1:{free_ports(1)}"
+        self.router.listen_for_nodes(self.address, lambda _: None, self._receive)
+        self.authenticator.admit(own.public, WORKER)
+        at_host = {"mailbox_address": self.address, "mailbox_key": keys.public}
+        spec = msgspec.structs.replace(plain_spec(WORKER), keys=own, **at_host)
+        self.worker = Worker(context, spec)
+        self.call = self.worker.call
+        self._lifeline = lifeline
+        self.channel = self.begin(1)
 
-    def connect(self, incarnation: int, on_lost: Callable[[], None] = lambda: None) -> RecordsChannel:
-        channel = RecordsChannel(self._context, self._spec, self._lifeline, on_lost)
+    def _receive(self, name: WorkerId, frames: list[bytes]) -> None:
+        self._arrived += 1
+        self.keeper.receive(name, frames)
+
+    def begin(self, incarnation: int, on_lost: Callable[[], None] = lambda: None) -> RecordsChannel:
+        channel = RecordsChannel(self.worker.mailbox, self._lifeline, on_lost)
         channel.begin(self.id, Incarnation(incarnation))
         return channel
 
@@ -62,7 +105,7 @@ class Site:
     async def let_pass(self, entries: int) -> None:
         """Wait until so many requests have arrived."""
         async with asyncio.timeout(10):
-            while self.keeper._port.statistics().received < entries:
+            while self._arrived < entries:
                 await asyncio.sleep(0.001)
 
     async def release(self) -> None:
@@ -85,9 +128,13 @@ async def site_at(home: Path, lifeline: int) -> AsyncIterator[Site]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     built = Site(home, context, lifeline)
     try:
+        async with asyncio.timeout(10):
+            await built.ready.wait()
         yield built
     finally:
         await built.keeper.close(10.0)
+        built.router.close()
+        await built.worker.close()
         built.authenticator.close()
         context.destroy(linger=0)
 
@@ -107,23 +154,17 @@ class StuckDisk:
         monkeypatch.setattr(SessionFile, "commit", stuck)
 
 
-async def call(work: Callable[[], object]) -> object:
-    """Do what blocks beside the loop that answers it."""
-    async with asyncio.timeout(20):
-        return await asyncio.to_thread(work)
-
-
 def test_lines_are_on_the_disk_when_a_commit_returns(tmp_path: Path, lifeline: int) -> None:
     async def scene() -> None:
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
-            await call(lambda: site.channel.write(META % site.id.encode(), commit=False))
-            await call(lambda: site.channel.write(b'{"n":1}\n{"n":2}\n', commit=True))
+            await site.call(lambda: site.channel.write(META % site.id.encode(), commit=False))
+            await site.call(lambda: site.channel.write(b'{"n":1}\n{"n":2}\n', commit=True))
             assert site.path.read_bytes() == META % site.id.encode() + b'{"n":1}\n{"n":2}\n'
             assert os.stat(site.path).st_mode & 0o777 == 0o600
             with pytest.raises(SessionBusyError):
                 WriterLock(str(tmp_path), site.id)
-            await call(site.channel.close)
+            await site.call(site.channel.close)
             WriterLock(str(tmp_path), site.id).release()
 
     asyncio.run(scene())
@@ -138,15 +179,16 @@ def test_only_what_is_waited_for_or_has_failed_is_answered(
             replies: list[RecordsReply] = []
             send = site.keeper._reply
 
-            def noted(route: bytes, reply: RecordsReply, lines: bytes = b"") -> None:
+            def noted(name: WorkerId, reply: RecordsReply, lines: bytes = b"") -> None:
                 replies.append(reply)
-                send(route, reply, lines)
+                send(name, reply, lines)
 
             monkeypatch.setattr(site.keeper, "_reply", noted)
-            await call(lambda: site.channel.write(META % site.id.encode(), commit=False))
-            await call(lambda: site.channel.write(b'{"n":1}', commit=False))
-            await call(lambda: site.channel.write(b'{"n":2}\n', commit=False))
-            await call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
+            await site.call(lambda: site.channel.write(META % site.id.encode(), commit=False))
+            await site.call(lambda: site.channel.write(b'{"n":1}', commit=False))
+            with suppress(SessionFileError):  # where the reply has come by now
+                await site.call(lambda: site.channel.write(b'{"n":2}\n', commit=False))
+            await site.call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
             assert [(type(reply), reply.number) for reply in replies] == [(RecordsFailed, 2), (RecordsWritten, 4)]
 
     asyncio.run(scene())
@@ -156,15 +198,15 @@ def test_a_worker_that_was_given_up_writes_nothing(tmp_path: Path, lifeline: int
     async def scene() -> None:
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
-            await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+            await site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
             await site.release()
             WriterLock(str(tmp_path), site.id).release()
             before = site.path.read_bytes()
             with pytest.raises(SessionBusyError):
-                await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+                await site.call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
             site.expect(incarnation=2, resume="must")
             with pytest.raises(SessionBusyError):
-                await call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
+                await site.call(lambda: site.channel.write(b'{"n":3}\n', commit=True))
             assert site.path.read_bytes() == before
 
     asyncio.run(scene())
@@ -190,17 +232,17 @@ def test_the_next_incarnation_gets_all_that_was_written(tmp_path: Path, lifeline
     async def scene() -> None:
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
-            await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=False))
-            await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+            await site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=False))
+            await site.call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
             await site.release()
             site.expect(incarnation=2, resume="must")
-            second = site.connect(2)
-            found = await call(second.resume)
+            second = site.begin(2)
+            found = await site.call(second.resume)
             assert isinstance(found, tuple)
             reply, lines = found
             assert reply.path == os.path.realpath(site.path)
             assert lines == site.path.read_bytes()
-            await call(lambda: second.write(b'{"n":3}\n', commit=True))
+            await site.call(lambda: second.write(b'{"n":3}\n', commit=True))
             assert site.path.read_bytes().endswith(b'{"n":2}\n{"n":3}\n')
 
     asyncio.run(scene())
@@ -211,9 +253,9 @@ def test_a_conversation_that_must_exist_and_does_not_is_unknown(tmp_path: Path, 
         async with site_at(tmp_path, lifeline) as site:
             site.expect(resume="must")
             with pytest.raises(SessionUnknownError):
-                await call(site.channel.resume)
+                await site.call(site.channel.resume)
             site.expect(resume="if-saved")
-            found = await call(site.channel.resume)
+            found = await site.call(site.channel.resume)
             assert isinstance(found, tuple)
             assert found[0].path == ""
 
@@ -226,9 +268,9 @@ def test_a_disk_that_refuses_is_told_and_the_lines_are_kept(tmp_path: Path, life
             site.expect()
             (tmp_path / "sessions").write_text("in the way")
             with pytest.raises(OSError, match="Not a directory"):
-                await call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+                await site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
             (tmp_path / "sessions").unlink()
-            await call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
+            await site.call(lambda: site.channel.write(b'{"n":2}\n', commit=True))
             assert site.path.read_bytes().endswith(b'{"n":1}\n{"n":2}\n')
 
     asyncio.run(scene())
@@ -242,7 +284,7 @@ def test_what_waits_is_written_before_the_keeper_closes(
             site.expect()
             disk = StuckDisk(monkeypatch)
             first = asyncio.create_task(
-                call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+                site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
             )
             await asyncio.to_thread(disk.asked.wait, 10)
             closing = asyncio.create_task(site.keeper.close(10.0))
@@ -266,7 +308,7 @@ def test_a_disk_that_does_not_answer_neither_holds_up_the_end_nor_is_said_to_hav
             disk = StuckDisk(monkeypatch)
             try:
                 writing = asyncio.create_task(
-                    call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+                    site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
                 )
                 await asyncio.to_thread(disk.asked.wait, 10)
                 began = time.monotonic()
@@ -280,26 +322,37 @@ def test_a_disk_that_does_not_answer_neither_holds_up_the_end_nor_is_said_to_hav
     asyncio.run(scene())
 
 
-def test_a_connection_that_ends_is_noticed_at_once(tmp_path: Path, lifeline: int) -> None:
+def test_a_connection_that_ends_is_noticed_by_a_worker_that_asks_for_nothing(tmp_path: Path, lifeline: int) -> None:
     async def scene() -> None:
         async with site_at(tmp_path, lifeline) as site:
-            lost = asyncio.Event()
-            idle = site.connect(1, lost.set)
-            idle.watch()
+            site.router.leave_nodes(site.address)
+            assert await asyncio.to_thread(site.worker.lost.wait, 10)
+
+    asyncio.run(scene())
+
+
+def test_a_connection_that_ends_is_noticed_at_once_by_what_waits(
+    tmp_path: Path, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
             site.expect()
-            waiting = site.connect(1)
-            monkey = asyncio.create_task(call(waiting.resume))
-            await site.let_pass(1)
-            await monkey
-            await site.keeper.close(1.0)
-            async with asyncio.timeout(5):
-                await lost.wait()
-            began = time.monotonic()
-            with pytest.raises(OSError, match=r"has ended|cannot be reached"):
-                await call(lambda: waiting.write(b'{"n":1}\n', commit=True))
-            assert time.monotonic() - began < 5.0, "not only after the time that a disk has"
-            idle.abandon()
-            waiting.abandon()
+            disk = StuckDisk(monkeypatch)
+            try:
+                lost = threading.Event()
+                channel = site.begin(1, lost.set)
+                began = time.monotonic()
+                writing = asyncio.create_task(
+                    site.call(lambda: channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+                )
+                await asyncio.to_thread(disk.asked.wait, 10)
+                site.router.leave_nodes(site.address)
+                with pytest.raises(OSError, match="has ended"):
+                    await writing
+                assert lost.is_set()
+                assert time.monotonic() - began < 10.0, "not only after the time that a disk has"
+            finally:
+                disk.answers.set()
 
     asyncio.run(scene())
 
@@ -309,14 +362,63 @@ def test_a_reply_counts_that_has_come_with_the_end_of_the_connection(tmp_path: P
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
             channel = site.channel
-            request = WriteRecords(number=channel._next(), commit=True, **channel._address)
-            channel._send(request, META % site.id.encode())
+
+            def write() -> None:
+                request = WriteRecords(number=channel._next(), commit=True, **channel._address)
+                channel._send(request, META % site.id.encode())
+                assert channel._end.poll(10_000), "the worker does not look before"
+                channel._wait()
+                with pytest.raises(OSError, match="cannot be reached"):
+                    channel.write(b'{"n":1}\n', commit=False)
+
+            writing = asyncio.create_task(site.call(write))
             await site.let_pass(1)
             await site.keeper.close(10.0)
-            assert await asyncio.to_thread(site.channel._monitor.poll, 10_000), "the worker has not looked yet"
-            await call(site.channel._wait)
+            site.router.close()
+            await writing
             assert site.path.exists()
-            with pytest.raises(OSError, match="cannot be reached"):
-                site.channel.write(b'{"n":1}\n', commit=False)
+
+    asyncio.run(scene())
+
+
+def test_what_the_worker_is_told_while_it_waits_for_the_disk_is_handed_on(
+    tmp_path: Path, lifeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            disk = StuckDisk(monkeypatch)
+            writing = asyncio.create_task(
+                site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
+            )
+            await asyncio.to_thread(disk.asked.wait, 10)
+            told = [Interrupt(conversation_id=site.id, incarnation=Incarnation(1), turn_id=TurnId("t")), Close()]
+            for operation in told:
+                assert site.router.send(WORKER, operation)
+            disk.answers.set()
+            await writing
+            async with asyncio.timeout(10):
+                while len(site.worker.received) < 2:
+                    await asyncio.sleep(0.001)
+            assert [received.operation for received in site.worker.received] == told
+
+    asyncio.run(scene())
+
+
+def test_lines_that_the_connection_does_not_take_at_once_follow_in_their_order(tmp_path: Path, lifeline: int) -> None:
+    lines = [b'{"n":%d,"text":"%b"}\n' % (number, b"x" * 200_000) for number in range(100)]
+
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+
+            def write() -> None:
+                site.channel.write(META % site.id.encode(), commit=False)
+                for line in lines:
+                    site.channel.write(line, commit=False)
+                site.channel.write(b"", commit=True)
+
+            await site.call(write)
+            assert site.path.read_bytes() == META % site.id.encode() + b"".join(lines)
 
     asyncio.run(scene())
