@@ -70,11 +70,16 @@ def test_children_are_found_without_a_look_at_the_processes_of_others(monkeypatc
     program = subprocess.Popen(["sleep", "600"])
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    listed: list[object] = []
+    listed: list[str] = []
     listdir = os.listdir
+
+    def noted(path: str) -> list[str]:
+        listed.append(path)
+        return listdir(path)
+
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(os, "listdir", lambda path: listed.append(path) or listdir(path))
+            patched.setattr(os, "listdir", noted)
             assert {program.pid, ended.pid} <= set(children()), "the dead one too, until it is reaped"
             assert "/proc" not in listed
             patched.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -17,6 +18,7 @@ from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import Heartbeat, JobDone, Opened, OpenFailed, Ready, TurnEnded
 from greenroom.protocol.internal.worker.operations import Close, Compact, Interrupt, Open, RunJob, StartTurn
+from greenroom.runtime import connections, orphans
 from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
 from tests.support.home import Home, stored_events
@@ -288,9 +290,9 @@ async def test_a_worker_that_has_lost_its_lifeline_ends_its_connections_before_i
 ) -> None:
     done: list[object] = []
     ended = asyncio.Event()
-    monkeypatch.setattr(actor_module.connections, "end_connections", lambda: done.append("connections"))
-    monkeypatch.setattr(actor_module.orphans, "end_all_children", lambda: done.append("children"))
-    monkeypatch.setattr(actor_module.time, "sleep", done.append)
+    monkeypatch.setattr(connections, "end_connections", lambda: done.append("connections"))
+    monkeypatch.setattr(orphans, "end_all_children", lambda: done.append("children"))
+    monkeypatch.setattr(time, "sleep", done.append)
 
     def leave(status: int) -> None:
         done.append(f"exit {status}")

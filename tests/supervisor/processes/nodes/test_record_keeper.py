@@ -17,7 +17,7 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
 from greenroom.protocol.internal.worker.notices import Ready
-from greenroom.protocol.internal.worker.operations import Close, Interrupt, ReceivedOperation
+from greenroom.protocol.internal.worker.operations import Close, Interrupt, Operation, ReceivedOperation
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
@@ -392,7 +392,10 @@ def test_what_the_worker_is_told_while_it_waits_for_the_disk_is_handed_on(
                 site.call(lambda: site.channel.write(META % site.id.encode() + b'{"n":1}\n', commit=True))
             )
             await asyncio.to_thread(disk.asked.wait, 10)
-            told = [Interrupt(conversation_id=site.id, incarnation=Incarnation(1), turn_id=TurnId("t")), Close()]
+            told: list[Operation] = [
+                Interrupt(conversation_id=site.id, incarnation=Incarnation(1), turn_id=TurnId("t")),
+                Close(),
+            ]
             for operation in told:
                 assert site.router.send(WORKER, operation)
             disk.answers.set()
