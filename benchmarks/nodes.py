@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from greenroom.config.nodes import PORTS
 from greenroom.demo.script import Deltas, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id
@@ -96,7 +97,7 @@ def site(nodes: int, round_trip: float = 0.0, *, credential: bool = False) -> It
         built = Site(stage, host, host.client())
         for number in range(nodes):
             near = free_ports()
-            relay = Relay({near + index: port + index for index in range(5)}, delay=round_trip / 2)
+            relay = Relay({near + index: port + index for index in range(PORTS)}, delay=round_trip / 2)
             stack.callback(relay.close)
             node = NodeProcess(stage, f"n{number}", near, ticket(stage, f"n{number}"), capacity=200)
             stack.callback(node.kill)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.config.nodes import PORTS
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import kind, text, thread_id
@@ -165,7 +166,7 @@ def test_a_short_cut_costs_nothing_and_a_long_one_the_turns_of_the_node(stage: S
     stage.play(
         HELLO, rule("wait", [Text("waiting"), gate.wait, Text(" done")]), STALL, more=settings(port, host_capacity=0)
     )
-    relay = Relay({near + index: port + index for index in range(5)})
+    relay = Relay({near + index: port + index for index in range(PORTS)})
     try:
         with hosting(stage) as host:
             client = host.client()
