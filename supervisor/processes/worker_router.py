@@ -122,7 +122,7 @@ class WorkerRouter:
         if len(parts) == 3 and parts[1].bytes == EVENTS:
             self._receive_events(WorkerId(name), parts)
             return
-        if self._on_records is not None and is_request(parts[1].bytes):
+        if self._on_records is not None and len(parts) > 1 and is_request(parts[1].bytes):
             self._on_records(WorkerId(name), [part.bytes for part in parts[1:]])
             return
         if self._connections is not None and len(parts) > 1 and parts[1].bytes == Ready.wire:

@@ -23,7 +23,7 @@ from greenroom.protocol.internal.node import (
     read_to_node,
 )
 from greenroom.protocol.internal.process import KeyPair, Spawn, WorkerSpec
-from greenroom.protocol.internal.records import RecordsReply, RecordsRequest, read_reply, record_frames
+from greenroom.protocol.internal.records import RecordsReply, RecordsRequest, is_reply, read_reply, record_frames
 from greenroom.protocol.internal.worker.notices import Notice, NoticeOrder, Ready, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
 from greenroom.protocol.version import __version__
@@ -91,10 +91,12 @@ class StolenWorker:
         return None if parts is None else read_broker_answer(parts).answer
 
     async def record(self, request: RecordsRequest, lines: bytes = b"") -> RecordsReply | None:
-        """Ask the keeper of records."""
+        """Ask the keeper of records, over the mailbox."""
         await self._mailbox.send_multipart(record_frames(request, lines))
-        parts = await self.node.hear(self._mailbox)
-        return None if parts is None else read_reply(parts).reply
+        while (parts := await self.node.hear(self._mailbox)) is not None:
+            if is_reply(parts[0]):  # and no operation
+                return read_reply(parts).reply
+        return None
 
     async def tell(self, notice: Notice) -> None:
         """Send a notice to the mailbox."""

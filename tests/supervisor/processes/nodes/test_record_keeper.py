@@ -222,7 +222,7 @@ def test_a_node_makes_no_other_conversation_the_beginning_of_its_own(tmp_path: P
             base = b'"history_mode":"paginated","history_base":{"thread_id":"%b","end_ordinal_exclusive":9}'
             meta = (META % site.id.encode()).replace(b'"history_mode":"legacy"', base % other.encode())
             with pytest.raises(SessionFileError, match="begins in no file of another"):
-                await call(lambda: site.channel.write(meta, commit=True))
+                await site.call(lambda: site.channel.write(meta, commit=True))
             assert not site.path.exists()
 
     asyncio.run(scene())
