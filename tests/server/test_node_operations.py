@@ -15,7 +15,8 @@ from greenroom.protocol.version import __version__
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.host import hosting
-from tests.support.nodes import GREENROOM, NodeProcess, command, free_ports, of_release, reports, settings, ticket
+from tests.support.nodes import NodeProcess, command, free_ports, of_release, reports, settings, ticket
+from tests.support.server import MODULE
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
@@ -57,7 +58,7 @@ class Site:
         self, name: str, *, release: str = __version__, protocol: int = PROTOCOL, fresh: bool = False
     ) -> NodeProcess:
         """Start a node as on its machine; a fresh one with a ticket."""
-        program = GREENROOM if release == __version__ else of_release(release, protocol)
+        program = MODULE if release == __version__ else of_release(release, protocol)
         given = ticket(self.stage, name) if fresh else None
         self.nodes[name] = node = NodeProcess(self.stage, name, self.port, given, program=program)
         self._stack.callback(node.end)

@@ -17,7 +17,7 @@ from greenroom.supervisor.startup.host_lock import NAME
 from tests.support import processes
 from tests.support.client import Client
 from tests.support.deadline import until
-from tests.support.server import MODULE, SCRIPT, launch
+from tests.support.server import MODULE, launch, run
 from tests.support.stage import Stage
 
 PROGRAM_OF_HOST = (*MODULE, "serve")
@@ -131,9 +131,7 @@ def deadline_in(seconds: float) -> float:
 
 def status(stage: Stage, *words: str) -> subprocess.CompletedProcess[str]:
     """Run one of the commands of operators."""
-    return subprocess.run(
-        (str(SCRIPT), *words), env=stage.environment(), capture_output=True, text=True, timeout=30, check=False
-    )
+    return run((*MODULE, *words), stage.environment(), stage.template)
 
 
 def clients(stage: Stage) -> list[dict[str, Any]]:

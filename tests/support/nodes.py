@@ -1,6 +1,7 @@
 """A host with nodes as processes of this machine, each with a state directory of its own."""
 
 import json
+import os
 import random
 import socket
 import subprocess
@@ -18,10 +19,10 @@ from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
 from tests.support import processes
 from tests.support.deadline import until
-from tests.support.server import give_up_tracing
+from tests.support.server import MODULE, launch, run
 from tests.support.stage import Stage
+from tests.support.template import Started
 
-GREENROOM: Final = (sys.executable, "-I", "-m", "greenroom.supervisor.main")
 TIMEOUT: Final = 30.0
 
 
@@ -44,17 +45,9 @@ def free_ports(count: int = PORTS) -> int:
         return first
 
 
-def command(stage: Stage, *words: str, prefix: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+def command(stage: Stage, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of the program to its end."""
-    return subprocess.run(
-        (*prefix, *GREENROOM, *words),
-        env=stage.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    return run((*MODULE, *words), stage.environment(), stage.template)
 
 
 def ticket(stage: Stage, name: str, *more: str) -> Path:
@@ -103,7 +96,7 @@ class NodeProcess:
         capacity: int = 4,
         more: Sequence[str] = (),
         place: Path | None = None,
-        program: Sequence[str] = GREENROOM,
+        program: Sequence[str] = MODULE,
     ) -> None:
         """`place`: a directory, with `run` in it, for all that the node writes; without one, beside the home.
 
@@ -116,16 +109,17 @@ class NodeProcess:
         words = ["node", "--join", f"tcp://{address}:{port}", "--state", str(self.state), "--capacity", str(capacity)]
         words += [] if with_ticket is None else ["--ticket", str(with_ticket)]
         words += more
-        with self.log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                (*prefix, *program, *words),
-                env=stage.environment(**elsewhere),
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                # `ip netns exec` needs the rights that others give up; nothing runs on other threads but the model
-                preexec_fn=None if prefix else give_up_tracing,  # noqa: PLW1509
-            )
+        with self.log.open("ab") as told, open(os.devnull, "rb") as nothing:
+            streams = (nothing.fileno(), told.fileno(), told.fileno())
+            variables = stage.environment(**elsewhere)
+            self.process: subprocess.Popen[bytes] | Started
+            if prefix:  # `ip netns exec` needs the rights that others give up
+                stdin, stdout, stderr = streams
+                self.process = subprocess.Popen(
+                    (*prefix, *program, *words), env=variables, stdin=stdin, stdout=stdout, stderr=stderr
+                )
+            else:
+                self.process = launch((*program, *words), variables, streams, stage.template)
 
     def workers(self) -> list[psutil.Process]:
         return processes.named(processes.tree(self.process.pid), "gr-worker")
