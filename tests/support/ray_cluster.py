@@ -46,9 +46,12 @@ ATTEMPTS: Final = 3
 START: Final = (
     "import sys, ray._private.ray_constants as c, ray._private.services as s; c.ENABLE_RAY_CLUSTER = True; "
     "address = sys.argv.pop(1); s.get_node_ip_address = lambda *_: address; "
-    "from ray.scripts.scripts import main; main()"
+    "import ray.scripts.scripts as r; r.get_ray_client_dependency_error = lambda: 'unused'; r.main()"
 )
-"""The command `ray`, after an address of this machine. Ray takes several machines on loopback for a mistake."""
+"""The command `ray`, after an address of this machine. Ray takes several machines on loopback for a mistake.
+
+Its server for clients elsewhere, which takes a process of its own, is left out.
+"""
 
 
 class RayCluster:
@@ -106,7 +109,7 @@ class RayCluster:
         """Start a head, which knows nothing of one before it."""
         cpus, resources = self._head
         words = ["--head", "--port", str(self.port), "--include-dashboard", "false"]
-        words += [] if self._scaling is None else ["--autoscaling-config", str(self._scaling)]
+        words += ["--no-monitor"] if self._scaling is None else ["--autoscaling-config", str(self._scaling)]
         self._start(*words, ip=self.ip, cpus=cpus, more=resources)
 
     def add_machine(
@@ -187,7 +190,7 @@ class RayCluster:
             known = {process.pid for process in self.processes()}
             done = self.command(
                 *("start", *words, "--node-ip-address", ip, "--num-cpus", str(cpus), "--resources", more),
-                *("--min-worker-port", "0", "--max-worker-port", "0"),
+                *("--min-worker-port", "0", "--max-worker-port", "0", "--include-log-monitor", "false"),
                 *("--object-store-memory", "80000000", "--disable-usage-stats", "--temp-dir", str(self.directory)),
                 ip=ip,
                 prefix=prefix,
