@@ -10,7 +10,6 @@ import pytest
 from greenroom.demo.script import CommandStep, Quote, Text, rule
 from tests.conformance.foreign import Program, inspector
 from tests.conformance.packages import UnavailableError
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 RULES = (
@@ -39,7 +38,7 @@ def text_of(result: Mapping[str, Any]) -> str:
 
 def inspect(program: Program, stage: Stage, *arguments: str) -> dict[str, Any]:
     """Let the inspector ask one question of a server of its own, and return the result."""
-    ended = program.run(str(SCRIPT), "mcp-server", "--method", *arguments, **stage.environment())
+    ended = program.run(stage.program, "mcp-server", "--method", *arguments, **stage.environment())
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     result: dict[str, Any] = json.loads(ended.stdout)
     return result

@@ -12,7 +12,6 @@ from greenroom.supervisor.cli.exec.arguments import UNSUPPORTED, parse_exec_word
 from tests.conformance.exec import sdk
 from tests.conformance.packages import UnavailableError
 from tests.docs.test_generated import DOCS
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 PAGE: Final = (DOCS / "exec.md").read_text("utf-8")
@@ -25,7 +24,7 @@ ANSWER: Final = '{"title": "Greenroom"}'
 def repository(stage: Stage) -> dict[str, str]:
     """Play a model for a repository, and return the environment with `greenroom` in its path."""
     stage.play(rule("", [Text(ANSWER)]))
-    environment = stage.environment(PATH=f"{SCRIPT.parent}{os.pathsep}{os.environ['PATH']}")
+    environment = stage.environment(PATH=f"{stage.programs}{os.pathsep}{os.environ['PATH']}")
     me = ("-c", "user.name=A", "-c", "user.email=a@example.com")
     for words in (("init", "-q"), (*me, "commit", "-q", "--allow-empty", "-m", "Begin")):
         subprocess.run(("git", *words), cwd=stage.cwd, env=environment, check=True, timeout=20)

@@ -18,7 +18,6 @@ from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.demo.script import Text, rule
 from tests.docs.test_generated import DOCS, ROOT
 from tests.support.client import text
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 PAGES: Final = (
@@ -80,14 +79,14 @@ def surroundings(stage: Stage, tmp_path: Path) -> dict[str, str]:
         (shims / name).chmod(0o755)
     home = tmp_path / "person"
     home.mkdir()
-    path = os.pathsep.join((str(shims), str(SCRIPT.parent), os.environ["PATH"]))
+    path = os.pathsep.join((str(shims), str(stage.programs), os.environ["PATH"]))
     return stage.environment(PATH=path, HOME=str(home), SHIM_LOG=str(tmp_path / "shim.log"), OPENAI_API_KEY="sk-test")
 
 
 def start(stage: Stage, command: list[str], environment: dict[str, str]) -> None:
     """Start a server as a client does, and see that it answers."""
     assert command[0] == "greenroom"
-    server = stage.start(*command[1:], program=[str(SCRIPT)], **environment)
+    server = stage.start(*command[1:], program=[stage.program], **environment)
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == ANSWER
     assert server.leave() == 0

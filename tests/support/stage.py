@@ -1,6 +1,7 @@
 """The surroundings of a server (home, workspace, scripted model), and the check that nothing of them is left."""
 
 import os
+import shlex
 import shutil
 import tempfile
 import uuid
@@ -14,7 +15,7 @@ from greenroom.supervisor.startup.attach import HOST_ENDED
 from tests.support import processes
 from tests.support.home import Home
 from tests.support.model import Model
-from tests.support.server import MODULE, PROGRAM, Server
+from tests.support.server import MODULE, PROGRAM, SCRIPT, Server
 from tests.support.template import MARKER, Template
 
 TROUBLE = ("Traceback (most recent call last)", "Task exception was never retrieved", "was never awaited")
@@ -70,6 +71,24 @@ class Stage:
     def command(self, *words: str) -> tuple[str, ...]:
         """Return the command with which others start the program, in the environment of this stage."""
         return (*(MODULE if self.template is None else self.template.command), *words)
+
+    @property
+    def programs(self) -> Path:
+        """Return the directory that others have in `PATH`, with the program by its name, which they start."""
+        if self.template is None:
+            return SCRIPT.parent
+        programs = self.workspace.parent / "programs"
+        if not programs.exists():
+            programs.mkdir()
+            script = programs / SCRIPT.name
+            script.write_text(f'#!/bin/sh\nexec {shlex.join(self.template.command)} "$@"\n')
+            script.chmod(0o755)
+        return programs
+
+    @property
+    def program(self) -> str:
+        """Return the path of the program that others start."""
+        return str(self.programs / SCRIPT.name)
 
     def start(self, *arguments: str, program: Sequence[str] = PROGRAM, **environment: str) -> Server:
         """Start a server with these arguments and further variables."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conformance.foreign import CLIENTS, check_node, node_packages
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 PACKAGES: Final = node_packages("acp", CLIENTS / "acp")
@@ -26,7 +25,7 @@ Message = dict[str, Any]
 class Editor:
     """One run of the adapter. `close` it."""
 
-    def __init__(self, stage: Stage, program: str = str(SCRIPT), cwd: str | None = None) -> None:
+    def __init__(self, stage: Stage, program: str | None = None, cwd: str | None = None) -> None:
         """Raises `UnavailableError`."""
         check_node()
         place = PACKAGES.installed()
@@ -35,7 +34,7 @@ class Editor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**stage.environment(), "CODEX_PATH": program},
+            env={**stage.environment(), "CODEX_PATH": program or stage.program},
             cwd=cwd or stage.cwd,
         )
         self._last_id = 0

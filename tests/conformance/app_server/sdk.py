@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from tests.conformance.foreign import codex_sdk
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 
@@ -16,7 +15,7 @@ def play(stage: Stage, scene: str, *prompts: str, **more: object) -> dict[str, A
     """Let the SDK play a scene with a server of this stage, and return its report. Raises `UnavailableError`."""
     given = {
         "scene": scene,
-        "program": str(SCRIPT),
+        "program": stage.program,
         "environment": stage.environment(),
         "cwd": stage.cwd,
         "prompts": prompts,

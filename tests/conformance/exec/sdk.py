@@ -9,7 +9,6 @@ import sys
 from typing import Any, Final
 
 from tests.conformance.foreign import CLIENTS, Program, check_node, node_packages, python_packages
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
 
 NODE: Final = node_packages("codex-sdk-ts", CLIENTS / "codex-sdk-ts")
@@ -38,7 +37,7 @@ def play(program: Program, stage: Stage, scene: str, *prompts: str, **more: obje
     """Let an SDK play a scene with runs on this stage, and return its report."""
     given = {
         "scene": scene,
-        "program": str(SCRIPT),
+        "program": stage.program,
         "environment": stage.environment(),
         "cwd": stage.cwd,
         "prompts": prompts,

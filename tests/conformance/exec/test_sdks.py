@@ -142,6 +142,7 @@ def test_a_failed_turn_is_an_error(stage: Stage, typescript: Program) -> None:
     assert "nope" in sdk.play(typescript, stage, "fail", "fail")["error"]
 
 
+@pytest.mark.executed  # the worker is found below the client
 def test_a_killed_worker_is_an_error_and_the_thread_goes_on(stage: Stage, typescript: Program) -> None:
     stage.play(LONG, AGAIN)
     report = sdk.play(typescript, stage, "killed", "long", "again", kill=[sys.executable, "-c", KILL])

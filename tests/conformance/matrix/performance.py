@@ -14,8 +14,8 @@ from tests.conformance.matrix.rows import Row
 from tests.conformance.matrix.scene import RULES, Report, Scene
 from tests.conformance.packages import UnavailableError
 from tests.support.http_process import HttpHost, hosting_http
-from tests.support.server import SCRIPT
 from tests.support.stage import Stage
+from tests.support.template import Template
 
 SIDE_BY_SIDE: Final = 3
 """Clients that play at a time."""
@@ -54,10 +54,10 @@ class Performance:
             is_shared=row.way != "own server",
             url=None if over_http is None else over_http.url,
             headers=None if over_http is None else over_http.headers,
-            program=str(self._stage.workspace / f"{cwd.name}.tee" if row.speaks_app_server else SCRIPT),
+            program=str(self._stage.workspace / f"{cwd.name}.tee" if row.speaks_app_server else self._stage.program),
         )
         if row.speaks_app_server:
-            tee.install(Path(scene.program), str(SCRIPT), self._records(scene))
+            tee.install(Path(scene.program), self._stage.program, self._records(scene))
         return scene
 
     def _records(self, scene: Scene) -> Path:
@@ -65,9 +65,9 @@ class Performance:
 
 
 @contextmanager
-def performing(path: Path, rows: Sequence[Row]) -> Iterator[Performance]:
+def performing(path: Path, template: Template | None, rows: Sequence[Row]) -> Iterator[Performance]:
     """Let rows be played on a stage, which has a host if they are attached to one or speak HTTP."""
-    stage = Stage(path)
+    stage = Stage(path, template)
     hosted = any(row.way != "own server" for row in rows)
     stage.play(*RULES, top='[greenroom]\nattach = "require"\n' if hosted else "")
     stage.kills_expected = True  # some clients end their servers so

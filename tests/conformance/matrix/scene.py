@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from greenroom.demo.script import Call, CommandStep, Quote, ScriptRule, Stall, Text, rule
-from tests.support.server import PROGRAM, SCRIPT
 from tests.support.stage import Stage
 
 Report: TypeAlias = dict[str, Any]
@@ -77,17 +76,18 @@ class Scene:
     mode: str
     is_shared: bool
     """Whether both connections lead to one host."""
+    program: str
+    """What a client starts as `codex`."""
     url: str | None = None
     """Where the server is, of a client over HTTP."""
     headers: Mapping[str, str] | None = None
-    program: str = str(SCRIPT)
-    """What a client starts as `codex`."""
 
     def as_json(self) -> str:
         """Return the scene as programs are given it."""
+        command, *arguments = self.stage.command("mcp-server")
         members = {
-            "command": PROGRAM[0],
-            "args": PROGRAM[1:],
+            "command": command,
+            "args": arguments,
             "program": self.program,
             "environment": self.stage.environment(),
             "cwd": str(self.cwd),

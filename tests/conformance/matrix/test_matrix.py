@@ -18,6 +18,7 @@ from tests.conformance.app_server.schemas import Judge, printed_schemas
 from tests.conformance.matrix.performance import Performance, performing
 from tests.conformance.matrix.rows import ROWS, WAYS, Row
 from tests.conformance.matrix.situations import SITUATIONS
+from tests.conftest import Templates
 
 STAGES: Final = tuple([row for row in ROWS if (row.way == "own server") == is_own] for is_own in (False, True))
 """The rows that share a stage, and a host if they have one."""
@@ -28,7 +29,9 @@ each_row = pytest.mark.parametrize("row", [row for rows in STAGES for row in row
 
 
 @pytest.fixture(scope="module")
-def performance_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Row], Performance]]:
+def performance_of(
+    request: pytest.FixtureRequest, _templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Row], Performance]]:
     """Return what finds the performance of a row, and begins it on first use."""
     with ExitStack() as stack:
         begun: dict[int, Performance] = {}
@@ -37,7 +40,7 @@ def performance_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             number = next(number for number, rows in enumerate(STAGES) if row in rows)
             if number not in begun:
                 path = tmp_path_factory.mktemp("matrix")
-                begun[number] = stack.enter_context(performing(path, STAGES[number]))
+                begun[number] = stack.enter_context(performing(path, _templates(request), STAGES[number]))
             return begun[number]
 
         yield find
