@@ -22,7 +22,7 @@ from tests.broker.stages import Stage, stage
 pytestmark = pytest.mark.processes
 
 SOAKS = bool(os.environ.get("GREENROOM_SOAK"))
-RUNS = 200 if SOAKS else 24
+RUNS = 200 if SOAKS else 12
 AT_ONCE = 4
 LONGEST_ANSWER = 0.2
 """Seconds that the issuer takes once it has spent a token."""

@@ -24,9 +24,9 @@ from tests.support.stage import Stage
 SEED: Final = 14
 """Of ordinary runs; `make chaos` takes another each time."""
 IS_LONG: Final = os.environ.get("GREENROOM_SOAK") == "1"
-SECONDS: Final = 60.0 if IS_LONG else 6.0
+SECONDS: Final = 60.0 if IS_LONG else 4.0
 REPLACEMENTS: Final = 3 if IS_LONG else 1
-IDLE: Final = 100
+IDLE: Final = 100 if IS_LONG else 30
 """Idle clients of each transport."""
 HONEST: Final = 3
 """Honest clients of each transport."""

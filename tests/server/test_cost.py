@@ -13,8 +13,6 @@ from tests.supervisor.status.test_real_server import greenroom, look
 from tests.support.client import Client, text, thread_id
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.executed  # it measures what processes cost
-
 PRICES = '\n[greenroom.prices.script]\ninput = 1.25\ncached_input = "0.125"\noutput = 10\ncurrency = "EUR"\n'
 RULES = (
     rule("hello", [ScriptedUsage(input_tokens=1000, cached_tokens=400, output_tokens=20), Text("Good day.")]),

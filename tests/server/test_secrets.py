@@ -11,8 +11,7 @@ from tests.support.client import kind, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.executed  # it looks at what processes were executed with
-
+EXECUTED = pytest.mark.executed  # it looks at what processes were executed with
 OPENAI_KEY = "sk-test-0123456789abcdefghijklmnop"
 PROVIDER_KEY = "plain-words-that-look-like-nothing"
 HEADER = "another-value-without-a-shape"
@@ -47,6 +46,7 @@ def environment_of(process: psutil.Process) -> str:
         return ""
 
 
+@EXECUTED
 @pytest.mark.both_engines
 def test_commands_do_not_see_keys_and_the_model_server_does(stage: Stage, engine: str) -> None:
     stage.play(PRINT, more=PROVIDER)
@@ -96,6 +96,7 @@ def test_keys_of_the_homes_env_file_count_and_stay_hidden(stage: Stage) -> None:
     assert {request.credential for request in stage.model.requests()} == {credential_digest(PROVIDER_KEY)}
 
 
+@EXECUTED
 @pytest.mark.both_engines
 def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str) -> None:
     stage.play(HELLO)
@@ -111,6 +112,7 @@ def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str
         assert any("CODEX_HOME" in environment_of(process) for process in below), "we could look into them"
 
 
+@EXECUTED
 @pytest.mark.both_engines
 def test_a_command_finds_no_secret_in_any_process_of_its_user(stage: Stage, engine: str) -> None:
     stage.play(rule("look", [CommandStep(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)

@@ -32,6 +32,8 @@ _FLAGS: Final = (
     "--disable-dev-shm-usage",
     "--disable-extensions",
     "--disable-gpu",
+    "--in-process-gpu",  # and so with the network: fewer processes
+    "--enable-features=NetworkServiceInProcess2",
     "--disable-sync",
     "--force-color-profile=srgb",
     "--hide-scrollbars",
