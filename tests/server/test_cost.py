@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import jsonschema
-import pytest
 
 from greenroom.demo.script import Call, Disconnect, FailStep, First, ScriptedUsage, Text, rule
 from greenroom.protocol.mcp.toolset import OUTPUT_SCHEMA

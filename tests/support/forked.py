@@ -22,14 +22,17 @@ class Forked:
     It has nothing of the tests but their modules: no descriptors, variables, signal handlers or log handlers.
     """
 
-    def __init__(self, main: Main, environment: Mapping[str, str], stderr: int = 2) -> None:
+    def __init__(
+        self, main: Main, environment: Mapping[str, str], stderr: int = 2, terminal: int | None = None
+    ) -> None:
+        """`terminal`: all three of its streams, in place of the pipes."""
         stdin, self._writer = os.pipe()
         self._reader, stdout = os.pipe()
         self.returncode: int | None = None
         """The exit status, or a signal's number below zero, once it has been waited for."""
         self.pid = os.fork()
         if self.pid == 0:
-            _become(main, environment, (stdin, stdout, stderr))
+            _become(main, environment, (stdin, stdout, stderr) if terminal is None else (terminal,) * 3)
         os.close(stdin)
         os.close(stdout)
         self.stdout = os.fdopen(self._reader, encoding="utf-8")

@@ -1,19 +1,16 @@
 """A terminal as a person sees it: a pseudo-terminal, and what is on its screen after all that was written to it."""
 
-import contextlib
 import fcntl
 import os
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.support.server import give_up_tracing
+from tests.support import forked
 
 _SEQUENCE = re.compile(r"\x1b\[(\??[\d;]*)([A-Za-z])")
 
@@ -120,31 +117,22 @@ class Screen:
 
 @contextmanager
 def on_a_terminal(
-    command: Sequence[str], environment: Mapping[str, str], columns: int = 80, lines: int = 24
-) -> Iterator[tuple[Screen, "subprocess.Popen[bytes]"]]:
-    """Run a command on a terminal of its own."""
+    main: forked.Main, environment: Mapping[str, str], columns: int = 80, lines: int = 24
+) -> Iterator[tuple[Screen, forked.Forked]]:
+    """Run a program on a terminal of its own."""
     master, slave = os.openpty()
     screen = Screen(master, columns, lines)
     screen.resize(columns, lines)
 
-    def take_terminal() -> None:
-        give_up_tracing()
+    def on_it() -> int | None:
         os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        return main()
 
-    process = subprocess.Popen(
-        (sys.executable, "-I", "-c", *command),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=dict(environment),
-        preexec_fn=take_terminal,  # noqa: PLW1509 - nothing runs on other threads
-    )
+    process = forked.Forked(on_it, environment, terminal=slave)
     os.close(slave)
     try:
         yield screen, process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        process.wait()
+        process.close()
         os.close(master)

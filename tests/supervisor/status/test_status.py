@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -18,7 +20,8 @@ from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.control import instances
 from tests.supervisor.status.screen import Screen, on_a_terminal
 from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import COMMAND, House, StandIn
+from tests.supervisor.status.stand_ins import COMMAND, House, StandIn, command
+from tests.support import forked
 
 pytestmark = pytest.mark.processes
 
@@ -180,9 +183,9 @@ def test_json_is_what_its_schema_says(house: House) -> None:
 
 def test_a_reader_that_leaves_early_is_no_fault(house: House) -> None:
     stand_in = house.engage(WELL)
-    command = (sys.executable, "-I", "-c", COMMAND, "status", "--instance", str(stand_in.pid), "--watch", "0.1")
+    program = (sys.executable, "-I", "-c", COMMAND, "status", "--instance", str(stand_in.pid), "--watch", "0.1")
     with subprocess.Popen(
-        command, env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        program, env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -199,8 +202,8 @@ def test_a_reader_that_leaves_early_is_no_fault(house: House) -> None:
 def test_a_terminal_is_styled_unless_told_otherwise(house: House, variables: dict[str, str], is_styled: bool) -> None:
     stand_in = house.engage(WELL)
     environment = {**house.environment, "TERM": "xterm", **variables}
-    command = (COMMAND, "status", "--instance", str(stand_in.pid))
-    with on_a_terminal(command, environment) as (screen, process):
+    words = ("status", "--instance", str(stand_in.pid))
+    with on_a_terminal(lambda: command(words), environment) as (screen, process):
         screen.until(screen.has("running the tool shell"))
         assert process.wait(20) == 0
         assert ("\x1b[1mgreenroom" in screen.raw) == is_styled
@@ -210,8 +213,20 @@ def test_a_terminal_is_styled_unless_told_otherwise(house: House, variables: dic
 # --watch
 
 
-def watching(stand_in: StandIn) -> tuple[str, ...]:
-    return (COMMAND, "status", "--instance", str(stand_in.pid), "--watch", "0.2")
+def watching(stand_in: StandIn, *more: str) -> forked.Main:
+    words = ("status", "--instance", str(stand_in.pid), "--watch", "0.2", *more)
+    return lambda: command(words)
+
+
+@contextmanager
+def watched(house: House, stand_in: StandIn, *more: str) -> Iterator[forked.Forked]:
+    """Run it without a terminal."""
+    process = forked.Forked(watching(stand_in, *more), house.environment)
+    process.hang_up()
+    try:
+        yield process
+    finally:
+        process.close()
 
 
 def cursor_is_hidden(screen: Screen) -> bool:
@@ -282,11 +297,7 @@ def test_the_live_table_outlives_its_instance(house: House) -> None:
 
 def test_without_a_terminal_pages_follow_each_other(house: House) -> None:
     stand_in = house.engage(WELL)
-    command = (sys.executable, "-I", "-c", *watching(stand_in))
-    with subprocess.Popen(
-        command, env=house.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
+    with watched(house, stand_in) as process:
         lines = iter(process.stdout.readline, "")
         pages = 0
         while pages < 3:
@@ -300,11 +311,7 @@ def test_without_a_terminal_pages_follow_each_other(house: House) -> None:
 
 def test_json_can_be_watched_line_by_line(house: House) -> None:
     stand_in = house.engage(WELL)
-    command = (sys.executable, "-I", "-c", *watching(stand_in), "--json")
-    with subprocess.Popen(
-        command, env=house.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
+    with watched(house, stand_in, "--json") as process:
         first, second = (Overview.model_validate_json(process.stdout.readline()) for _ in range(2))
         assert first.at < second.at
         seen = second.instances[0].processes[0].seen
