@@ -189,7 +189,8 @@ class Installation:
 
     def install(self, wheel: Path) -> None:
         python = str(self.bin / "python")
-        subprocess.run([*_PIP, "--python", python, "install", "--no-index", "--no-deps", wheel], check=True)
+        words = ("--no-index", "--no-deps", "--no-compile")
+        subprocess.run([*_PIP, "--python", python, "install", *words, wheel], check=True)
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of this environment outside of the repository, and return what it prints."""
