@@ -2,30 +2,20 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from tests.broker.homes import tokens, write
 from tests.supervisor.cli.test_login import issuer
+from tests.support.server import MODULE, run
 from tests.support.stage import Stage
 
-PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main")
 KEY = "sk-typed-0123456789-abcdefghijkl"
 
 
 def greenroom(stage: Stage, *arguments: str, typed: str = "", **environment: str) -> tuple[int, str]:
     """Run the program, and return its exit status and what it says, which never goes to standard output."""
-    done = subprocess.run(
-        (*PROGRAM, *arguments),
-        check=False,
-        input=typed,
-        capture_output=True,
-        text=True,
-        env=stage.environment(**environment),
-        timeout=30,
-    )
+    done = run((*MODULE, *arguments), stage.environment(**environment), stage.template, typed.encode())
     assert done.stdout == ""
     return done.returncode, done.stderr
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,13 @@ import pytest
 from greenroom.supervisor.cli.doctor import command, examination
 from greenroom.supervisor.cli.doctor.table import CHECKS
 from tests.broker.homes import tokens
+from tests.conftest import Templates
 from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server
 from tests.supervisor.cli.doctor.scene import SECRETS
 from tests.support import processes
-from tests.support.template import MARKER
+from tests.support.server import MODULE, run
+from tests.support.template import MARKER, Template
 
-PROGRAM = (sys.executable, "-I", "-m", "greenroom.supervisor.main", "doctor")
 LIMIT = 60_000
 """Milliseconds after which a run counts as one that hangs. It waits for less than ten seconds, but a machine that is
 busy with other tests may let it wait for its turn."""
@@ -36,7 +36,8 @@ def server() -> Iterator[ListingServer]:
 class Place:
     """A home and a working directory, and the runs on them."""
 
-    def __init__(self, root: Path, server: ListingServer) -> None:
+    def __init__(self, root: Path, server: ListingServer, template: Template | None) -> None:
+        self._template = template
         self.root, self.home, self.cwd, self.runtime = root, root / "home", root / "work", root / "run"
         for directory in (self.home, self.cwd, self.runtime):
             directory.mkdir(mode=0o700)
@@ -61,15 +62,7 @@ class Place:
             MARKER: self.run_id,
             **variables,
         }
-        return subprocess.run(
-            (*PROGRAM, *arguments),
-            cwd=self.cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
-        )
+        return run((*MODULE, "doctor", *arguments), environment, self._template, cwd=str(self.cwd))
 
     def everything(self) -> dict[str, tuple[int, int, bytes]]:
         """Return mode, time of modification and content of all that is in the home and the working directory."""
@@ -83,8 +76,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, server: ListingServer) -> Place:
-    return Place(tmp_path, server)
+def place(request: pytest.FixtureRequest, _templates: Templates, tmp_path: Path, server: ListingServer) -> Place:
+    return Place(tmp_path, server, _templates(request))
 
 
 def test_a_run_is_read_only_bounded_and_leaves_nothing(place: Place) -> None:
