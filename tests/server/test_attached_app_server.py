@@ -26,7 +26,7 @@ SDK: Final = ("--listen", "stdio://")
 
 def started(stage: Stage, *arguments: str, cwd: str | None = None) -> AppServer:
     place = () if cwd is None else ("/usr/bin/env", "-C", cwd)
-    server = AppServer((*place, *PROGRAM, *arguments), stage.environment(), stage.log)
+    server = AppServer((*place, *PROGRAM, *arguments), stage.environment(), stage.log, stage.template)
     stage.servers.append(server)
     return server
 

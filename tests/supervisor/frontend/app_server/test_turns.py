@@ -10,7 +10,7 @@ from tests.supervisor.frontend.app_server.conftest import Serve
 from tests.support.app_server import AppClient, said
 from tests.support.home import records
 from tests.support.model import said as said_to_model
-from tests.support.server import SCRIPT
+from tests.support.server import MODULE
 from tests.support.stage import Stage
 
 LOOK = rule(
@@ -197,7 +197,7 @@ def test_nothing_is_answered_before_the_handshake(stage: Stage) -> None:
     from tests.support.app_server import PROGRAM, AppServer
 
     stage.play(AGAIN)
-    server = AppServer(PROGRAM, stage.environment(), stage.log)
+    server = AppServer(PROGRAM, stage.environment(), stage.log, stage.template)
     stage.servers.append(server)
     assert server.app.refused("thread/start", {}) == (-32600, "Not initialized")
     assert server.app.hello()["userAgent"].startswith("promises/0.171.0 (")
@@ -207,7 +207,7 @@ def test_notifications_that_a_client_does_not_want_are_not_sent(stage: Stage, ap
     from tests.support.app_server import PROGRAM, AppServer
 
     stage.play(AGAIN)
-    server = AppServer(PROGRAM, stage.environment(), stage.log)
+    server = AppServer(PROGRAM, stage.environment(), stage.log, stage.template)
     stage.servers.append(server)
     client = server.app
     client.hello(optOutNotificationMethods=["thread/started", "item/agentMessage/delta"])
@@ -221,7 +221,7 @@ def test_settings_may_come_before_the_command(stage: Stage) -> None:
 
     stage.play(AGAIN)
     words = ("--config", "model=early", "app-server", "--listen", "stdio://", "-c", "model_reasoning_effort=low")
-    server = AppServer((str(SCRIPT), *words), stage.environment(), stage.log)
+    server = AppServer((*MODULE, *words), stage.environment(), stage.log, stage.template)
     stage.servers.append(server)
     server.app.hello()
     result = server.app.result(server.app.request("thread/start", {"cwd": stage.cwd}))
