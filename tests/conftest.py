@@ -31,6 +31,8 @@ MARKED: Mapping[str, pytest.MarkDecorator] = {
     "browser": pytest.mark.processes,
 }
 """What the tests that take a fixture start: servers, or a browser with its many processes."""
+LONG = ("tests/workers/jobs/test_planted_programs.py", "tests/supervisor/cli/dashboard/test_page.py")
+"""Files that take a process half a minute, and that the others would wait for in the end."""
 
 
 def pytest_configure() -> None:
@@ -42,7 +44,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts servers or a browser, for `make test-fast` to leave it out."""
+    """Mark what starts servers or a browser, for `make test-fast` to leave it out, and put long files first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     for item in items:
         for name in MARKED.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKED[name])
