@@ -8,7 +8,7 @@ from tests.support.model import said
 from tests.support.stage import Stage
 
 MANY = 5_000
-CONVERSATIONS = 50
+CONVERSATIONS = 100
 MEGABYTE = 1_000_000
 
 
@@ -23,7 +23,7 @@ def test_thousands_of_deltas_arrive_complete_and_in_order(stage: Stage, engine: 
     assert kinds(client.events(call))[-3:] == ["agent_message", "token_count", "task_complete"]
 
 
-def test_fifty_conversations_at_once_do_not_mix(stage: Stage) -> None:
+def test_a_hundred_conversations_at_once_do_not_mix(stage: Stage) -> None:
     """Each sends its marker through the model, a command and back."""
     markers = [f"marker-{number:03d}" for number in range(CONVERSATIONS)]
     stage.play(
