@@ -73,6 +73,7 @@ QUESTIONS: Final[tuple[tuple[Question, Callable[[object], bool]], ...]] = (
 """Asked with the key of a worker, and what the answer has to be."""
 
 
+@pytest.mark.executed  # with forks it waits for most of a minute
 def test_who_has_a_node_gets_what_its_workers_need_and_no_more(stage: Stage) -> None:
     port = free_ports()
     stage.play(HELLO, more="requires_openai_auth = true" + settings(port, host_capacity=0, idle_workers=2))
