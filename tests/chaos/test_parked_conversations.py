@@ -1,7 +1,6 @@
 """An idle conversation needs no process, and is restored unchanged (promises P3 and P7)."""
 
 import psutil
-import pytest
 
 from benchmarks import holdings
 from greenroom.demo.script import Call, CommandStep, Quote, Stall, Text, rule
@@ -9,8 +8,6 @@ from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import said
 from tests.support.stage import Stage
-
-pytestmark = pytest.mark.both_engines
 
 HELLO = rule("hello", [Text("Good day.")])
 RUN = rule("run", [CommandStep(("bash", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"))], [Quote()])

@@ -15,8 +15,6 @@ from tests.support.deadline import until
 from tests.support.server import PROGRAM, Server
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 LEAVE_WITHIN = 2.0
 """Seconds (promise P6)."""
 GRANDCHILDREN = "sleep 600 & (sleep 600 &) ; nohup sleep 600 >/dev/null 2>&1 & echo started; sleep 600"
@@ -50,6 +48,7 @@ def part(server: Server, how: str) -> None:
             server.signal(signal.Signals[name])
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM", "SIGINT", "SIGHUP"])
 def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine: str, how: str) -> None:
     stage.play(running(GRANDCHILDREN))
@@ -64,6 +63,7 @@ def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine:
     assert kind(server.client.result(call)) == "turn_aborted"
 
 
+@pytest.mark.both_engines
 def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stage, engine: str) -> None:
     stage.play(STALL)
     patient = (
@@ -83,6 +83,7 @@ def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stag
     assert not stage.left_over(LEAVE_WITHIN)
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM", "SIGKILL"])
 def test_nothing_escapes_by_starting_a_session_of_its_own(stage: Stage, engine: str, how: str) -> None:
     stage.play(running(RUNAWAYS))
@@ -127,6 +128,7 @@ def test_a_client_that_only_knocks_leaves_nothing_behind(stage: Stage, engine: s
     assert not stage.left_over(LEAVE_WITHIN)
 
 
+@pytest.mark.both_engines
 @pytest.mark.executed  # it is still importing
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.25])
 def test_a_server_that_is_told_to_leave_while_it_starts_leaves_nothing_behind(
@@ -141,6 +143,7 @@ def test_a_server_that_is_told_to_leave_while_it_starts_leaves_nothing_behind(
     assert stage.sockets() == []
 
 
+@pytest.mark.both_engines
 @pytest.mark.executed  # it is still importing
 def test_a_server_without_a_client_ends_by_itself(stage: Stage, engine: str) -> None:
     stage.play(STALL)
@@ -150,6 +153,7 @@ def test_a_server_without_a_client_ends_by_itself(stage: Stage, engine: str) -> 
     assert stage.told() == ""
 
 
+@pytest.mark.both_engines
 def test_a_killed_server_takes_everything_with_it(stage: Stage, engine: str) -> None:
     stage.play(running(GRANDCHILDREN))
     server = stage.serve(engine)

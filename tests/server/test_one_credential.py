@@ -101,7 +101,6 @@ def test_a_request_carries_what_the_login_calls_for(
     assert (asked.json["store"], asked.json["stream"]) == (False, True)
 
 
-@pytest.mark.both_engines
 def test_a_killed_broker_fails_none_of_twenty_running_turns(stage: Stage, engine: str) -> None:
     """Half of them ask for a bearer while it is away, and all of them ask the next one."""
     gates = (Gate(), Gate())

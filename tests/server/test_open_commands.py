@@ -12,8 +12,6 @@ from tests.support.deadline import until
 from tests.support.model import members
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 MODEL = ("-c", 'model="gpt-5.5"')
 SLEEPER = "echo $$ > pid.new && mv pid.new pid; exec sleep 600"
 START = rule("start", [Call("exec_command", {"cmd": SLEEPER, "tty": True, "yield_time_ms": 250})], [Quote()])

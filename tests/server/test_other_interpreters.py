@@ -11,11 +11,7 @@ from tests.on_interpreters import PART, ROOT, SHORT_PART, demo, short_part
 OTHERS = [version for version in VERSIONS if version != sys.version_info[:2]]
 
 
-def name_of(version: Version) -> str:
-    return ".".join(map(str, version))
-
-
-@pytest.fixture(params=OTHERS, ids=name_of)
+@pytest.fixture(params=OTHERS, ids=lambda version: ".".join(map(str, version)))
 def programs(request: pytest.FixtureRequest) -> Path:
     """The directory of the programs of an environment on another version."""
     version: Version = request.param
@@ -27,9 +23,7 @@ def programs(request: pytest.FixtureRequest) -> Path:
 
 @pytest.mark.server
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("programs", OTHERS[-1:], ids=name_of, indirect=True)
 def test_the_demo_succeeds(programs: Path) -> None:
-    """On the newest alone: `make test-interpreters` runs it on all."""
     shown = demo(programs)
     assert shown.returncode == 0, f"{shown.stdout}\n{shown.stderr}"
 

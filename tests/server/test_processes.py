@@ -13,8 +13,6 @@ from tests.support.client import Client, text, thread_id
 from tests.support.model import inputs
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 HELLO = rule("hello", [Text("Good day.")])
 WHO = rule("who", [CommandStep(("sh", "-c", "echo $PPID"))], [Quote()])
 
@@ -39,6 +37,7 @@ def test_what_a_first_call_waits_for_needs_no_pydantic(first: str) -> None:
     assert subprocess.run([sys.executable, "-I", "-c", program], check=False, timeout=30).returncode == 0
 
 
+@pytest.mark.both_engines
 def test_each_conversation_has_a_process_of_its_own(stage: Stage, engine: str) -> None:
     stage.play(WHO)
     server = stage.serve(engine)
@@ -61,6 +60,7 @@ def test_a_conversation_keeps_its_process(stage: Stage, engine: str) -> None:
     assert text(again) == text(result)
 
 
+@pytest.mark.both_engines
 def test_the_next_conversation_finds_a_worker_waiting(stage: Stage, engine: str) -> None:
     stage.play(WHO)
     server = stage.serve(engine)
@@ -71,6 +71,7 @@ def test_the_next_conversation_finds_a_worker_waiting(stage: Stage, engine: str)
     server.settle(workers=3)
 
 
+@pytest.mark.both_engines
 def test_no_worker_waits_where_none_is_wanted(stage: Stage, engine: str) -> None:
     stage.play(WHO)
     server = stage.serve(engine, "-c", "greenroom.idle_workers=0")
@@ -79,6 +80,7 @@ def test_no_worker_waits_where_none_is_wanted(stage: Stage, engine: str) -> None
     server.settle(workers=1)
 
 
+@pytest.mark.both_engines
 def test_a_failed_start_leaves_no_process(stage: Stage, engine: str) -> None:
     model = stage.play(HELLO)
     stage.home.config.write_text("model = 5\n")
@@ -90,6 +92,7 @@ def test_a_failed_start_leaves_no_process(stage: Stage, engine: str) -> None:
     server.settle(workers=3)
 
 
+@pytest.mark.both_engines
 def test_idle_processes_cost_no_time(stage: Stage, engine: str) -> None:
     stage.play(HELLO)
     server = stage.serve(engine)
@@ -131,6 +134,7 @@ def test_an_unknown_tool_is_told_to_the_model_and_the_turn_goes_on(stage: Stage)
     assert text(client.result(client.codex("go"))) == "unsupported call: teleport"
 
 
+@pytest.mark.both_engines
 def test_a_parked_conversation_has_no_process_and_comes_back(stage: Stage, engine: str) -> None:
     stage.play(WHO)
     server = stage.serve(engine, "-c", "greenroom.park_after_s=0.1", "-c", "greenroom.idle_workers=0")

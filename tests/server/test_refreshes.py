@@ -20,8 +20,6 @@ from tests.support.deadline import until
 from tests.support.server import Server
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both_engines
-
 LEAVE_WITHIN = 2.0
 """Seconds (promise P6)."""
 
@@ -58,6 +56,7 @@ def assert_refreshed_once(stage: Stage, issuer: IssuerThread) -> None:
     assert len(issuer.issuer.refreshes) == 1
 
 
+@pytest.mark.both_engines
 def test_a_broker_that_is_killed_under_a_refresh_costs_nothing(
     stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
@@ -85,6 +84,7 @@ def test_the_death_of_the_fork_server_as_well_costs_nothing(
     assert_refreshed_once(stage, issuer)
 
 
+@pytest.mark.both_engines
 def test_a_refresh_under_way_is_finished_when_the_server_is_killed(
     stage: Stage, engine: str, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
@@ -96,6 +96,7 @@ def test_a_refresh_under_way_is_finished_when_the_server_is_killed(
     assert_refreshed_once(stage, issuer)
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize(
     ("how", "broker"), [("told to leave", "alive"), ("told to leave", "dead"), ("killed", "alive")]
 )

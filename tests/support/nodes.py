@@ -72,15 +72,10 @@ def reports(stage: Stage) -> list[dict[str, Any]]:
 
 
 def of_release(version: str, protocol: int = PROTOCOL) -> Sequence[str]:
-    """Return a program that takes itself for another release, with this version of the protocol of nodes.
-
-    What has imported one of the two already is told, too.
-    """
+    """Return a program that takes itself for another release, with this version of the protocol of nodes."""
     statement = (
-        "import sys, greenroom.protocol.version as release, greenroom.protocol.internal.node as node; "
-        f"changed = {{'__version__': (release.__version__, {version!r}), 'PROTOCOL': (node.PROTOCOL, {protocol})}}; "
-        "[setattr(module, name, new) for at, module in list(sys.modules.items()) if at.startswith('greenroom.') "
-        "for name, (old, new) in changed.items() if getattr(module, name, None) == old]; "
+        "import greenroom.protocol.version as release, greenroom.protocol.internal.node as node; "
+        f"release.__version__ = {version!r}; node.PROTOCOL = {protocol}; "
         "from greenroom.supervisor.main import main; raise SystemExit(main())"
     )
     return sys.executable, "-I", "-c", statement
