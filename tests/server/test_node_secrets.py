@@ -36,7 +36,7 @@ from tests.support import processes
 from tests.support.client import kind, text
 from tests.support.delayed_link import Relay
 from tests.support.host import Host, hosting
-from tests.support.hostile_node import HostileNode, StolenWorker, is_let_in
+from tests.support.hostile_node import SILENCE, HostileNode, StolenWorker, is_let_in
 from tests.support.nodes import NodeProcess, command, free_ports, report, settings, ticket
 from tests.support.stage import Stage
 
@@ -73,7 +73,6 @@ QUESTIONS: Final[tuple[tuple[Question, Callable[[object], bool]], ...]] = (
 """Asked with the key of a worker, and what the answer has to be."""
 
 
-@pytest.mark.executed  # with forks it waits for most of a minute
 def test_who_has_a_node_gets_what_its_workers_need_and_no_more(stage: Stage) -> None:
     port = free_ports()
     stage.play(HELLO, more="requires_openai_auth = true" + settings(port, host_capacity=0, idle_workers=2))
@@ -111,7 +110,7 @@ async def _try_everything(stage: Stage, host: Host, port: int, given: Path) -> N
         result = await asyncio.to_thread(client.result, call, 10)
         assert kind(result) == "worker_crashed"
         for one in (worker, idle):
-            assert await one.ask(GetAuth()) is None, "also over the connection that stands"
+            assert await one.ask(GetAuth(), SILENCE) is None, "also over the connection that stands"
             assert not await is_let_in(one.spec.broker_address, one.spec.broker_key, one.spec.keys)
         late = WriteRecords(number=9, conversation_id=thread, incarnation=opened.incarnation, commit=True)
         assert isinstance(await holder.record(late, b"{}\n"), RecordsFailed)

@@ -83,24 +83,24 @@ class StolenWorker:
         await self.ask(Hello(worker_id=self.spec.id))
         await self.tell(Ready(worker_id=self.spec.id, pid=1))
 
-    async def ask(self, question: Question) -> Answer | None:
+    async def ask(self, question: Question, within: float = TIMEOUT) -> Answer | None:
         """Ask the broker, and return what it answers; `None` where it does not."""
         self._asked += 1
-        await self._broker.send_multipart(broker_frames(str(self._asked).encode(), question))
-        parts = await self.node.hear(self._broker)
+        await self.node.send(self._broker, broker_frames(str(self._asked).encode(), question))
+        parts = await self.node.hear(self._broker, within)
         return None if parts is None else read_broker_answer(parts).answer
 
     async def record(self, request: RecordsRequest, lines: bytes = b"") -> RecordsReply | None:
         """Ask the keeper of records, over the mailbox."""
-        await self._mailbox.send_multipart(record_frames(request, lines))
-        while (parts := await self.node.hear(self._mailbox)) is not None:
+        await self.node.send(self._mailbox, record_frames(request, lines))
+        while (parts := await self.node.hear(self._mailbox, TIMEOUT)) is not None:
             if is_reply(parts[0]):  # and no operation
                 return read_reply(parts).reply
         return None
 
     async def tell(self, notice: Notice) -> None:
         """Send a notice to the mailbox."""
-        await self._mailbox.send_multipart(notice_frames(notice, b"", NoticeOrder(0, 0)))
+        await self.node.send(self._mailbox, notice_frames(notice, b"", NoticeOrder(0, 0)))
 
     async def next_operation(self) -> ReceivedOperation:
         """Return what the host asks of it."""
@@ -125,7 +125,7 @@ class HostileNode:
     async def __aenter__(self) -> Self:
         shown = KeyPair(public=self.ticket.public_key, secret=self.ticket.secret_key)
         enrolling = self.connect(self.address, self.ticket.host_key, shown)
-        await enrolling.send_multipart(node_frames(Enrol(public_key=self.keys.public, name=self.ticket.name)))
+        await self.send(enrolling, node_frames(Enrol(public_key=self.keys.public, name=self.ticket.name)))
         assert await self.hear(enrolling, TIMEOUT) is not None
         self._link = self.connect(self.address, self.ticket.host_key, self.keys)
         await self.say(Join(version=__version__, run="run", protocol=PROTOCOL, capacity=4))
@@ -145,9 +145,14 @@ class HostileNode:
         return made
 
     async def say(self, message: FromNode) -> None:
-        await self._link.send_multipart(node_frames(message))
+        await self.send(self._link, node_frames(message))
 
-    async def hear(self, socket: Any, within: float = SILENCE) -> Sequence[bytes] | None:
+    async def send(self, socket: Any, frames: Sequence[bytes]) -> None:
+        """Send a message. Raises `TimeoutError` where the socket takes none, as one whose key was refused."""
+        async with asyncio.timeout(TIMEOUT):
+            await socket.send_multipart(frames)
+
+    async def hear(self, socket: Any, within: float) -> Sequence[bytes] | None:
         """Return what comes next at a socket; `None` where nothing does."""
         try:
             async with asyncio.timeout(within):
@@ -167,7 +172,14 @@ class HostileNode:
     async def workers(self, count: int) -> list[StolenWorker]:
         """Return the workers that the host has ordered, which are keys here and no processes."""
         specs = [one.spec for one in await self.until(Spawn, count)]
-        return [StolenWorker(self, spec) for spec in specs if isinstance(spec, WorkerSpec)][:count]
+        return [await self._worker(spec) for spec in specs if isinstance(spec, WorkerSpec)][:count]
+
+    async def _worker(self, spec: WorkerSpec) -> StolenWorker:
+        """Return a worker once the broker knows its key: ZeroMQ gives up a connection whose key was refused."""
+        async with asyncio.timeout(TIMEOUT):
+            while not await is_let_in(spec.broker_address, spec.broker_key, spec.keys):
+                await asyncio.sleep(0.01)
+        return StolenWorker(self, spec)
 
     def was_told(self, secrets: Sequence[str]) -> list[str]:
         """Return those of the secrets that it was told, in plain text or within JSON."""
