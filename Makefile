@@ -90,7 +90,7 @@ docs: setup ## Update the generated parts of the documentation.
 	@$(BIN)/python tools/docs/status_screen.py
 
 pictures: setup ## Draw the pictures of the dashboard in the documentation anew. Needs Chromium.
-	@GREENROOM_PICTURES=docs/images $(BIN)/python -m pytest tests/supervisor/cli/dashboard/test_page.py -k pictures
+	@GREENROOM_PICTURES=docs/images $(BIN)/python -m pytest tests/supervisor/cli/dashboard/test_pictures.py
 
 site: setup ## Build the documentation as a site, in build/site, offline.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

@@ -87,3 +87,9 @@ def output(text: str) -> dict[str, Any]:
     """Return the event of a piece of a command's output."""
     chunk = base64.b64encode(text.encode()).decode()
     return {"type": "exec_command_output_delta", "call_id": "o", "stream": "stdout", "chunk": chunk}
+
+
+def command_begun(command: str) -> dict[str, Any]:
+    """Return the event of a command, which has written nothing yet."""
+    item = {"type": "CommandExecution", "id": "o", "command": ["bash", "-lc", command], "cwd": "/"}
+    return {"type": "item_started", "thread_id": "c", "turn_id": "t", "item": item, "started_at_ms": 1}

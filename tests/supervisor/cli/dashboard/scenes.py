@@ -155,6 +155,7 @@ def busy() -> Overview:
     status = instance(count=10, paces=PACES, nodes=NODES)
     assert status.report is not None
     told = list(status.report.conversations)
+    told[0] = entry(0, told[0].pid, turn={"id": "t-0", "age": 48.0, "doing": "running the tool shell: make test"})
     told[1] = entry(1, told[1].pid, approvals=1, turn={"id": "t-1", "age": 51.0, "doing": "waiting for the user"})
     told[3] = entry(3, told[3].pid, queued=2)
     told[6] = entry(6, None, state="crashed", restarts=1)
@@ -239,9 +240,9 @@ def _own_processes(pid: int) -> list[SeenProcess]:
 
 
 def _commands(pid: int) -> list[SeenProcess]:
-    """Return the processes of a command of the second conversation."""
+    """Return the processes of a command of the first conversation."""
     return [
-        process(pid + 4, pid + 3, f"gr-mon {pid + 11}", below_cpu_percent=91.0),
+        process(pid + 4, pid + 3, f"gr-mon {pid + 10}", below_cpu_percent=91.0),
         process(pid + 5, pid + 4, "make", cpu_percent=2.0, command=("make", "test")),
         process(pid + 6, pid + 5, "python", cpu_percent=86.0, rss=120 * MIB, command=("python", "-m", "pytest", "-q")),
     ]

@@ -1,7 +1,6 @@
 """The page in a real browser: readable at every width, in both themes, by keyboard and without colours."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -29,8 +28,6 @@ SCENES: Final[dict[str, Callable[[], Overview]]] = {
     "silent": scenes.silent,
 }
 LOADED: Final = "document.getElementById('main').dataset.loaded === 'true'"
-PICTURES: Final = os.environ.get("GREENROOM_PICTURES", "")
-"""A directory to which pictures for the documentation are written; with nothing, none are."""
 
 
 def play(
@@ -169,11 +166,11 @@ def test_commands_are_in_the_tree_and_in_the_figures_of_their_conversation(brows
         lines = await page.ask("[...document.querySelectorAll('.tree li')].map((line) => line.innerText)")
         (place,) = [number for number, line in enumerate(lines) if "make test" in line]
         assert "Zygote" in lines[place - 1], "it is below the zygote"
-        assert "of Port the importer to the new schema" in lines[place]
+        assert f"of {scenes.TITLES[0]}" in lines[place]
         assert "python -m pytest -q" in lines[place + 1]
-        (worker,) = [line for line in lines if "Worker of Port the importer" in line]
+        (worker,) = [line for line in lines if f"Worker of {scenes.TITLES[0]}" in line]
         assert "2 processes of commands, 91 %" in worker
-        await turn_to(page, f"#/conversation/{script.PID}/{scenes.conversation_id(1)}")
+        await turn_to(page, CONVERSATION)
         await page.until("document.querySelector('.facts').innerText.includes('2 processes, 91 %, 151 MiB')")
         assert float((await page.ask("document.querySelector('.measures .figure').textContent")).split()[0]) > 90
 
@@ -289,28 +286,3 @@ def test_the_address_bar_has_no_token_and_nothing_is_kept(browser: Browser, home
         assert hosts == [await page.ask("location.host")]
 
     play(browser, scene, scenes.one(), home)
-
-
-@pytest.mark.skipif(not PICTURES, reason="GREENROOM_PICTURES names no directory (`make pictures`)")
-@pytest.mark.parametrize(
-    ("name", "view", "width", "dark"),
-    [
-        ("conversations", "#/", 1280, False),
-        ("conversations-dark", "#/", 1280, True),
-        ("conversation", CONVERSATION, 1280, True),
-        ("deaths", "#/deaths", 1280, False),
-        ("phone", "#/", 375, False),
-        ("phone-dark", CONVERSATION, 375, True),
-    ],
-)
-def test_pictures_are_drawn(browser: Browser, home: Path, name: str, view: str, width: int, dark: bool) -> None:
-    async def scene(served: Dashboard, page: Page) -> None:
-        await page.show(width, HEIGHTS[width], dark=dark)
-        await turn_to(page, view)
-        while served.collector.looks < 60:
-            await asyncio.sleep(0.05)
-        picture = await page.picture()
-        assert len(picture) < 150_000
-        Path(PICTURES, f"dashboard-{name}.png").write_bytes(picture)
-
-    play(browser, scene, scenes.busy(), home, moving=True)

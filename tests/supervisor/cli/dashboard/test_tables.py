@@ -78,23 +78,23 @@ def test_what_the_kernel_sees_of_a_stuck_process_comes_first() -> None:
 
 def test_commands_count_for_the_conversation_that_runs_them_and_are_in_the_tree() -> None:
     status = scenes.instance(count=2)
-    worker = status.instance.pid + 11
+    worker = status.instance.pid + 10
     tables = snapshot(view(status))
-    row = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(1)}"]
+    row = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(0)}"]
     own = next(one.seen for one in status.processes if one.pid == worker)
     assert own is not None
     assert own.cpu_percent is not None
     assert (row["commands"], row["commandsCpu"], row["commandsMemory"]) == (2, 91.0, (31 + 120) << 20)
     assert row["cpu"] == round(own.cpu_percent + 91.0, 1)
     assert row["memory"] == pytest.approx(own.rss + ((31 + 120) << 20), abs=1 << 17)
-    other = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(0)}"]
+    other = tables["conversations"][f"{status.instance.pid}/{scenes.conversation_id(1)}"]
     assert (other["commands"], other["commandsCpu"], other["commandsMemory"]) == (0, None, None)
     commands = [one for one in tables["processes"].values() if one["role"] == COMMAND]
     assert [(one["text"], one["parent"]) for one in commands] == [
         ("make test", status.instance.pid + 3),
         ("python -m pytest -q", status.instance.pid + 5),
     ]
-    assert {one["conversation"] for one in commands} == {scenes.conversation_id(1)}
+    assert {one["conversation"] for one in commands} == {scenes.conversation_id(0)}
     cpu = sum(one.seen.cpu_percent or 0.0 for one in status.processes if one.seen is not None)
     assert tables["totals"]["all"]["cpu"] == round(cpu + 91.0, 1)
 
@@ -103,12 +103,12 @@ def test_so_many_commands_are_listed_and_all_are_counted() -> None:
     status = scenes.instance(count=2)
     seen = [one.seen for one in status.processes if one.seen is not None]
     pid = status.instance.pid
-    crowd = [process(pid + 4, pid + 3, f"gr-mon {pid + 11}")]
+    crowd = [process(pid + 4, pid + 3, f"gr-mon {pid + 10}")]
     crowd += [process(60_000 + number, pid + 4, "x") for number in range(2 * MOST_COMMANDS)]
     assert status.report is not None
     tables = snapshot(view(scenes.of(status.report, [*seen, *crowd])))
     assert len([one for one in tables["processes"].values() if one["role"] == COMMAND]) == MOST_COMMANDS
-    assert tables["conversations"][f"{pid}/{scenes.conversation_id(1)}"]["commands"] == 2 * MOST_COMMANDS
+    assert tables["conversations"][f"{pid}/{scenes.conversation_id(0)}"]["commands"] == 2 * MOST_COMMANDS
 
 
 def test_an_instance_that_does_not_answer_is_shown_by_what_the_kernel_tells() -> None:
