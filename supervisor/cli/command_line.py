@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from greenroom.protocol.choices import AttachMode
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.cli.status.commands import add_commands
+from greenroom.supervisor.cli.status.commands import CommandParser, add_commands
 from greenroom.supervisor.command_words import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
 from greenroom.supervisor.options import ENGINES, LOG_FORMATS, LOG_LEVELS, STDIO, UNIX
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home, split_settings
@@ -61,27 +61,25 @@ def command_parser(word: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument(JSON, action="store_true", dest="version_json", help="with --version: what it speaks, too")
     parser.add_argument(*CONFIG_FLAGS, action="append", default=[], dest="early_config", help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=CommandParser)
     if (add_only := _SERVERS.get(word)) is not None:
         add_only(commands)
         return parser
     _add_server(commands)
     _add_app_server(commands)
-    host = commands.add_parser("serve", help="serve many clients at a socket, until it is stopped")
+    host = _add(commands, "serve", "serve many clients at a socket, until it is stopped")
     host.add_argument("--http", metavar="[HOST:]PORT", help="serve MCP over HTTP too (default: greenroom.http.listen)")
     host.add_argument("--replace", action="store_true", help="take over from the host that runs, if one does")
     host.add_argument("--background", action="store_true", help="return once it serves, and go on in the background")
     _add_server_options(host)
     host.set_defaults(run=_serve_host)
-    commands.add_parser(EXEC, help="run one turn, as `codex exec` does, and end")  # reads its words itself
-    demo = commands.add_parser(
-        "demo", help="show a whole conversation against a scripted model, without key or network"
-    )
+    _add(commands, EXEC, "run one turn, as `codex exec` does, and end")  # reads its words itself
+    demo = _add(commands, "demo", "show a whole conversation against a scripted model, without key or network")
     demo.set_defaults(run=_demo)
-    schema = commands.add_parser("schema", help="print JSON Schemas of all that clients and server say to each other")
+    schema = _add(commands, "schema", "print JSON Schemas of all that clients and server say to each other")
     schema.set_defaults(run=_schema)
     _add_node(commands)
-    completion = commands.add_parser("completion", help="print a completion of these commands for a shell")
+    completion = _add(commands, "completion", "print a completion of these commands for a shell")
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, fish or zsh")
     completion.set_defaults(run=_completion)
     _add_login(commands)
@@ -92,8 +90,15 @@ def command_parser(word: str = "") -> argparse.ArgumentParser:
     return parser
 
 
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    """Add a command. Its help begins with what the list of commands says of it."""
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
 def _add_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    server = commands.add_parser(SERVER, help="serve the tools codex and codex-reply on standard input and output")
+    server = _add(commands, SERVER, "serve the tools codex and codex-reply on standard input and output")
     _add_server_options(server)
     _add_attach(server)
     server.set_defaults(run=_serve_stdio)
@@ -121,7 +126,7 @@ def _add_attach(server: argparse.ArgumentParser) -> None:
 
 
 def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    server = commands.add_parser(APP_SERVER, help="serve the protocol of `codex app-server`, for its SDKs and editors")
+    server = _add(commands, APP_SERVER, "serve the protocol of `codex app-server`, for its SDKs and editors")
     server.add_argument(
         "--listen",
         default=STDIO,
@@ -133,7 +138,7 @@ def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     _add_attach(server)
     server.set_defaults(run=_serve_app)
     tools = server.add_subparsers(metavar="COMMAND")
-    schema = tools.add_parser(GENERATE_SCHEMA, help="write JSON Schemas of the messages instead of serving")
+    schema = _add(tools, GENERATE_SCHEMA, "write JSON Schemas of the messages instead of serving")
     schema.add_argument("--out", required=True, metavar="DIR", help="where to, one file for each message")
     schema.add_argument("--experimental", action="store_true", help="accepted, and changes nothing")
     schema.set_defaults(run=_app_server_schema)
@@ -144,7 +149,7 @@ _SERVERS: Final = {SERVER: _add_server, APP_SERVER: _add_app_server}
 
 
 def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    node = commands.add_parser("node", help="run workers on this machine for a host on another one")
+    node = _add(commands, "node", "run workers on this machine for a host on another one")
     node.add_argument("--join", metavar="tcp://ADDRESS:PORT", help="the host (its `greenroom.nodes.listen`)")
     node.add_argument("--ticket", metavar="FILE", help="made on the host by `greenroom node ticket`; good once")
     node.add_argument("--name", metavar="NAME", help="what it is called, where its ticket is for a pool: POOL-…")
@@ -161,13 +166,13 @@ def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     node.add_argument("--alone", type=float, default=0.0, metavar="SECONDS", help=argparse.SUPPRESS)
     node.set_defaults(run=_node)
     deeds = node.add_subparsers(metavar="COMMAND")
-    ticket = deeds.add_parser("ticket", help="make a ticket for a node, on the host")
+    ticket = _add(deeds, "ticket", "make a ticket for a node, on the host")
     ticket.add_argument("name", metavar="NAME", help="what the node will be called, or the pool")
     ticket.add_argument("--pool", type=int, metavar="N", help="for N nodes of a pool, which are called NAME-…")
     ticket.add_argument("--minutes", type=int, default=10, metavar="N", help="how long it is good (default: 10)")
     ticket.add_argument("--output", metavar="FILE", help="where to write it (default: .nodes.NAME.ticket in the home)")
     ticket.set_defaults(run=_node_ticket)
-    revoke = deeds.add_parser("revoke", help="forget the key of a node, on the host")
+    revoke = _add(deeds, "revoke", "forget the key of a node, on the host")
     revoke.add_argument("name", metavar="NAME", help="as `greenroom status` shows it, or a pool for all its nodes")
     revoke.set_defaults(run=_node_revoke)
 
@@ -195,33 +200,33 @@ def _node_revoke(arguments: argparse.Namespace) -> int:
 
 
 def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    login = commands.add_parser("login", help="log in, for all instances on this home")
+    login = _add(commands, "login", "log in, for all instances on this home")
     login.add_argument("--device-auth", action="store_true", help="with a code that is entered on any machine")
     login.add_argument("--with-api-key", action="store_true", help="with an API key that is read from standard input")
     login.add_argument("what", nargs="?", choices=("status",), help="tell who is logged in instead")
     login.set_defaults(run=_login)
-    logout = commands.add_parser("logout", help="forget the login")
+    logout = _add(commands, "logout", "forget the login")
     logout.add_argument("--revoke", action="store_true", help="tell the issuer too, which ends the browser's session")
     logout.set_defaults(run=_logout)
 
 
 def _add_mcp(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    servers = commands.add_parser("mcp", help="log in to MCP servers of config.toml, for all instances on this home")
+    servers = _add(commands, "mcp", "log in to MCP servers of config.toml, for all instances on this home")
     deeds = servers.add_subparsers(required=True, metavar="COMMAND")
-    login = deeds.add_parser("login", help="log in to a server, in a browser")
+    login = _add(deeds, "login", "log in to a server, in a browser")
     login.add_argument("name", help="as in mcp_servers")
     login.add_argument("--scopes", default="", metavar="SCOPE,SCOPE", help="rights to ask for instead of the usual")
     login.set_defaults(run=_mcp_login)
-    logout = deeds.add_parser("logout", help="forget the login of a server")
+    logout = _add(deeds, "logout", "forget the login of a server")
     logout.add_argument("name", help="as in mcp_servers")
     logout.set_defaults(run=_mcp_logout)
-    listing = deeds.add_parser("list", help="tell which servers there are, and which of them are logged in to")
+    listing = _add(deeds, "list", "tell which servers there are, and which of them are logged in to")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(run=_mcp_list)
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    doctor = commands.add_parser("doctor", help="tell what is wrong with the surroundings, and what to do")
+    doctor = _add(commands, "doctor", "tell what is wrong with the surroundings, and what to do")
     doctor.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
     doctor.add_argument("--all", action="store_true", help="with the details of all checks")
     doctor.add_argument("--summary", action="store_true", help="only what is not well")
@@ -233,7 +238,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    dashboard = commands.add_parser("dashboard", help="serve a page that shows running instances, on this machine")
+    dashboard = _add(commands, "dashboard", "serve a page that shows running instances, on this machine")
     dashboard.add_argument("--instance", type=int, metavar="PID", help="only the one whose supervisor has this pid")
     dashboard.add_argument("--port", type=_port, default=0, metavar="PORT", help="where (default: any that is free)")
     dashboard.add_argument("--control", action="store_true", help="let the page interrupt, kill, stop and drain")

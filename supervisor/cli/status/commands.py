@@ -24,12 +24,8 @@ class Commands(Protocol):
         ...
 
 
-class _Command(argparse.ArgumentParser):
-    """Ends with 1 where the command line is wrong, because 2 says that an instance does not answer."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: {message}\n")
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command. It refuses words that it does not know itself, and so with its own usage."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse what is left over, before the program's own parser does."""
@@ -37,6 +33,14 @@ class _Command(argparse.ArgumentParser):
         if left_over:
             self.error(f"unrecognized arguments: {' '.join(left_over)}")
         return known, left_over
+
+
+class _Command(CommandParser):
+    """Ends with 1 where the command line is wrong, because 2 says that an instance does not answer."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
 
 
 def add_commands(commands: Commands) -> None:
