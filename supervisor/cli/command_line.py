@@ -90,14 +90,12 @@ def command_parser(word: str = "") -> argparse.ArgumentParser:
     return parser
 
 
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
-) -> argparse.ArgumentParser:
+def _add(commands: "argparse._SubParsersAction[CommandParser]", name: str, text: str) -> CommandParser:
     """Add a command. Its help begins with what the list of commands says of it."""
     return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
 
-def _add_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_server(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     server = _add(commands, SERVER, "serve the tools codex and codex-reply on standard input and output")
     _add_server_options(server)
     _add_attach(server)
@@ -125,7 +123,7 @@ def _add_attach(server: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_app_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_app_server(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     server = _add(commands, APP_SERVER, "serve the protocol of `codex app-server`, for its SDKs and editors")
     server.add_argument(
         "--listen",
@@ -148,7 +146,7 @@ _SERVERS: Final = {SERVER: _add_server, APP_SERVER: _add_app_server}
 """The commands that a client waits for. To describe all others takes longer than to read the line."""
 
 
-def _add_node(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_node(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     node = _add(commands, "node", "run workers on this machine for a host on another one")
     node.add_argument("--join", metavar="tcp://ADDRESS:PORT", help="the host (its `greenroom.nodes.listen`)")
     node.add_argument("--ticket", metavar="FILE", help="made on the host by `greenroom node ticket`; good once")
@@ -199,7 +197,7 @@ def _node_revoke(arguments: argparse.Namespace) -> int:
     return revoke_node_key(arguments)
 
 
-def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_login(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     login = _add(commands, "login", "log in, for all instances on this home")
     login.add_argument("--device-auth", action="store_true", help="with a code that is entered on any machine")
     login.add_argument("--with-api-key", action="store_true", help="with an API key that is read from standard input")
@@ -210,7 +208,7 @@ def _add_login(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     logout.set_defaults(run=_logout)
 
 
-def _add_mcp(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_mcp(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     servers = _add(commands, "mcp", "log in to MCP servers of config.toml, for all instances on this home")
     deeds = servers.add_subparsers(required=True, metavar="COMMAND")
     login = _add(deeds, "login", "log in to a server, in a browser")
@@ -225,7 +223,7 @@ def _add_mcp(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing.set_defaults(run=_mcp_list)
 
 
-def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_doctor(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     doctor = _add(commands, "doctor", "tell what is wrong with the surroundings, and what to do")
     doctor.add_argument("--json", action="store_true", help="print it for programs (schema version 1)")
     doctor.add_argument("--all", action="store_true", help="with the details of all checks")
@@ -237,7 +235,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     doctor.set_defaults(run=_doctor)
 
 
-def _add_dashboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_dashboard(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     dashboard = _add(commands, "dashboard", "serve a page that shows running instances, on this machine")
     dashboard.add_argument("--instance", type=int, metavar="PID", help="only the one whose supervisor has this pid")
     dashboard.add_argument("--port", type=_port, default=0, metavar="PORT", help="where (default: any that is free)")
