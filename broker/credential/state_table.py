@@ -87,7 +87,7 @@ OLD_AGE: Final = 8 * 86_400.0
 REPEATED: Final = 60.0
 """Seconds in which the refusal of a token that followed another refusal shows that refreshing does not help."""
 
-NOT_LOGGED_IN: Final = "Not logged in"
+NOT_LOGGED_IN: Final = "Not logged in: run `greenroom login`, or set OPENAI_API_KEY for the server"
 
 
 def state_of(held: Holding, fresh: Freshness, trouble: CredentialFault) -> AuthState:

@@ -247,7 +247,7 @@ def test_nobody_logged_in_is_told(stage: Stage, engine: str) -> None:
     client = stage.serve(engine).client
     result = client.result(client.codex("hello"))
     assert kind(result) == "unauthorized"
-    assert text(result) == "Not logged in"
+    assert text(result) == "Not logged in: run `greenroom login`, or set OPENAI_API_KEY for the server"
     assert stage.model.statistics().requests == 0, "no request goes out without a bearer"
 
 
