@@ -1,4 +1,5 @@
-"""The requests on the control socket and their answers: one line of JSON each way, then the connection ends.
+"""The requests on the control socket and their answers: one line of JSON each way, then the connection ends or goes on
+in another form.
 
 Tagged structs rather than pydantic models: every supervisor imports these at its start, and uses few of them.
 """
