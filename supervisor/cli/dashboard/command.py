@@ -16,7 +16,7 @@ from greenroom.supervisor.cli.dashboard.collector import Collector
 from greenroom.supervisor.cli.dashboard.server import DashboardServer
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
-from greenroom.supervisor.cli.status.status import MEASURED, find_instances, overview
+from greenroom.supervisor.cli.status.status import MEASURED, find_instances, nothing_found, overview
 from greenroom.supervisor.control.control_messages import GiveReport
 
 FOOTPRINTS: Final = 5.0
@@ -27,6 +27,8 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal, and return the exit status. Raises `GreenroomError`."""
     hardening.make_undumpable()
+    if arguments.instance is not None and not find_instances(arguments.instance):
+        raise GreenroomError(nothing_found(arguments.instance))
     return asyncio.run(_serve(arguments))
 
 

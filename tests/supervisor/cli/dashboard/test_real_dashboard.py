@@ -250,6 +250,14 @@ def test_the_program_needs_no_instance_and_leaves_nothing(tmp_path: Path) -> Non
         stage.strike()
 
 
+def test_an_instance_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert run(["dashboard", f"--instance={os.getpid()}"]) == 1
+    assert f"no instance is running with pid {os.getpid()}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["99999", "x", "-1", ""])
 def test_what_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
