@@ -19,10 +19,8 @@ from greenroom.supervisor.processes.nodes.engine import NodeView
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
 from greenroom.supervisor.processes.nodes.openings import NodeOpenings, encoded
-from greenroom.supervisor.processes.nodes.placement import Candidate, choose
+from greenroom.supervisor.processes.nodes.orders import NodeOrders
 from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening
-from greenroom.supervisor.processes.nodes.resources import Reservations
-from greenroom.supervisor.processes.nodes.supply import NodeSupply
 from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter
@@ -82,18 +80,25 @@ class NodeHub:
         self._records = RecordKeeper(router.reply, router.catch_up, options.codex_home, endpoints.directory)
         self._openings = NodeOpenings(options.codex_home, table)
         self._credential_need = CredentialNeed(options.codex_home, options.config_overrides, os.environ)
-        self._wishes: dict[WorkerRequest, Wish] = {}
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
         self._on_change: Callable[[NodeName], None] = lambda _: None
         self._shut_out: Callable[[WorkerId], None] = lambda _: None
         self._on_worker_exit: Callable[[Exited], None] = lambda _: None
-        self.supply = NodeSupply(self.engine, table.idle_workers, self._enrol, self._displaced, self._fulfilled)
+        own = table.host_capacity
+        self._host_capacity = options.limits.live_workers if own is None else own
+        self._orders = NodeOrders(
+            self.engine,
+            table.idle_workers,
+            self._host_capacity,
+            self._openings.paths_of,
+            self._resources_of,
+            self._enrol,
+            self._displaced,
+        )
+        self.supply = self._orders.supply
         self._unheard.append(self.engine.listen)  # nodes last: their workers need the mailbox
-        self._reservations = Reservations(self._resources_of)
         self._capacity: int | None = None
         """As it was summed up last; `None` since a node has changed."""
-        self._unplaced: dict[WorkerRequest, Wish] = {}
-        """Orders that wait for a node with their resources."""
         self._placer = self._ray_placer(keys, host_keys.public) if table.engine == "ray" else None
         if self._placer is not None:
             self._unheard.append(self._placer.start)  # another host of the home has these nodes until then
@@ -152,16 +157,10 @@ class NodeHub:
 
     def place(self, order: WorkerRequest, wish: Wish, busy_here: int) -> bool:
         """Order a worker of the node where a conversation is to run; return false where that is the host."""
-        node = HERE if self.is_retreating else self._choose(wish, busy_here)
-        if node == HERE and wish.needs:
-            self._unplaced[order] = wish
-            return True
-        if node == HERE:
-            if self._placer is not None and busy_here >= self._host_capacity:
-                self._placer.note_overflow()
-            return False
-        self._take(node, order, wish)
-        return True
+        is_placed = self._orders.place(order, wish, busy_here)
+        if not is_placed and self._placer is not None and busy_here >= self._host_capacity:
+            self._placer.note_overflow()
+        return is_placed
 
     def note_waiting(self) -> None:
         """Note that a conversation waits for room on a node."""
@@ -174,7 +173,7 @@ class NodeHub:
             return None
         if wish.only_here:
             return f"it has to run on the host, which has no {_text(wish.needs)}"
-        if any(self._reservations.has(view.name, wish.needs) for view in self.engine.nodes()):
+        if any(self._orders.has(view.name, wish.needs) for view in self.engine.nodes()):
             return None
         if self._placer is not None and self._placer.fleet.can_have(wish.needs):
             return None
@@ -190,7 +189,7 @@ class NodeHub:
     def can_go_elsewhere(self, wish: Wish, busy_here: int) -> bool:
         """Tell whether a node, or the host, has the directory of a conversation, as far as that is known."""
         has_it_here = wish.cwd is None or os.path.isdir(wish.cwd)
-        return has_it_here or (not self.is_retreating and self._choose(wish, busy_here) != HERE)
+        return has_it_here or self._orders.choose(wish, busy_here) != HERE
 
     def room(self, only_here: int) -> int | None:
         """Return how many conversations may have a process on all machines; `None` where others go to the host.
@@ -213,42 +212,9 @@ class NodeHub:
             self._capacity = sum(view.capacity for view in self.engine.nodes() if view.state == "ready")
         return self._capacity
 
-    @property
-    def _host_capacity(self) -> int:
-        own = self._table.host_capacity
-        return self._options.limits.live_workers if own is None else own
-
-    def _choose(self, wish: Wish, busy_here: int) -> NodeName:
-        host = Candidate(HERE, 0 if wish.needs else self._host_capacity, busy_here)
-        return choose(
-            wish,
-            host,
-            self.supply.ranking,
-            self._openings.paths_of,
-            lambda node: self._reservations.fits(node, wish.needs),
-        )
-
-    def _take(self, node: NodeName, order: WorkerRequest, wish: Wish) -> None:
-        """Order a worker of a node."""
-        self._wishes[order] = wish
-        self._reservations.take(order, node, wish.needs)
-        self.supply.take(node, order)
-
-    def _place_unplaced(self) -> None:
-        """Place the orders that wait for resources, as far as there are any by now."""
-        if self.is_retreating:
-            return
-        for order, wish in list(self._unplaced.items()):
-            if (node := self._choose(wish, 0)) != HERE:
-                del self._unplaced[order]
-                self._take(node, order, wish)
-
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
-        self._wishes.pop(order, None)
-        self._unplaced.pop(order, None)
-        self._reservations.release(order)
-        self.supply.withdraw(order)
+        self._orders.withdraw(order)
 
     def opening(
         self,
@@ -295,7 +261,7 @@ class NodeHub:
         if self._retreat is None:
             self._retreat = then
             self._stop_trying()
-            self.supply.retreat()
+            self._orders.retreat()
             self._retreat_if_empty()
 
     def _retreat_if_empty(self) -> None:
@@ -335,13 +301,8 @@ class NodeHub:
 
     def _changed(self, node: NodeName) -> None:
         self._capacity = None
-        self.supply.changed(node)
-        self._place_unplaced()
+        self._orders.changed(node)
         self._on_change(node)
-
-    def _fulfilled(self, order: WorkerRequest, worker_id: WorkerId) -> None:
-        self._wishes.pop(order, None)
-        self._reservations.pass_on(order, worker_id)
 
     def _given_up(self, exited: Exited) -> None:
         self._shut_out(exited.id)
@@ -349,8 +310,7 @@ class NodeHub:
 
     def _ended(self, exited: Exited) -> None:
         """Handle the end of a worker, whose records are written."""
-        if self._reservations.release(exited.id):
-            self._place_unplaced()
+        self._orders.ended(exited.id)
         self._on_worker_exit(exited)
         self._retreat_if_empty()
 
@@ -370,13 +330,11 @@ class NodeHub:
             keys,
             self.engine,
             lambda: list(self.supply.ranking.all()),
-            lambda: [wish.needs for wish in self._unplaced.values()],
-            self._place_unplaced,
+            lambda: self._orders.waiting,
+            self._orders.place_waiting,
         )
 
-    def _displaced(self, order: WorkerRequest) -> None:
-        wish = self._wishes.pop(order, Wish())
-        self._reservations.release(order)
+    def _displaced(self, order: WorkerRequest, wish: Wish) -> None:
         self._place_again(order, wish)
 
     def _enrol(self, node: NodeName, count: int) -> None:
