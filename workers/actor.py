@@ -49,7 +49,7 @@ from greenroom.runtime import connections, footprint, logfile, orphans
 from greenroom.workers.conversation.client_requests import ServedRequests
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
-from greenroom.workers.conversation.turn_outcome import TurnOutcome
+from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials_channel import CredentialsChannel

@@ -19,7 +19,7 @@ from greenroom.config.reader import Reader
 from greenroom.config.saved_prompts import saved_prompt
 from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import GreenroomError
-from greenroom.workers.conversation.project_doc import Search, read_project_doc
+from greenroom.workers.conversation.prompt.project_doc import Search, read_project_doc
 from greenroom.workers.job_context import Setting
 from greenroom.workers.jobs import saved_config, set_default_model
 

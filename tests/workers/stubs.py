@@ -116,7 +116,7 @@ class StubModelSource:
 
 
 class StubGoal:
-    """No goal (`greenroom.workers.conversation.turn.TurnGoal`)."""
+    """No goal (`greenroom.workers.conversation.turn.turn.TurnGoal`)."""
 
     def count(self, usage: ResponseUsage | None, *, acts: bool) -> None: ...
 
@@ -124,7 +124,7 @@ class StubGoal:
 
 
 class StubTurnContext:
-    """A turn of fixed settings (`greenroom.workers.conversation.compaction.TurnContext`)."""
+    """A turn of fixed settings (`greenroom.workers.conversation.compaction.compaction.TurnContext`)."""
 
     def context_record(self) -> SessionRecord:
         return SessionRecord("turn_context", {"cwd": "/"})

@@ -12,8 +12,8 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.sessions.file import read
 from greenroom.sessions.history_file import remember
 from greenroom.sessions.replay import initial_messages
-from greenroom.workers.conversation.project_doc import Search, read_project_doc
-from greenroom.workers.conversation.prompt import input_message
+from greenroom.workers.conversation.prompt.project_doc import Search, read_project_doc
+from greenroom.workers.conversation.prompt.prompt import input_message
 from greenroom.workers.jobs.list_sessions import preview
 from greenroom.workers.patch.disk import Disk
 from greenroom.workers.patch.errors import PatchError

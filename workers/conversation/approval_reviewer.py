@@ -19,12 +19,12 @@ from greenroom.protocol.items import JsonObject, text_parts
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.workers.clock import now_ms
 from greenroom.workers.conversation.current_turn import CurrentTurn
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.history.history import History
 from greenroom.workers.conversation.model_connection import ModelSource
-from greenroom.workers.conversation.prompt import input_message
-from greenroom.workers.conversation.request_builder import RequestBuilder
-from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.prompt.prompt import input_message
+from greenroom.workers.conversation.prompt.request_builder import RequestBuilder
 from greenroom.workers.conversation.transcript import Transcript
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.model.responses import Completed, ItemDone, ResponseUsage
 
 log = logging.getLogger(__name__)

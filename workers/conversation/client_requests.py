@@ -12,7 +12,7 @@ from greenroom.protocol.internal import requests as wire
 from greenroom.protocol.internal.worker.notices import RequestServed
 from greenroom.protocol.internal.worker.operations import ServeRequest
 from greenroom.workers.conversation.conversation import OpenedConversation
-from greenroom.workers.conversation.goal import GoalChange
+from greenroom.workers.conversation.goal.goal import GoalChange
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.inventory import ServerInventory

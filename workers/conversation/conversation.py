@@ -8,21 +8,21 @@ import msgspec
 from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker.notices import OwnWorktree
 from greenroom.workers.conversation.current_turn import CurrentTurn
-from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.goal_keeper import GoalKeeper
+from greenroom.workers.conversation.events.event_emitter import EventEmitter
+from greenroom.workers.conversation.goal.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
 from greenroom.workers.conversation.session_recorder import SessionRecorder
-from greenroom.workers.conversation.steering import SteeringQueue
 from greenroom.workers.conversation.step_reporter import StepReporter
-from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.tools import ConversationTools
-from greenroom.workers.conversation.turn_runner import TurnRunner
+from greenroom.workers.conversation.turn.steering import SteeringQueue
+from greenroom.workers.conversation.turn.turn_runner import TurnRunner
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.timings import TurnTimings
 
 if TYPE_CHECKING:
-    from greenroom.workers.conversation.ledger import Ledger
+    from greenroom.workers.conversation.usage.ledger import Ledger
 
 
 class OpenedConversation(msgspec.Struct, frozen=True, kw_only=True):

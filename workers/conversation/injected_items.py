@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.conversation.history_entry import entry_of
+from greenroom.workers.conversation.history.history_entry import entry_of
 from greenroom.workers.conversation.transcript import Transcript
 
 

@@ -29,36 +29,36 @@ from greenroom.sessions.format import session_meta
 from greenroom.sessions.lock import is_written
 from greenroom.sessions.unsaved import UnsavedFile
 from greenroom.sessions.writer import SessionWriter
-from greenroom.workers.conversation import event
 from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer
-from greenroom.workers.conversation.compaction import Compaction
-from greenroom.workers.conversation.context import InitialContext
+from greenroom.workers.conversation.compaction.compaction import Compaction
+from greenroom.workers.conversation.compaction.summarizer import Summarizer
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.current_turn import CurrentTurn
-from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.goal_keeper import GoalKeeper
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.events import event
+from greenroom.workers.conversation.events.event_emitter import EventEmitter
+from greenroom.workers.conversation.goal.goal_keeper import GoalKeeper
+from greenroom.workers.conversation.history.history import History
 from greenroom.workers.conversation.home import RemoteHome
 from greenroom.workers.conversation.injected_items import InjectedItems
 from greenroom.workers.conversation.model_connection import ModelConnection
 from greenroom.workers.conversation.notices import ConversationNotices
 from greenroom.workers.conversation.pending_approvals import PendingApprovals
-from greenroom.workers.conversation.request_builder import RequestBuilder
-from greenroom.workers.conversation.response_reader import ResponseReader
+from greenroom.workers.conversation.prompt.context import InitialContext
+from greenroom.workers.conversation.prompt.request_builder import RequestBuilder
 from greenroom.workers.conversation.resumption import ResumedSession, resumed_session
 from greenroom.workers.conversation.session_recorder import SessionRecorder
-from greenroom.workers.conversation.steering import SteeringQueue
 from greenroom.workers.conversation.step_reporter import StepReporter
-from greenroom.workers.conversation.summarizer import Summarizer
-from greenroom.workers.conversation.tokens import TokenCounter
 from greenroom.workers.conversation.tool_host import ConversationToolHost
 from greenroom.workers.conversation.tools import ConversationTools
 from greenroom.workers.conversation.transcript import Transcript
-from greenroom.workers.conversation.turn import TurnLoop
-from greenroom.workers.conversation.turn_report import TurnReport
-from greenroom.workers.conversation.turn_runner import TurnRunner
-from greenroom.workers.conversation.turn_settings import ConversationSettings
-from greenroom.workers.conversation.user_input import UserInput
+from greenroom.workers.conversation.turn.response_reader import ResponseReader
+from greenroom.workers.conversation.turn.steering import SteeringQueue
+from greenroom.workers.conversation.turn.turn import TurnLoop
+from greenroom.workers.conversation.turn.turn_report import TurnReport
+from greenroom.workers.conversation.turn.turn_runner import TurnRunner
+from greenroom.workers.conversation.turn.turn_settings import ConversationSettings
+from greenroom.workers.conversation.turn.user_input import UserInput
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.conversation.worktree import conversation_worktree
 from greenroom.workers.event_sink import EventSink
 from greenroom.workers.model.bearer import ProviderCredentials
@@ -69,8 +69,8 @@ from greenroom.workers.timings import Subject, TurnTimings
 
 if TYPE_CHECKING:
     from greenroom.sessions.history_file import MessageHistory
-    from greenroom.workers.conversation.ledger import Ledger
     from greenroom.workers.conversation.notifier import Notifier
+    from greenroom.workers.conversation.usage.ledger import Ledger
     from greenroom.workers.mcp.toolset import McpToolset
     from greenroom.workers.worktree.worktree import Workplace
 
@@ -378,7 +378,7 @@ def _ledger(shared: _Shared, resumed: ResumedSession | None) -> "Ledger | None":
     """Return what counts the money of the conversation, where the settings say what models cost."""
     if not shared.settings.prices:
         return None
-    from greenroom.workers.conversation.ledger import Ledger
+    from greenroom.workers.conversation.usage.ledger import Ledger
 
     ledger = Ledger(shared.settings.prices, {} if resumed is None else resumed.usage_by_model)
     shared.tokens.on_usage = lambda usage: ledger.add(shared.turn.settings.model, usage)

@@ -14,7 +14,7 @@ from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.file import read
 from greenroom.sessions.finder import find_listed
 from greenroom.sessions.restored import Restored
-from greenroom.workers.conversation import prompt
+from greenroom.workers.conversation.prompt import prompt
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.responses import ResponseUsage
 

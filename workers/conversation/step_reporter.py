@@ -6,7 +6,7 @@ from typing import Final
 from greenroom.protocol.events.event import Event
 from greenroom.runtime.throttle import Throttle
 from greenroom.workers.conversation import step
-from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 
 INTERVAL: Final = 0.25
 """Minimum seconds between two reports; of the steps in between the latest is reported at their end."""

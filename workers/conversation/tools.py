@@ -12,7 +12,7 @@ from greenroom.protocol.internal.worker.notices import OwnZygote
 from greenroom.protocol.items import JsonObject
 from greenroom.runtime.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn
-from greenroom.workers.conversation.goal_keeper import GoalKeeper
+from greenroom.workers.conversation.goal.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from greenroom.workers.conversation.tool_host import ConversationToolHost
 from greenroom.workers.timings import TurnTimings
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class ConversationTools:
-    """Runs the model's calls (`greenroom.workers.conversation.turn.TurnTools`). `close` it."""
+    """Runs the model's calls (`greenroom.workers.conversation.turn.turn.TurnTools`). `close` it."""
 
     def __init__(
         self,

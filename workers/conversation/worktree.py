@@ -8,7 +8,7 @@ from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker.operations import Open
-from greenroom.workers.conversation.turn_settings import ConversationSettings
+from greenroom.workers.conversation.turn.turn_settings import ConversationSettings
 from greenroom.workers.worktree.record import WorktreePlace
 
 if TYPE_CHECKING:

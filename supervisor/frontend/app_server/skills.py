@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from greenroom.config.reader import Reader
 from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.app_server.skills import SkillErrorInfo, SkillMetadata, SkillsListEntry
-from greenroom.workers.conversation.skills import skills_of
+from greenroom.workers.conversation.prompt.skills import skills_of
 
 
 def list_skills(home: str, cli_overrides: Sequence[str], cwd: str, roots: tuple[str, ...]) -> SkillsListEntry:

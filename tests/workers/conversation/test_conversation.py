@@ -20,7 +20,7 @@ from greenroom.protocol.internal.worker.operations import Open
 from greenroom.sessions import file as session_file
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
-from greenroom.workers.conversation.turn_outcome import TurnOutcome
+from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome
 from tests.support.home import Home, records, stored_events
 from tests.support.loop import on_loop, until
 from tests.support.model import inputs, said

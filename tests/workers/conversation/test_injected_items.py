@@ -5,8 +5,8 @@ import json
 import pytest
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.events.event_emitter import EventEmitter
+from greenroom.workers.conversation.history.history import History
 from greenroom.workers.conversation.injected_items import InjectedItems, InvalidItemsError
 from greenroom.workers.conversation.transcript import Transcript
 from tests.workers.stubs import StubMailbox, StubRecord

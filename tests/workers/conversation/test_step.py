@@ -12,7 +12,7 @@ from greenroom.protocol.events.file_change import AddedFile, Changes
 from greenroom.workers.conversation import step_reporter
 from greenroom.workers.conversation.step import LONGEST, begun, done, one_line
 from greenroom.workers.conversation.step_reporter import StepReporter
-from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.model.responses import ResponseUsage
 from tests.support.events import event
 from tests.support.loop import until

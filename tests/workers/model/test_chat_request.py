@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.conversation.call_pairing import ABORTED
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.history.call_pairing import ABORTED
+from greenroom.workers.conversation.history.history import History
 from greenroom.workers.model.chat_request import IMAGE_TEXT, NAMELESS, ChatRequestEncoder
 from greenroom.workers.model.request import ModelRequest
 

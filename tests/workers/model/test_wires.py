@@ -24,17 +24,17 @@ from greenroom.demo.script import (
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.conversation.compaction import Compaction
-from greenroom.workers.conversation.event_emitter import EventEmitter
-from greenroom.workers.conversation.history import History
+from greenroom.workers.conversation.compaction.compaction import Compaction
+from greenroom.workers.conversation.compaction.summarizer import Summarizer
+from greenroom.workers.conversation.events.event_emitter import EventEmitter
+from greenroom.workers.conversation.history.history import History
 from greenroom.workers.conversation.injected_items import InjectedItems
-from greenroom.workers.conversation.prompt import input_message
-from greenroom.workers.conversation.response_reader import ResponseReader
-from greenroom.workers.conversation.summarizer import Summarizer
-from greenroom.workers.conversation.tokens import TokenCounter
+from greenroom.workers.conversation.prompt.prompt import input_message
 from greenroom.workers.conversation.transcript import Transcript
-from greenroom.workers.conversation.turn import TurnLoop
+from greenroom.workers.conversation.turn.response_reader import ResponseReader
+from greenroom.workers.conversation.turn.turn import TurnLoop
 from greenroom.workers.conversation.turn_activity import TurnActivity
+from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder

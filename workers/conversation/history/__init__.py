@@ -1,0 +1,1 @@
+"""The history of a conversation, as its requests need it."""

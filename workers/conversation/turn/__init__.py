@@ -1,0 +1,1 @@
+"""Turns: the loop, its input and its responses, its settings, and its outcome."""

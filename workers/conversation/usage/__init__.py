@@ -1,0 +1,1 @@
+"""What a conversation uses, in tokens and in money."""
