@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from greenroom.config.nodes import PORTS
+from greenroom.config.tables.nodes import PORTS
 from greenroom.demo.script import Deltas, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import text, thread_id

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import asdict
 
 from greenroom.config.layers import CONFIG_FILE
-from greenroom.config.named_credentials import NamedCredentials, named_credentials
+from greenroom.config.secrets.named_credentials import NamedCredentials, named_credentials
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.answers import AuthError

@@ -8,7 +8,7 @@ from msgspec import Meta
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.section import Name, Section, check
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.config.tolerance import read_tolerantly
 
 LoginStore: TypeAlias = Literal["file", "keyring", "auto"]

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from greenroom.config.document import Table
 from greenroom.config.error_text import dotted
 from greenroom.config.overrides import Assignment
-from greenroom.config.secret_settings import is_secret_value
+from greenroom.config.secrets.secret_settings import is_secret_value
 
 HIDDEN: Final = "<hidden>"
 """Stands for a value that may be a secret."""

@@ -10,8 +10,8 @@ import os
 import stat
 from typing import BinaryIO, Final
 
-from greenroom.config.other_homes import other_homes
-from greenroom.config.secret_files import secrets_of
+from greenroom.config.secrets.other_homes import other_homes
+from greenroom.config.secrets.secret_files import secrets_of
 
 LARGEST: Final = 64 * 1024 * 1024
 """Maximum bytes of a file that is read as a whole, unless given otherwise."""

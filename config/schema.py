@@ -10,13 +10,13 @@ from msgspec import field
 from msgspec.structs import asdict, replace
 
 from greenroom.config.document import Table
-from greenroom.config.environment import ShellEnvironmentPolicy
-from greenroom.config.greenroom import GreenroomTable
 from greenroom.config.models import Effort, Summary, Verbosity
-from greenroom.config.providers import ModelProvider
-from greenroom.config.sandbox import WorkspaceWritePolicy
 from greenroom.config.section import Count, Name, Section, Size, Strings, plain_tables
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.environment import ShellEnvironmentPolicy
+from greenroom.config.tables.greenroom import GreenroomTable
+from greenroom.config.tables.providers import ModelProvider
+from greenroom.config.tables.sandbox import WorkspaceWritePolicy
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 

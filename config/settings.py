@@ -10,22 +10,22 @@ import msgspec
 from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.document import Table
 from greenroom.config.encoding import decode_text
-from greenroom.config.environment import ShellEnvironmentPolicy, shell_environment
 from greenroom.config.layers import layered
 from greenroom.config.models import Effort, ModelFamily, ModelRow, Summary, Verbosity, model_family
 from greenroom.config.overrides import config_assignments, parse_assignment
 from greenroom.config.paths import resolve_path
-from greenroom.config.prices import PriceRow
-from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
-from greenroom.config.rules import NO_RULES, Rules
-from greenroom.config.rules_files import FoundRules, find_rules
-from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.rules.rules import NO_RULES, Rules
+from greenroom.config.rules.rules_files import FoundRules, find_rules
 from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
 from greenroom.config.section import Name, OwnSection, Section, check
-from greenroom.config.servers import McpServer
 from greenroom.config.skills import NONE_DISABLED, DisabledSkills, disabled_skills
+from greenroom.config.tables.environment import ShellEnvironmentPolicy, shell_environment
+from greenroom.config.tables.prices import PriceRow
+from greenroom.config.tables.providers import ModelProvider, find_provider
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.config.trust import project_root, trusted_project

@@ -10,14 +10,14 @@ from typing import Final, NamedTuple, get_args, get_origin
 
 from msgspec.structs import fields
 
-from greenroom.config.account_service import AccountServiceSettings
 from greenroom.config.document import Table
-from greenroom.config.greenroom import CredentialSettings
 from greenroom.config.invalid_value import is_table, value_forms
 from greenroom.config.mcp_logins import McpLoginSettings
-from greenroom.config.otel import KEY as OTEL
-from greenroom.config.otel import OtelTable
 from greenroom.config.schema import ConfigFile, Profile
+from greenroom.config.tables.account_service import AccountServiceSettings
+from greenroom.config.tables.greenroom import CredentialSettings
+from greenroom.config.tables.otel import KEY as OTEL
+from greenroom.config.tables.otel import OtelTable
 
 SIMILAR: Final = 0.8
 """Share of equal characters (`difflib`) from which on a key counts as misspelt."""

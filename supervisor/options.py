@@ -8,9 +8,9 @@ from greenroom.config.defaults import IDLE_WORKERS, Limits
 from greenroom.protocol.choices import CredentialsStore, EngineName, EventSetting, ForcedLogin, LogFormat, PreferredAuth
 
 if TYPE_CHECKING:
-    from greenroom.config.http import HttpTable
-    from greenroom.config.nodes import NodesTable
-    from greenroom.config.otel import OtelTable
+    from greenroom.config.tables.http import HttpTable
+    from greenroom.config.tables.nodes import NodesTable
+    from greenroom.config.tables.otel import OtelTable
 
 STDIO, UNIX = "stdio://", "unix://"
 """How the addresses begin at which clients of `app-server` may be."""

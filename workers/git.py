@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
 
-from greenroom.config.other_homes import other_homes
+from greenroom.config.secrets.other_homes import other_homes
 from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.search_path import absolute_path

@@ -13,7 +13,7 @@ from greenroom.broker.mcp_login.metadata import AuthorizationServer, Challenge, 
 from greenroom.broker.mcp_login.page import CallbackPage, Returned
 from greenroom.broker.mcp_login.record import RegisteredClient, TokenGrant
 from greenroom.broker.token_issuer.pkce import Verifier
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 
 OFFLINE: Final = "offline_access"
 

@@ -11,7 +11,7 @@ from greenroom.broker.mcp_login.flow import McpLoginFlow
 from greenroom.broker.mcp_login.record import Login, RegisteredClient, TokenGrant, credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.config.mcp_logins import McpLogins, mcp_logins
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.internal.broker.answers import AuthError, LoginStarted
 from greenroom.protocol.internal.broker.broadcasts import McpLoginComplete

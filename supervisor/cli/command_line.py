@@ -14,7 +14,7 @@ from greenroom.supervisor.options import ENGINES, LOG_FORMATS, LOG_LEVELS, STDIO
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home, split_settings
 
 if TYPE_CHECKING:
-    from greenroom.config.greenroom import CredentialSettings
+    from greenroom.config.tables.greenroom import CredentialSettings
     from greenroom.supervisor.cli.reference.command_table import Command
 
 VERSION, JSON = "--version", "--json"
@@ -323,7 +323,7 @@ def _logout(arguments: argparse.Namespace) -> int:
 
 def _credential_settings(home: str) -> "CredentialSettings":
     """Return the settings of a login command. Raises `ConfigError`, also where the command could have no effect."""
-    from greenroom.config.greenroom import credential_settings
+    from greenroom.config.tables.greenroom import credential_settings
 
     settings = credential_settings(home)
     if settings.cli_auth_credentials_store == "ephemeral":

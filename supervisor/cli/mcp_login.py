@@ -15,7 +15,7 @@ from greenroom.broker.mcp_login.logins import McpLoginSession, server_to_log_in
 from greenroom.broker.mcp_login.record import credential_key
 from greenroom.broker.mcp_login.store import LoginsStore
 from greenroom.config.mcp_logins import mcp_logins
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.supervisor.cli.login_attempt import attempt, tell
 
 TIMEOUT: Final = 300.0

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.protocol import openmetrics
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.metric import Family

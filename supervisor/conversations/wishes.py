@@ -85,7 +85,7 @@ def _needs(overrides: _Overrides) -> Needs:
 def _names_credentials(config: dict[str, object] | None) -> bool:
     if not any(key.startswith(TABLES) for key in config or ()):
         return False
-    from greenroom.config.named_credentials import names_credentials  # not needed by most calls
+    from greenroom.config.secrets.named_credentials import names_credentials  # not needed by most calls
 
     try:
         return names_credentials(config or {})

@@ -9,8 +9,8 @@ import stat
 import sys
 from typing import Final
 
-from greenroom.config.nodes import node_name, split_address
-from greenroom.config.other_homes import node_state
+from greenroom.config.secrets.other_homes import node_state
+from greenroom.config.tables.nodes import node_name, split_address
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.runtime import hardening, logfile
 from greenroom.runtime import log as logs

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from greenroom.config.nodes import node_name
+from greenroom.config.tables.nodes import node_name
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.supervisor.processes.endpoints import key_pair

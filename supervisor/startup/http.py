@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.supervisor.frontend.http.address import ListenAddress, parse_address
 from greenroom.supervisor.frontend.http.listener import HttpListener, url_of
 from greenroom.supervisor.frontend.http.token_file import http_token, token_path

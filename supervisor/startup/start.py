@@ -20,9 +20,9 @@ from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, Prelaunch, as_t
 from greenroom.supervisor.startup.provisions import Provisions
 
 if TYPE_CHECKING:
-    from greenroom.config.greenroom import GreenroomTable
-    from greenroom.config.nodes import NodesTable
-    from greenroom.config.otel import OtelTable
+    from greenroom.config.tables.greenroom import GreenroomTable
+    from greenroom.config.tables.nodes import NodesTable
+    from greenroom.config.tables.otel import OtelTable
     from greenroom.supervisor.frontend.connection import FrontEnd
 
 OUR_WORDS = ("greenroom", "otel", "preferred_auth_method", "cli_auth_credentials_store", "forced_")
@@ -85,7 +85,7 @@ def server_options(arguments: argparse.Namespace, environment: Mapping[str, str]
     level, form = arguments.log_level or _level(environment), arguments.log_format or format_in(environment)
     if not _concerns_us(home, overrides):
         return ServerOptions(home, defaults.engine, overrides, log_level=level, log_format=form)
-    from greenroom.config.greenroom import server_settings
+    from greenroom.config.tables.greenroom import server_settings
 
     try:
         table, credentials = server_settings(home, overrides)
@@ -121,15 +121,15 @@ def _nodes(table: "GreenroomTable") -> "NodesTable | None":
     """Return what is set about nodes. Raises `ConfigError`."""
     if not table.nodes:
         return None
-    from greenroom.config.nodes import NodesTable
     from greenroom.config.section import check
+    from greenroom.config.tables.nodes import NodesTable
 
     return check(NodesTable, table.nodes, ("greenroom", "nodes"))
 
 
 def _otel(home: str, overrides: Sequence[str]) -> "OtelTable | None":
     """Return what is to be sent to collectors; an error in that costs nothing else."""
-    from greenroom.config.otel import otel_settings
+    from greenroom.config.tables.otel import otel_settings
 
     try:
         table = otel_settings(home, overrides)

@@ -7,7 +7,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from greenroom.config.otel import OtelExporter, OtelTls, OtlpGrpc, OtlpHttp, with_variables
+from greenroom.config.tables.otel import OtelExporter, OtelTls, OtlpGrpc, OtlpHttp, with_variables
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.telemetry.batch_export import Sender
 from greenroom.supervisor.telemetry.collector_session import CollectorSession

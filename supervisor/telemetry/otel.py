@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from greenroom.config.otel import OtelTable
+from greenroom.config.tables.otel import OtelTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.runtime.daemon_thread import in_thread

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import asdict
 
 from greenroom.broker.node_grants import NodeGrants
-from greenroom.config.named_credentials import named_credentials
+from greenroom.config.secrets.named_credentials import named_credentials
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.questions import TokenCommand
 from greenroom.workers.model.credentials_channel import CredentialError

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import psutil
 import pytest
 
-from greenroom.config.nodes import PORTS
+from greenroom.config.tables.nodes import PORTS
 from tests.support import processes
 from tests.support.delayed_link import Relay
 from tests.support.host import Host, SocketClient

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from greenroom.config.environment import ShellEnvironmentPolicy
-from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.config.settings import ConversationOverrides, preload
+from greenroom.config.tables.environment import ShellEnvironmentPolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from greenroom.config.greenroom import GreenroomTable
+from greenroom.config.tables.greenroom import GreenroomTable
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"

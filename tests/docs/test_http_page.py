@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from tests.docs.test_generated import DOCS
 
 

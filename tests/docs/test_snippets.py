@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from greenroom.config.greenroom import server_settings
 from greenroom.config.settings import ConversationOverrides, resolve_settings
+from greenroom.config.tables.greenroom import server_settings
 from greenroom.demo.script import Text, rule
 from tests.docs.test_generated import DOCS, ROOT
 from tests.support.client import text

@@ -12,9 +12,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from greenroom.config.greenroom import GreenroomTable
-from greenroom.config.nodes import PORTS, NodesTable, split_address
 from greenroom.config.section import check
+from greenroom.config.tables.greenroom import GreenroomTable
+from greenroom.config.tables.nodes import PORTS, NodesTable, split_address
 from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli import command_line

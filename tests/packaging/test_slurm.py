@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from greenroom.config.nodes import node_name
+from greenroom.config.tables.nodes import node_name
 from greenroom.supervisor.cli import command_line
 
 SCRIPT: Final = Path(__file__).parents[2] / "packaging" / "slurm" / "greenroom-nodes.sbatch"

@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from greenroom.config import sandbox
+from greenroom.config.tables import sandbox
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import zmq
 
-from greenroom.config.nodes import PORTS
+from greenroom.config.tables.nodes import PORTS
 from greenroom.demo.request_log import credential_digest
 from greenroom.demo.script import CommandStep, Quote, Text, rule
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7

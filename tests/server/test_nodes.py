@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.nodes import PORTS
+from greenroom.config.tables.nodes import PORTS
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
 from tests.support import processes
 from tests.support.client import kind, text, thread_id

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Self
 import aiohttp
 
 from greenroom.config.defaults import Limits
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost

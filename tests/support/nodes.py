@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psutil
 
-from greenroom.config.nodes import PORTS
+from greenroom.config.tables.nodes import PORTS
 from greenroom.protocol.internal.node import PROTOCOL
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from greenroom.config.sandbox import SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId

@@ -35,7 +35,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
     "config/home.py": {"open(path, 'rb')": ".env of the home, read for the broker and for nobody else"},
     "config/models.py": {"files('greenroom.config').joinpath('models.toml').read_text('utf-8')": "data of ours"},
     "config/texts.py": {"files('greenroom.config').joinpath('texts', name).read_text('utf-8')": "data of ours"},
-    "config/secret_files.py": {"open(path, 'rb')": "looks for secrets in settings; what it reads goes nowhere"},
+    "config/secrets/secret_files.py": {"open(path, 'rb')": "looks for secrets in settings; what it reads goes nowhere"},
     "config/reader.py": {
         "os.open(path, _LOOK | (0 if follow else os.O_NOFOLLOW))": "the reader itself",
         "os.open(f'/proc/self/fd/{place}', flags)": "the reader itself: what was judged, by its number",

@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.broker.token_commands import TokenCommands
 from greenroom.config.section import check
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.internal.broker.answers import ProviderToken
 from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand

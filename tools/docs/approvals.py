@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from generated import GeneratedPage
 
-from greenroom.config.servers import ApprovalMode
+from greenroom.config.tables.servers import ApprovalMode
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import Case, CommandFailure, Reach, Verdict

@@ -13,9 +13,9 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 import msgspec
 from generated import GeneratedPage
 
-from greenroom.config import greenroom, http
-from greenroom.config.greenroom import GreenroomTable
-from greenroom.config.http import HttpTable
+from greenroom.config.tables import greenroom, http
+from greenroom.config.tables.greenroom import GreenroomTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.supervisor.cli.command_line import command_table
 from greenroom.supervisor.cli.reference.command_table import Command, CommandArgument, CommandOption
 from greenroom.supervisor.cli.reference.exit_codes import EXIT_CODES

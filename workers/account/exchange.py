@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 from msgspec import UNSET
 
-from greenroom.config.account_service import route_url
+from greenroom.config.tables.account_service import route_url
 from greenroom.protocol.internal.account import AccountCall, AccountReply
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
 from greenroom.runtime.http import aiohttp, tls_context

@@ -7,7 +7,7 @@ restrict it.
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from greenroom.config.servers import ApprovalMode
+from greenroom.config.tables.servers import ApprovalMode
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 REJECTED_BY_USER: Final = "the call was rejected by the user"

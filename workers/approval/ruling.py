@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.config.rules import SYSTEM_DIRECTORIES, RuleMatch, Rules, strictest
+from greenroom.config.rules.rules import SYSTEM_DIRECTORIES, RuleMatch, Rules, strictest
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.protocol.quoting import shell_join
 from greenroom.workers.approval.decision import (

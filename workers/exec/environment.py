@@ -2,9 +2,9 @@
 
 import os
 
-from greenroom.config.environment import shell_environment
-from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import Settings
+from greenroom.config.tables.environment import shell_environment
+from greenroom.config.tables.sandbox import allows_network
 from greenroom.runtime.spawn import OWN_VARIABLES
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from greenroom.config.account_service import account_service
+from greenroom.config.tables.account_service import account_service
 from greenroom.protocol.internal.account import AccountReplies, AccountReply, AskAccount
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
 from greenroom.workers.account.exchange import UNAUTHORIZED, AccountExchange

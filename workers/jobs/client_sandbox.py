@@ -8,10 +8,10 @@ from dataclasses import replace
 import msgspec
 
 from greenroom.config.home import home_name
-from greenroom.config.other_homes import other_homes
 from greenroom.config.paths import require_directory
-from greenroom.config.sandbox import SandboxPolicy
+from greenroom.config.secrets.other_homes import other_homes
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
+from greenroom.config.tables.sandbox import SandboxPolicy
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import Setting

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.approval import ToolQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode

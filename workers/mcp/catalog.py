@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from greenroom.config.providers import WireApi
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.providers import WireApi
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.naming import qualify, spellings
 from greenroom.workers.mcp.schema import UnfitSchemaError, read_schema

@@ -11,7 +11,7 @@ from mcp.client import ClientRequestContext, ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter, ValidationError
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.approval import FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__

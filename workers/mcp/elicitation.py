@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.config.sandbox import SandboxPolicy
+from greenroom.config.tables.sandbox import SandboxPolicy
 from greenroom.protocol.approval import Action, Decision, FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.requests import RemoteAuth, RemoteServer
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.mcp.calls import RemoteCallError

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from greenroom.config.paths import resolve_path
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.version import __version__
 from greenroom.runtime.search_path import with_absolute_path
 from greenroom.runtime.spawn import OWN_VARIABLES

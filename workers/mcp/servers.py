@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from greenroom.config.providers import WireApi
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.providers import WireApi
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.mcp import McpStartupComplete, McpStartupUpdate, ServerFailure

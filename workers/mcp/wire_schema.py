@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.config.providers import WireApi
+from greenroom.config.tables.providers import WireApi
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.workers.mcp.schema import NAMED, ONE, SEVERAL, UnfitSchemaError, resolve_reference
 

@@ -2,8 +2,8 @@
 
 import os
 
-from greenroom.config.providers import LOCAL_PROVIDERS
 from greenroom.config.settings import Settings
+from greenroom.config.tables.providers import LOCAL_PROVIDERS
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.originator import originator
 from greenroom.workers.model.bearer import ProviderCredentials

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import asdict
 
-from greenroom.config.providers import ModelProvider
+from greenroom.config.tables.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
 from greenroom.protocol.internal.broker.answers import BearerSnapshot, McpBearer, Slot
 from greenroom.protocol.internal.broker.questions import TokenCommand

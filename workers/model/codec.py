@@ -7,7 +7,7 @@ from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import ModelEvent, ResponsesDecoder
 
 if TYPE_CHECKING:
-    from greenroom.config.providers import WireApi
+    from greenroom.config.tables.providers import WireApi
 
 
 class Encoder(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
 from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
-from greenroom.config.providers import WireApi
+from greenroom.config.tables.providers import WireApi
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials import Bearer
 

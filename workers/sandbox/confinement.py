@@ -14,7 +14,7 @@ from greenroom.protocol.secret_names import covers
 from greenroom.workers.sandbox.home_links import linked_controls, trail
 
 if TYPE_CHECKING:
-    from greenroom.config.secret_files import SecretFiles
+    from greenroom.config.secrets.secret_files import SecretFiles
 
 _ALL: Final = ("*",)
 _LONGEST_GIT_FILE: Final = 4096
@@ -164,7 +164,7 @@ def _named_in(file: str, after: str) -> str | None:
 
 
 def _secrets_of(home: str) -> "SecretFiles":
-    from greenroom.config.secret_files import secrets_of  # not imported by processes that only start commands
+    from greenroom.config.secrets.secret_files import secrets_of  # not imported by processes that only start commands
 
     return secrets_of(home)
 

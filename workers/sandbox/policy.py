@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.secret_names import SECRET_NAMES
 from greenroom.workers.sandbox import ray_token
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
@@ -44,7 +44,7 @@ class Surroundings:
     ray_directory: str = ""
     """Where Ray keeps the token of a cluster (`greenroom.workers.sandbox.ray_token`); empty where there is none."""
     other_homes: tuple[str, ...] = ()
-    """Further homes of the user (`greenroom.config.other_homes`)."""
+    """Further homes of the user (`greenroom.config.secrets.other_homes`)."""
 
 
 def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:

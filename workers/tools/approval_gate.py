@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from greenroom.config.rules import NO_RULES, Rules
+from greenroom.config.rules.rules import NO_RULES, Rules
 from greenroom.protocol.approval import VERDICTS, AnyQuestion, CommandQuestion, PatchQuestion
 from greenroom.protocol.approval import Decision as Answer
 from greenroom.protocol.events.command import ExecApprovalRequest

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.rules_files import FOLDER
-from greenroom.config.rules_language import MAX_BYTES
+from greenroom.config.rules.rules_files import FOLDER
+from greenroom.config.rules.rules_language import MAX_BYTES
 
 FILE: Final = "default.rules"
 """The file in which Codex keeps such rules too."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from greenroom.config.reader import Reader
-from greenroom.config.rules import NO_RULES, Rules
-from greenroom.config.sandbox import SandboxPolicy
+from greenroom.config.rules.rules import NO_RULES, Rules
+from greenroom.config.tables.sandbox import SandboxPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from greenroom.config.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.config.home import home_name
-from greenroom.config.other_homes import other_homes
+from greenroom.config.secrets.other_homes import other_homes
 from greenroom.config.settings import Settings
+from greenroom.config.tables.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.environment import command_environment, withheld_variables

@@ -31,7 +31,7 @@ class Open(Addressed):
 
 
 class TurnSandbox(Message):
-    """The sandbox of one turn, with the members of all policies (`greenroom.config.sandbox`)."""
+    """The sandbox of one turn, with the members of all policies (`greenroom.config.tables.sandbox`)."""
 
     type: SandboxMode
     writable_roots: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.tcp_owner import owner_of_peer
 from greenroom.supervisor.cli.dashboard.access import Access

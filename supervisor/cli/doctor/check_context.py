@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
-from greenroom.config.ray_nodes import RayTable
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
 from greenroom.supervisor.cli.doctor.cluster import Machines, ask_cluster

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.protocol.secrecy import is_secret_name
 
 STATEMENT: Final = """

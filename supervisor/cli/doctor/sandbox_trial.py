@@ -17,8 +17,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from greenroom.config.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
-from greenroom.config.secret_files import secrets_of
+from greenroom.config.secrets.secret_files import secrets_of
+from greenroom.config.tables.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime.daemon_thread import in_thread

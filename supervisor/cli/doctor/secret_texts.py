@@ -14,7 +14,7 @@ import msgspec
 
 from greenroom.config.document import read_document
 from greenroom.config.overrides import assign, parse_assignment
-from greenroom.config.secret_settings import secret_values
+from greenroom.config.secrets.secret_settings import secret_values
 from greenroom.protocol.display import clean
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name

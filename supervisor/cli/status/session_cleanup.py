@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from greenroom.config.greenroom import server_settings
+from greenroom.config.tables.greenroom import server_settings
 from greenroom.protocol.display import clean
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.ids import ConversationId

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.config.document import Table, read_document
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.config.overrides import assign, parse_assignment
-from greenroom.config.providers import ModelProvider
+from greenroom.config.tables.providers import ModelProvider
 from greenroom.config.tolerance import read_tolerantly
 from greenroom.protocol.app_server.settings import (
     ConfigLayer,

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from greenroom.config.http import MIB, HttpTable
+from greenroom.config.tables.http import MIB, HttpTable
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.http.event_log import EventLog
 from greenroom.supervisor.frontend.http.forwarder import MARK, NO_SESSION, Forwarder

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from greenroom.config.http import KIB, MIB, HttpTable
+from greenroom.config.tables.http import KIB, MIB, HttpTable
 from greenroom.protocol.errors import StartError
 from greenroom.runtime.acceptor import Acceptor
 from greenroom.supervisor.frontend.http.address import ListenAddress, Names

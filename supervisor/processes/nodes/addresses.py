@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from greenroom.config.nodes import split_address
+from greenroom.config.tables.nodes import split_address
 
 Service: TypeAlias = Literal["nodes", "mailbox", "broker", "changes"]
 

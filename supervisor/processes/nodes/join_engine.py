@@ -12,7 +12,7 @@ from typing import Final, assert_never
 import zmq
 import zmq.utils.z85
 
-from greenroom.config.nodes import NodesTable
+from greenroom.config.tables.nodes import NodesTable
 from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, StartError
 from greenroom.protocol.ids import NodeName, WorkerId

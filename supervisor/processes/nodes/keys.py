@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 import zmq.utils.z85
 
-from greenroom.config.nodes import NAME
+from greenroom.config.tables.nodes import NAME
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime import filelock

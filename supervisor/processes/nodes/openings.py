@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.nodes import NodesTable
 from greenroom.config.path_map import PathMap
-from greenroom.config.rules_files import MAX_FILES
+from greenroom.config.rules.rules_files import MAX_FILES
+from greenroom.config.tables.nodes import NodesTable
 from greenroom.protocol.ids import ConversationId, NodeName
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
 from greenroom.sessions.file import session_path

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from greenroom.config.defaults import Limits
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.runtime import socket_file
 from greenroom.supervisor.frontend import unix_listener
 from greenroom.supervisor.frontend.connection import Connection

@@ -15,8 +15,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.config.document import Table
-from greenroom.config.otel import OtelExporter, OtelTable
 from greenroom.config.section import check
+from greenroom.config.tables.otel import OtelExporter, OtelTable
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.metric import Distribution, Family, Sample
 from greenroom.protocol.metrics import METRICS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.servers import ApprovalMode
+from greenroom.config.tables.servers import ApprovalMode
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.workers.approval.remote_tools import CALLS, Hints, ToolClass, decide_call
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from greenroom.config.rules import PrefixRule, RuleDecision, Rules
+from greenroom.config.rules.rules import PrefixRule, RuleDecision, Rules
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.approval.decision import (
     EXEC_REJECTED_BY_USER,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWritePolicy
 from greenroom.config.settings import ConversationOverrides, resolve_settings
+from greenroom.config.tables.sandbox import WorkspaceWritePolicy
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.ids import TurnId
 from greenroom.workers.conversation import opening

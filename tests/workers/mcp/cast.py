@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from greenroom.config.section import check
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from tests.support.deadline import until
 from tests.workers.mcp.cast import HERE, hosted, running
 
@@ -163,7 +163,7 @@ def test_a_url_where_nobody_answers_fails_alone() -> None:
 
 
 def test_closing_does_not_wait_for_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0)
+    monkeypatch.setattr("greenroom.config.tables.servers.FIRST_REQUEST_WAIT", 0)
 
     async def test() -> None:
         connected = asyncio.Event()

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.requests import RemoteServer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.approval.remote_tools import Hints

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.workers.model.credentials_channel import CredentialError
 from tests.broker.mcp_servers import NAME, Guarded

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from tests.workers.mcp.cast import faulty, hosted, running
 
 BODY = {"content": [{"type": "text", "text": "BODY"}]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.approval import FormQuestion
 from greenroom.protocol.errors import StartError
 from greenroom.runtime.spawn import OWN_VARIABLES
@@ -166,7 +166,7 @@ def test_servers_start_at_the_same_time_and_only_once() -> None:
 
 
 def test_a_request_does_not_wait_for_ever_for_a_server_that_is_not_required(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0.05)
+    monkeypatch.setattr("greenroom.config.tables.servers.FIRST_REQUEST_WAIT", 0.05)
 
     async def test() -> None:
         async with hosted({"good": faulty("plain", required=True), "silent": faulty("silent")}) as host:
@@ -184,7 +184,7 @@ def test_a_request_does_not_wait_for_ever_for_a_server_that_is_not_required(monk
 def test_a_servers_own_limit_holds_for_the_first_request(
     limit: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenroom.config.servers.FIRST_REQUEST_WAIT", 0.05)
+    monkeypatch.setattr("greenroom.config.tables.servers.FIRST_REQUEST_WAIT", 0.05)
     go = tmp_path / "go"
     servers = {"slow": faulty("slow", str(go), **limit), "lost": faulty("slow", str(tmp_path / "never"))}
 

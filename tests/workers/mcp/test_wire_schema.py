@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from greenroom.config.providers import WireApi
+from greenroom.config.tables.providers import WireApi
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.schema import UnfitSchemaError
 from greenroom.workers.mcp.wire_schema import RULE_SIZE, fit

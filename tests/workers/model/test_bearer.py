@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from greenroom.config.providers import ModelProvider
 from greenroom.config.section import check
+from greenroom.config.tables.providers import ModelProvider
 from greenroom.protocol.errors import UnauthorizedError
 from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, ProviderToken, UnauthorizedReport
 from greenroom.protocol.internal.broker.questions import TokenCommand

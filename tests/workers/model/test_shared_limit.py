@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from greenroom.config.providers import ModelProvider
+from greenroom.config.tables.providers import ModelProvider
 from greenroom.protocol.errors import ModelError
 from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient

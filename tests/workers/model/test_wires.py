@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from greenroom.config.providers import WireApi
+from greenroom.config.tables.providers import WireApi
 from greenroom.demo.script import (
     Action,
     Call,

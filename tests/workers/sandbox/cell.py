@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 import psutil
 
-from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
 from greenroom.runtime import hardening
 from greenroom.workers.sandbox import features, kernel
 from greenroom.workers.sandbox.confinement import Confinement

@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import WorkspaceWritePolicy
 from greenroom.workers.sandbox.home_links import trail
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import Cell, Mode

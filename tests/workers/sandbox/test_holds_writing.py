@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import WorkspaceWritePolicy
 from tests.workers.sandbox.cell import SYSTEM_PATH, Cell, Mode, cell
 from tests.workers.sandbox.file_attempts import WAYS_TO_WRITE, listing, ways
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.workers.sandbox.policy import Surroundings, confine, own_program
 from greenroom.workers.sandbox.ray_token import ray_directory
 

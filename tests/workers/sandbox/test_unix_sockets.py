@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.config.sandbox import WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import WorkspaceWritePolicy
 from tests.workers.sandbox.cell import PYTHON, Cell, Mode
 
 pytestmark = pytest.mark.processes

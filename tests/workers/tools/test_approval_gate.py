@@ -8,7 +8,7 @@ from itertools import product
 import msgspec
 import pytest
 
-from greenroom.config.rules import PrefixRule, Rules
+from greenroom.config.rules.rules import PrefixRule, Rules
 from greenroom.protocol.approval import DENIED, AnyQuestion, CommandQuestion, Decision
 from greenroom.protocol.events.command import UnknownCommand
 from greenroom.protocol.ids import TurnId

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from greenroom.config.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools import background_commands, write_stdin

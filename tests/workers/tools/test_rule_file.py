@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.config.reader import Reader
-from greenroom.config.rules_files import find_rules
-from greenroom.config.rules_language import MAX_BYTES, parse_rules
+from greenroom.config.rules.rules_files import find_rules
+from greenroom.config.rules.rules_language import MAX_BYTES, parse_rules
 from greenroom.protocol.approval import CommandQuestion, Decision
 from greenroom.workers.tools import rule_file
 from greenroom.workers.tools.rule_file import FILE, keep_rule

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from greenroom.config.reader import Reader
-from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import Settings
 from greenroom.config.skills import Skill
+from greenroom.config.tables.sandbox import allows_network
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.prompt import prompt

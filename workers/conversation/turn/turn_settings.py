@@ -8,8 +8,8 @@ import msgspec
 
 from greenroom.config.path_map import PathMap
 from greenroom.config.paths import require_directory, resolve_path
-from greenroom.config.sandbox import SandboxPolicy, WorkspaceWritePolicy
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
+from greenroom.config.tables.sandbox import SandboxPolicy, WorkspaceWritePolicy
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 

@@ -1,9 +1,9 @@
-"""Exact arithmetic with the prices of `greenroom.config.prices`. Loaded where there are any."""
+"""Exact arithmetic with the prices of `greenroom.config.tables.prices`. Loaded where there are any."""
 
 from decimal import Context, Decimal, Inexact
 from typing import Final, NamedTuple
 
-from greenroom.config.prices import PriceRow
+from greenroom.config.tables.prices import PriceRow
 
 _EXACT: Final = Context(prec=100, traps=[Inexact])
 """Digits enough for every sum; an inexact result would be an error."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from greenroom.config.prices import PriceRow, price_of
+from greenroom.config.tables.prices import PriceRow, price_of
 from greenroom.protocol.spending import Money, Spending
 from greenroom.workers.conversation.usage.billing import BilledTokens, add, cost, plain
 from greenroom.workers.model.responses import ResponseUsage

@@ -6,14 +6,14 @@ from typing import Final
 
 from greenroom.config.document import read_document
 from greenroom.config.error_text import dotted
-from greenroom.config.greenroom import credential_settings, server_settings
 from greenroom.config.home import PROTECTED_PREFIX
 from greenroom.config.layers import CONFIG_FILE
-from greenroom.config.otel import otel_settings
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.provenance import chosen_profile, value_origins
-from greenroom.config.rules_files import FOLDER, SUFFIX
+from greenroom.config.rules.rules_files import FOLDER, SUFFIX
 from greenroom.config.settings import Settings
+from greenroom.config.tables.greenroom import credential_settings, server_settings
+from greenroom.config.tables.otel import otel_settings
 from greenroom.config.unknown_keys import UnknownKey, unknown_keys
 from greenroom.protocol.errors import ConfigError
 from greenroom.runtime.daemon_thread import in_thread

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from greenroom.config.greenroom import server_settings
-from greenroom.config.otel import otel_settings
+from greenroom.config.tables.greenroom import server_settings
+from greenroom.config.tables.otel import otel_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.version import __version__
 from greenroom.runtime.daemon_thread import in_thread

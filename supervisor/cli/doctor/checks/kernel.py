@@ -2,7 +2,7 @@
 
 import os
 
-from greenroom.config.sandbox import DangerFullAccessPolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding

@@ -8,8 +8,8 @@ from greenroom.broker.credential.record import StoreError
 from greenroom.broker.credential.rules import LoginRules
 from greenroom.broker.storage.keyring_entry import VaultError
 from greenroom.broker.storage.store import open_store
-from greenroom.config.greenroom import CredentialSettings, credential_settings
 from greenroom.config.settings import Settings
+from greenroom.config.tables.greenroom import CredentialSettings, credential_settings
 from greenroom.protocol.display import clean
 from greenroom.runtime.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from greenroom.broker.mcp_login.record import credential_key
 from greenroom.broker.mcp_login.store import LoginsStore, LoginStoreError
 from greenroom.config.mcp_logins import mcp_logins
-from greenroom.config.servers import McpServer
 from greenroom.config.settings import Settings
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.runtime.daemon_thread import in_thread

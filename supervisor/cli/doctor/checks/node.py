@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from greenroom.config.nodes import PORTS, split_address
+from greenroom.config.tables.nodes import PORTS, split_address
 from greenroom.protocol.errors import GreenroomError, StartError
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime.daemon_thread import in_thread

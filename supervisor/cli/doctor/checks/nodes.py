@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
-from greenroom.config.greenroom import server_settings
-from greenroom.config.nodes import PORTS, NodesTable, split_address
 from greenroom.config.section import check
+from greenroom.config.tables.greenroom import server_settings
+from greenroom.config.tables.nodes import PORTS, NodesTable, split_address
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.report import NodeEntry, Report
 from greenroom.protocol.version import __version__

@@ -14,8 +14,8 @@ from greenroom.broker.credential.record import StoreError
 from greenroom.broker.storage.keyring_entry import VaultError
 from greenroom.broker.token_commands import TokenCommands
 from greenroom.config.document import Table
-from greenroom.config.providers import LOCAL_PROVIDERS, ModelProvider, find_provider
 from greenroom.config.settings import DEFAULT_PROVIDER, Settings
+from greenroom.config.tables.providers import LOCAL_PROVIDERS, ModelProvider, find_provider
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.broker.answers import AuthError
 from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.checks.nodes import nodes_table
 from greenroom.supervisor.cli.doctor.cluster import ClusterError, Machines

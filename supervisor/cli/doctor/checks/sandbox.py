@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from greenroom.config.sandbox import DangerFullAccessPolicy
+from greenroom.config.tables.sandbox import DangerFullAccessPolicy
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.doctor.sandbox_trial import Attempt, try_sandbox

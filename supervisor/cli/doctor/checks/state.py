@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-from greenroom.config.secret_files import secrets_of
+from greenroom.config.secrets.secret_files import secrets_of
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
 from greenroom.runtime import directory
 from greenroom.runtime.daemon_thread import in_thread

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from greenroom.config.nodes import RAY_PREFIX
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.nodes import RAY_PREFIX
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.protocol.ids import uuid7
 from greenroom.protocol.internal.outpost import Outpost, Seen
 from greenroom.runtime.restart import Backoff, Delays

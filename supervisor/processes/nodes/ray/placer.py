@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from greenroom.config.nodes import RAY_PREFIX
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.nodes import RAY_PREFIX
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.internal.outpost import Begin, Seen, Wanted

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from greenroom.config.nodes import NodesTable
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.nodes import NodesTable
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.runtime.zap import ZapAuthenticator
 from greenroom.supervisor.cli.doctor.checks import node, nodes
 from greenroom.supervisor.cli.doctor.cluster import ClusterError, ask_cluster

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.supervisor.frontend.http.event_log import OVERHEAD
 from greenroom.supervisor.frontend.http.listener import USER_TIMEOUT_MS
 from greenroom.supervisor.frontend.http.responses import RETRY_MS

@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, Implementation
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from tests.support.http_host import TOKEN, Host, host
 from tests.support.loop import on_loop, until
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.supervisor.frontend.http.session import SPARE
 from tests.support.http_host import BOTH, ELICITATION, NEWEST, Stream, call, events_of, host, request
 from tests.support.loop import on_loop, until

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from greenroom.config.defaults import Limits
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.mcp.handshake import MODERN_VERSION_KEY
 from greenroom.protocol.mcp.stateless import CAPABILITIES_KEY, CLIENT_INFO_KEY, TASKS
 from greenroom.protocol.mcp.subscriptions import SUBSCRIPTION_KEY

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.config.http import HttpTable
+from greenroom.config.tables.http import HttpTable
 from tests.support.http_host import BOTH, NEWEST, TOKEN, Host, host, request
 from tests.support.loop import on_loop
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from greenroom.config.nodes import NodesTable, NodeTable
+from greenroom.config.tables.nodes import NodesTable, NodeTable
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
 from greenroom.protocol.internal.process import Exited, WorkerSpec

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import zmq
 
-from greenroom.config.nodes import NodesTable
+from greenroom.config.tables.nodes import NodesTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.internal.node import (

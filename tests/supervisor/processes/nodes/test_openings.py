@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.config.reader import Reader
-from greenroom.config.rules_files import MAX_FILES, find_rules
+from greenroom.config.rules.rules_files import MAX_FILES, find_rules
 from greenroom.supervisor.processes.nodes.openings import MAX_BYTES, UNSENT, home_files
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.config.sandbox import allows_network
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
+from greenroom.config.tables.sandbox import allows_network
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.prompt.context import context_items
 from greenroom.workers.conversation.prompt.project_doc import ProjectDoc

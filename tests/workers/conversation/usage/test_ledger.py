@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.prices import PriceRow
+from greenroom.config.tables.prices import PriceRow
 from greenroom.protocol.spending import Money, Spending
 from greenroom.workers.conversation.usage.ledger import Ledger
 from greenroom.workers.model.responses import ResponseUsage

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.protocol.internal.outpost import Outpost, OutpostState, Seen, SeenOutpost
 from greenroom.runtime.restart import Backoff, Delays
 from greenroom.supervisor.processes.nodes.membership import NodeState

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from greenroom.config.ray_nodes import RayTable
+from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.internal.outpost import Seen, SeenOutpost
 from greenroom.supervisor.processes.nodes.engine import NodeView

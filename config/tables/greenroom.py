@@ -7,10 +7,10 @@ from msgspec import Meta, field
 
 from greenroom.config.defaults import DELTA_WINDOW, IDLE_WORKERS, RATE_LIMIT_WAIT, Limits
 from greenroom.config.document import Table
-from greenroom.config.http import HttpTable
 from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.section import OwnSection, Section, Strings, check
+from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.choices import (
     AttachMode,
     CredentialsStore,
@@ -85,7 +85,7 @@ class GreenroomTable(OwnSection, frozen=True):
     http: HttpTable = field(default_factory=HttpTable)
     """Where a host is reached over HTTP."""
     nodes: dict[str, object] = field(default_factory=dict)
-    """Other machines that run workers (`greenroom.config.nodes.NodesTable`). Checked at the start of a server."""
+    """Other machines that run workers (`greenroom.config.tables.nodes.NodesTable`). Checked when a server starts."""
     resources: dict[str, Annotated[float, Meta(gt=0.0)]] = field(default_factory=dict)
     """What a conversation needs of its node, by names of resources; set in the `config` of a call."""
     metrics_listen: str | None = None
@@ -103,7 +103,7 @@ class GreenroomTable(OwnSection, frozen=True):
     at use."""
 
     prices: dict[str, dict[str, object]] = field(default_factory=dict)
-    """What models cost: a slug, or how slugs begin, and a `greenroom.config.prices.PriceRow`. Checked at use."""
+    """What models cost: a slug, or how slugs begin, and a `greenroom.config.tables.prices.PriceRow`. Checked at use."""
 
     def limits(self) -> Limits:
         """Return what the table says as limits of the front process."""

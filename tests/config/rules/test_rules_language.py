@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.rules import PrefixRule
-from greenroom.config.rules_language import MAX_WORDS, RulesError, parse_rules
+from greenroom.config.rules.rules import PrefixRule
+from greenroom.config.rules.rules_language import MAX_WORDS, RulesError, parse_rules
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.named_credentials import NamedCredentials, named_credentials, names_credentials
-from greenroom.config.providers import ProviderTokenCommand
+from greenroom.config.secrets.named_credentials import NamedCredentials, named_credentials, names_credentials
+from greenroom.config.tables.providers import ProviderTokenCommand
 from greenroom.protocol.errors import ConfigError
 
 BUILT_IN = frozenset({"OPENAI_ORGANIZATION", "OPENAI_PROJECT"})

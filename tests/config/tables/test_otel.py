@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.otel import OtelTable, OtlpGrpc, OtlpHttp, otel_settings, with_variables
+from greenroom.config.tables.otel import OtelTable, OtlpGrpc, OtlpHttp, otel_settings, with_variables
 from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.config.defaults import IDLE_WORKERS, Limits
-from greenroom.config.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
+from greenroom.config.tables.greenroom import CredentialSettings, GreenroomTable, credential_settings, server_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.options import ServerOptions
 

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.config.encoding import decode_text
 from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
-from greenroom.config.rules import NO_RULES, PrefixRule, Rules
+from greenroom.config.rules.rules import NO_RULES, PrefixRule, Rules
 
 FOLDER: Final = "rules"
 SUFFIX: Final = ".rules"
@@ -52,7 +52,7 @@ def _paths(folder: str, faults: list[str]) -> Sequence[str]:
 
 
 def _read(path: str, reader: Reader, faults: list[str]) -> Rules | None:
-    from greenroom.config.rules_language import MAX_BYTES, RulesError, parse_rules
+    from greenroom.config.rules.rules_language import MAX_BYTES, RulesError, parse_rules
 
     try:
         return parse_rules(decode_text(reader.read(path, MAX_BYTES)))

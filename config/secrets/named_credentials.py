@@ -8,7 +8,7 @@ import msgspec
 from greenroom.config.document import Table
 from greenroom.config.layers import layered
 from greenroom.config.overrides import assign, config_assignments, parse_assignment
-from greenroom.config.providers import ProviderTokenCommand, usable_providers
+from greenroom.config.tables.providers import ProviderTokenCommand, usable_providers
 from greenroom.config.tolerance import read_tolerantly
 
 _NAMING: Final = frozenset({"auth", "bearer_token_env_var", "env_http_headers", "env_key", "env_vars"})

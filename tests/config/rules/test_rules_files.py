@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.config.reader import Reader
-from greenroom.config.rules import NO_RULES
-from greenroom.config.rules_files import MAX_FILES, FoundRules, find_rules
+from greenroom.config.rules.rules import NO_RULES
+from greenroom.config.rules.rules_files import MAX_FILES, FoundRules, find_rules
 from greenroom.config.settings import ConversationOverrides
 
 if TYPE_CHECKING:

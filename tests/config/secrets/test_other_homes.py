@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.other_homes import node_state, other_homes
 from greenroom.config.reader import SECRET, Reader
+from greenroom.config.secrets.other_homes import node_state, other_homes
 
 
 def test_those_that_are_there_and_are_others_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from greenroom.config.section import check
-from greenroom.config.servers import McpServer
+from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.errors import ConfigError
 
 

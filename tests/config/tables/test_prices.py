@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.prices import PriceRow, price_of
 from greenroom.config.section import check
+from greenroom.config.tables.prices import PriceRow, price_of
 from greenroom.protocol.errors import ConfigError
 
 ROW = {"input": 1.25, "output": "10.00"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from greenroom.config.nodes import NodesTable, node_name, split_address
 from greenroom.config.section import check
+from greenroom.config.tables.nodes import NodesTable, node_name, split_address
 from greenroom.protocol.errors import ConfigError
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from greenroom.config.document import Table
-from greenroom.config.ray_nodes import Amounts, RayTable
 from greenroom.config.section import OwnSection
+from greenroom.config.tables.ray_nodes import Amounts, RayTable
 from greenroom.protocol.errors import ConfigError
 
 PORTS: Final = 4

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, cast
 
 import msgspec
 
-from greenroom.config.rules import STRICTNESS, Pattern, PrefixRule, RuleDecision, Rules
+from greenroom.config.rules.rules import STRICTNESS, Pattern, PrefixRule, RuleDecision, Rules
 
 MAX_BYTES: Final = 256 * 1024
 """Bytes of the largest file that is read."""

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from greenroom.config.secret_files import SecretFiles
+from greenroom.config.secrets.secret_files import SecretFiles
 
 TOKEN = "[model_providers.x]\nexperimental_bearer_token = 'plain'\n"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.config.document import Table
-from greenroom.config.providers import ModelProvider, find_provider
 from greenroom.config.section import check
+from greenroom.config.tables.providers import ModelProvider, find_provider
 from greenroom.protocol.errors import ConfigError
 
 

@@ -138,6 +138,6 @@ def _read_and_judge(path: str) -> bool:
         return False  # what we cannot read, a command of the same user cannot either
     if len(content) > LARGEST_SETTINGS:
         return True
-    from greenroom.config.secret_settings import holds_secret  # not needed where commands are only started
+    from greenroom.config.secrets.secret_settings import holds_secret  # not needed where commands are only started
 
     return holds_secret(content)

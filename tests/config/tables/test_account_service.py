@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.config.account_service import DEFAULT, account_service, route_url
+from greenroom.config.tables.account_service import DEFAULT, account_service, route_url
 from greenroom.protocol.errors import ConfigError
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.environment import ShellEnvironmentPolicy, matches_any, shell_environment
 from greenroom.config.section import check
+from greenroom.config.tables.environment import ShellEnvironmentPolicy, matches_any, shell_environment
 from greenroom.protocol.secrecy import is_secret_name
 
 ENVIRONMENT = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.secret_settings import SECRET_KEYS, holds_secret
+from greenroom.config.secrets.secret_settings import SECRET_KEYS, holds_secret
 
 ORDINARY = """\
 model = "gpt-5"

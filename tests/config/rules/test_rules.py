@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.rules import STRICTNESS, PrefixRule, RuleDecision, Rules
+from greenroom.config.rules.rules import STRICTNESS, PrefixRule, RuleDecision, Rules
 
 words = st.sampled_from(["git", "push", "pull", "-f", "", "gi", "git push", "/usr/bin/git", "/tmp/git", "/bin/push"])
 patterns = st.lists(st.lists(words, min_size=1, max_size=2).map(tuple), min_size=1, max_size=3).map(tuple)

@@ -1,0 +1,1 @@
+"""The user's rules for commands: what they mean, how they are written, and where they are found."""

@@ -1,0 +1,1 @@
+"""What holds secrets, among the files of a home and in the settings."""
