@@ -10,7 +10,7 @@ from greenroom.protocol.internal.broker.answers import InForce, LoginStarted, St
 from greenroom.protocol.internal.broker.body import AuthMode
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, LoginComplete
 
-Json: TypeAlias = dict[str, object]
+ResultMembers: TypeAlias = dict[str, object]
 
 LOGIN_COMPLETE: Final = ("codex/event/login_chat_gpt_complete", "loginChatGptComplete")
 STATUS_CHANGE: Final = ("codex/event/auth_status_change", "authStatusChange")
@@ -22,12 +22,12 @@ class AccountNotification(NamedTuple):
     """A JSON-RPC notification."""
 
     method: str
-    params: Json
+    params: ResultMembers
 
 
-def auth_status(status: Status, preferred: str, *, requires_openai_auth: bool | None = None) -> Json:
+def auth_status(status: Status, preferred: str, *, requires_openai_auth: bool | None = None) -> ResultMembers:
     """Return the result of `getAuthStatus`."""
-    result: Json = {"preferredAuthMethod": preferred}
+    result: ResultMembers = {"preferredAuthMethod": preferred}
     if status.mode != "none":
         result["authMethod"] = status.mode
         if status.token:
@@ -37,12 +37,12 @@ def auth_status(status: Status, preferred: str, *, requires_openai_auth: bool | 
     return result
 
 
-def login_started(started: LoginStarted) -> Json:
+def login_started(started: LoginStarted) -> ResultMembers:
     """Return the result of `loginChatGpt`."""
     return {"loginId": started.login_id, "authUrl": started.url}
 
 
-def account_login_started(started: LoginStarted) -> Json:
+def account_login_started(started: LoginStarted) -> ResultMembers:
     """Return the result of `account/login/start`."""
     if started.user_code is None:
         return {"type": "chatgpt", "loginId": started.login_id, "authUrl": started.url}
@@ -54,9 +54,9 @@ def account_login_started(started: LoginStarted) -> Json:
     }
 
 
-def account(status: Status, *, requires_openai_auth: bool) -> Json:
+def account(status: Status, *, requires_openai_auth: bool) -> ResultMembers:
     """Return the result of `account/read`."""
-    accounts: dict[AuthMode, Json | None] = {
+    accounts: dict[AuthMode, ResultMembers | None] = {
         "none": None,
         "apikey": {"type": "apiKey"},
         "chatgpt": {"type": "chatgpt", "email": status.email, "planType": status.plan_type or "unknown"},
@@ -66,7 +66,7 @@ def account(status: Status, *, requires_openai_auth: bool) -> Json:
 
 def after_login(ending: LoginComplete) -> list[AccountNotification]:
     """Return the notifications at the end of a login: its completion and, after a success, the status."""
-    params: Json = {"loginId": ending.login_id, "success": ending.success}
+    params: ResultMembers = {"loginId": ending.login_id, "success": ending.success}
     if ending.error is not None:
         params["error"] = ending.error
     completed = [AccountNotification(method, params) for method in (*LOGIN_COMPLETE, ACCOUNT_LOGIN_COMPLETED)]
@@ -86,6 +86,6 @@ def after_change(changed: AuthChanged) -> list[AccountNotification]:
 def status_change(told: AuthChanged | InForce | LoginComplete) -> list[AccountNotification]:
     """Return the notifications of the mode in force; the later of the two contains the plan."""
     method = None if told.mode == "none" else told.mode
-    params: Json = {} if method is None else {"authMethod": method}
+    params: ResultMembers = {} if method is None else {"authMethod": method}
     updated = AccountNotification(ACCOUNT_UPDATED, {"authMode": method, "planType": told.plan_type})
     return [*(AccountNotification(name, params) for name in STATUS_CHANGE), updated]

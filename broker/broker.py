@@ -17,7 +17,7 @@ from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.credential.rules import LoginRules
 from greenroom.broker.credential_manager import CredentialManager
 from greenroom.broker.endpoint import SUPERVISOR, BrokerEndpoint
-from greenroom.broker.login.logins import Flow, LoggedIn, Logins, Open, record_of
+from greenroom.broker.login.logins import Flow, LoggedIn, Logins, OpenFlow, record_of
 from greenroom.broker.login.revocation import revoke_login
 from greenroom.broker.node_grants import NodeGrants
 from greenroom.broker.pace_service import PaceService
@@ -164,7 +164,7 @@ class Broker:
         self._paces = PaceService(self._publish)
         self._grants = NodeGrants(spec.codex_home, spec.config_overrides, spec.on_nodes)
         self._commands = TokenCommands(spec.codex_home, _environment_of_children(), self._clock)
-        flows: dict[str, Open] = {"browser": self._browser_flow, "device": self._device_flow}
+        flows: dict[str, OpenFlow] = {"browser": self._browser_flow, "device": self._device_flow}
         self._logins = Logins(flows, self._save, self._login_ended)
         self._mcp_keeper: McpKeeper | None = None
         self._mcp_logins: OpenMcpLogins | None = None

@@ -27,7 +27,7 @@ from greenroom.protocol.secrecy import Secret
 
 log = logging.getLogger(__name__)
 
-Reason: TypeAlias = Literal["login", "logout", "refresh", "external", "env"]
+ChangeReason: TypeAlias = Literal["login", "logout", "refresh", "external", "env"]
 
 PERSIST_PAUSE: Final = 5.0
 """Seconds between two attempts to write after a failure."""
@@ -177,7 +177,9 @@ class CredentialManager:
         state = self.in_force.state(self.clock.wall())
         self._on_problem(AuthProblem(state=state, reason=reason, user_text=user_text))
 
-    def _install(self, record: AuthRecord | None, reason: Reason, forced_at: float | None = None) -> Change | None:
+    def _install(
+        self, record: AuthRecord | None, reason: ChangeReason, forced_at: float | None = None
+    ) -> Change | None:
         self.record = record
         resolved = resolve_credential(
             record, self._environment, self._preferred, environment_key_first=self._environment_key_first
@@ -200,7 +202,7 @@ class CredentialManager:
             self._announce(change, "external")
         return True
 
-    def _announce(self, change: Change, reason: Reason) -> None:
+    def _announce(self, change: Change, reason: ChangeReason) -> None:
         state = self.in_force.state(self.clock.wall())
         self.stir()
         log.info("generation %d in force: %s (%s)", change.generation, state, reason)

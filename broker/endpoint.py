@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError
-from greenroom.protocol.internal.broker.answers import Answer, AuthError, broker_frames
+from greenroom.protocol.internal.broker.answers import AuthError, BrokerAnswer, broker_frames
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, broadcast_frames
-from greenroom.protocol.internal.broker.questions import SUPERVISOR_MAY, WORKER_MAY, Question, read_question
+from greenroom.protocol.internal.broker.questions import SUPERVISOR_MAY, WORKER_MAY, BrokerQuestion, read_question
 from greenroom.runtime.zap import sender
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,15 @@ REMEMBERED: Final = 1024
 UNTOLD: Final = 16
 """Broadcasts that are kept for a supervisor that has not sent anything yet."""
 
-EndpointReply: TypeAlias = Answer | Awaitable[Answer | None] | None
-Q = TypeVar("Q", bound=Question)
-Send: TypeAlias = Callable[[Sequence[bytes]], object]
+EndpointReply: TypeAlias = BrokerAnswer | Awaitable[BrokerAnswer | None] | None
+Q = TypeVar("Q", bound=BrokerQuestion)
+SendFrames: TypeAlias = Callable[[Sequence[bytes]], object]
 
 
 class BrokerEndpoint:
     """Reads requests from the broker's socket. Must be entered: its tasks end with it."""
 
-    def __init__(self, send: Send, revoke: Callable[[str], None]) -> None:
+    def __init__(self, send: SendFrames, revoke: Callable[[str], None]) -> None:
         self._handlers: dict[bytes, Callable[[str, Any], EndpointReply]] = {}
         self._send = send
         self._revoke = revoke
@@ -111,7 +111,7 @@ class BrokerEndpoint:
             self._seen.popitem(last=False)
         return False
 
-    def _answer(self, name: str, route: bytes, message_id: bytes, question: Question) -> None:
+    def _answer(self, name: str, route: bytes, message_id: bytes, question: BrokerQuestion) -> None:
         try:
             answer = self._handlers[question.wire](name, question)
         except Exception:
@@ -126,7 +126,7 @@ class BrokerEndpoint:
         else:
             self._send([route, *broker_frames(message_id, answer)])
 
-    async def _answer_later(self, route: bytes, message_id: bytes, pending: Awaitable[Answer | None]) -> None:
+    async def _answer_later(self, route: bytes, message_id: bytes, pending: Awaitable[BrokerAnswer | None]) -> None:
         try:
             answer = await pending
         except Exception:

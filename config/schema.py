@@ -20,7 +20,7 @@ from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
-WebSearch: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
+WebSearchMode: TypeAlias = Literal["disabled", "cached", "indexed", "live"]
 
 
 def _plain_policy(value: object) -> object:
@@ -105,7 +105,7 @@ class ConfigFile(Profile, frozen=True):
     model_supports_reasoning_summaries: bool | None = None
     show_raw_agent_reasoning: bool = False
     tool_output_token_limit: Size | None = None
-    web_search: WebSearch | None = None
+    web_search: WebSearchMode | None = None
 
     developer_instructions: str | None = None
     compact_prompt: str | None = None
@@ -139,7 +139,7 @@ class ConfigFile(Profile, frozen=True):
         return plain_tables(own, mcp_servers=McpServer, model_providers=ModelProvider, profiles=Profile)
 
     @property
-    def search_mode(self) -> WebSearch | None:
+    def search_mode(self) -> WebSearchMode | None:
         """How to search the web, if the file says so."""
         if self.web_search is not None or not isinstance(self.tools.web_search, bool):
             return self.web_search

@@ -18,13 +18,18 @@ from greenroom.config.reader import Reader
 from greenroom.config.reason import reason
 from greenroom.config.rules.rules import NO_RULES, Rules
 from greenroom.config.rules.rules_files import FoundRules, find_rules
-from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearch
+from greenroom.config.schema import ConfigFile, HistorySettings, SearchOptions, WebSearchMode
 from greenroom.config.section import Name, OwnSection, Section, check
 from greenroom.config.skills import NONE_DISABLED, DisabledSkills, disabled_skills
 from greenroom.config.tables.environment import ShellEnvironmentPolicy, shell_environment
 from greenroom.config.tables.prices import PriceRow
 from greenroom.config.tables.providers import ModelProvider, find_provider
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.config.tables.servers import McpServer
 from greenroom.config.texts import base_instructions, compaction_prompt
 from greenroom.config.tolerance import Tolerated, read_tolerantly
@@ -106,14 +111,14 @@ class Settings:
     """`None`: not sent, because neither the user nor the model's family has one or the model knows none."""
     show_raw_agent_reasoning: bool
     tool_output_token_limit: int
-    web_search: WebSearch | None
+    web_search: WebSearchMode | None
     """`None`: as the provider and the sandbox suggest."""
     search_options: SearchOptions
 
     approval_policy: ApprovalPolicy
     reviewer: Reviewer
     """Who decides what the policy leaves to the user."""
-    sandbox_policy: SandboxPolicy
+    sandbox_policy: ConfinementPolicy
     shell_environment_policy: ShellEnvironmentPolicy
     allow_login_shell: bool
     """Whether shell text may run in a login shell, which reads the user's profile first."""
@@ -302,7 +307,7 @@ def _workspace(file: ConfigFile, overrides: ConversationOverrides) -> WorkspaceW
 
 def _sandbox_policy(
     mode: SandboxMode | None, workspace: WorkspaceWritePolicy, cwd: str, environment: Mapping[str, str]
-) -> SandboxPolicy:
+) -> ConfinementPolicy:
     match mode or DEFAULT_SANDBOX_MODE:
         case "read-only":
             return ReadOnlyPolicy()

@@ -7,9 +7,8 @@ from typing import Final
 import msgspec
 
 from greenroom.demo.model_request import DecodedRequest
-from greenroom.demo.response_stream import MODEL, Effect, command_call, in_blocks, repeated
+from greenroom.demo.response_stream import MODEL, StreamEffect, command_call, in_blocks, repeated
 from greenroom.demo.script import (
-    Action,
     Call,
     CommandStep,
     Deltas,
@@ -19,6 +18,7 @@ from greenroom.demo.script import (
     PatchStep,
     Quote,
     ReasoningStep,
+    ScriptedAction,
     ScriptedUsage,
     Stall,
     Text,
@@ -48,7 +48,7 @@ class ChatStream:
         finish = self.chunk({}, "tool_calls" if self._calls else "stop")
         return finish + _data({**self._members(), "choices": [], "usage": _counts(self._usage)}) + _DONE
 
-    def perform(self, action: Action) -> Iterator[Effect]:
+    def perform(self, action: ScriptedAction) -> Iterator[StreamEffect]:
         """Return the steps of an action, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
@@ -76,12 +76,12 @@ class ChatStream:
 
 
 @singledispatch
-def _render(action: Action, _stream: ChatStream) -> Iterator[Effect]:
+def _render(action: ScriptedAction, _stream: ChatStream) -> Iterator[StreamEffect]:
     raise TypeError(f"{type(action).__name__} has no place in the middle of a stream")
 
 
 @_render.register
-def _(action: Text, stream: ChatStream) -> Iterator[Effect]:
+def _(action: Text, stream: ChatStream) -> Iterator[StreamEffect]:
     if not action.pause:
         yield from in_blocks(stream.chunk({"content": piece}) for piece in action.pieces)
         return
@@ -91,23 +91,23 @@ def _(action: Text, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Deltas, stream: ChatStream) -> Iterator[Effect]:
+def _(action: Deltas, stream: ChatStream) -> Iterator[StreamEffect]:
     yield from repeated([stream.chunk({"content": piece}) for piece in action.pieces], action.count)
 
 
 @_render.register
-def _(action: Quote, stream: ChatStream) -> Iterator[Effect]:
+def _(action: Quote, stream: ChatStream) -> Iterator[StreamEffect]:
     yield from stream.perform(Text((action.before, stream.request.last_output, action.after)))
 
 
 @_render.register
-def _(action: ReasoningStep, stream: ChatStream) -> Iterator[Effect]:
+def _(action: ReasoningStep, stream: ChatStream) -> Iterator[StreamEffect]:
     for piece in action.pieces:
         yield stream.chunk({"reasoning_content": piece})
 
 
 @_render.register
-def _(action: Call, stream: ChatStream) -> Iterator[Effect]:
+def _(action: Call, stream: ChatStream) -> Iterator[StreamEffect]:
     arguments = action.arguments
     text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
     call_id, index = stream.next_call()
@@ -119,12 +119,12 @@ def _(action: Call, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: CommandStep, stream: ChatStream) -> Iterator[Effect]:
+def _(action: CommandStep, stream: ChatStream) -> Iterator[StreamEffect]:
     yield from stream.perform(command_call(action.argv, stream.request.tools))
 
 
 @_render.register
-def _(action: PatchStep, stream: ChatStream) -> Iterator[Effect]:
+def _(action: PatchStep, stream: ChatStream) -> Iterator[StreamEffect]:
     if "apply_patch" in stream.request.tools:
         yield from stream.perform(Call("apply_patch", {"input": action.text}))
     else:
@@ -132,12 +132,12 @@ def _(action: PatchStep, stream: ChatStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: FailedEvent, stream: ChatStream) -> Iterator[Effect]:
+def _(action: FailedEvent, stream: ChatStream) -> Iterator[StreamEffect]:
     yield stream.fail(action)
 
 
 @_render.register
-def _(action: MalformedStep, _stream: ChatStream) -> Iterator[Effect]:
+def _(action: MalformedStep, _stream: ChatStream) -> Iterator[StreamEffect]:
     yield action.data
 
 

@@ -12,7 +12,7 @@ _MARKS: Final = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
 _STYLES: Final = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
 _LABEL: Final = 8
 
-Style: TypeAlias = Literal["bold", "dim", "good", "bad"]
+NarrationStyle: TypeAlias = Literal["bold", "dim", "good", "bad"]
 
 
 class Terminal:
@@ -27,7 +27,7 @@ class Terminal:
         self.end_line()
         self._write(f"\n{self.styled(text, 'bold')}\n")
 
-    def line(self, label: str, text: str, style: Style | None = None) -> None:
+    def line(self, label: str, text: str, style: NarrationStyle | None = None) -> None:
         self.end_line()
         margin = self.styled(f"  {label:<{_LABEL}}", "dim")
         self._write(f"{margin}{self.styled(text, style) if style else text}".rstrip() + "\n")
@@ -44,7 +44,7 @@ class Terminal:
             self._open = False
             self._write("\n")
 
-    def styled(self, text: str, style: Style) -> str:
+    def styled(self, text: str, style: NarrationStyle) -> str:
         return f"\033[{_STYLES[style]}m{text}\033[0m" if self._colour else text
 
     def _write(self, text: str) -> None:

@@ -10,7 +10,6 @@ import msgspec
 
 from greenroom.demo.model_request import DecodedRequest
 from greenroom.demo.script import (
-    Action,
     Call,
     CommandStep,
     Deltas,
@@ -20,6 +19,7 @@ from greenroom.demo.script import (
     PatchStep,
     Quote,
     ReasoningStep,
+    ScriptedAction,
     ScriptedUsage,
     Stall,
     Text,
@@ -31,8 +31,8 @@ MODEL: Final = "scripted"
 BLOCK: Final = 256 * 1024
 """Maximum bytes that are rendered ahead of the client."""
 
-Item: TypeAlias = Mapping[str, object]
-Effect: TypeAlias = bytes | Think | Until | Stall | Disconnect
+StreamItem: TypeAlias = Mapping[str, object]
+StreamEffect: TypeAlias = bytes | Think | Until | Stall | Disconnect
 """The next thing to do: write bytes, or something that takes time or ends the stream."""
 
 
@@ -54,7 +54,7 @@ class ResponseStream:
         """Return the last event of a response that neither fails nor breaks off."""
         return event("response.completed", response={**self._response("completed"), "usage": _counts(self._usage)})
 
-    def perform(self, action: Action) -> Iterator[Effect]:
+    def perform(self, action: ScriptedAction) -> Iterator[StreamEffect]:
         """Return the steps of an action, in order."""
         if isinstance(action, Think | Until | Stall | Disconnect):
             yield action
@@ -84,12 +84,12 @@ def event(kind: str, **fields: object) -> bytes:
 
 
 @singledispatch
-def _render(action: Action, _stream: ResponseStream) -> Iterator[Effect]:
+def _render(action: ScriptedAction, _stream: ResponseStream) -> Iterator[StreamEffect]:
     raise TypeError(f"{type(action).__name__} has no place in the middle of a stream")
 
 
 @_render.register
-def _(action: Text, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: Text, stream: ResponseStream) -> Iterator[StreamEffect]:
     message = _Message(stream)
     yield message.opening()
     if action.pause:
@@ -102,7 +102,7 @@ def _(action: Text, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Deltas, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: Deltas, stream: ResponseStream) -> Iterator[StreamEffect]:
     message = _Message(stream)
     yield message.opening()
     yield from repeated([message.delta(piece) for piece in action.pieces], action.count)
@@ -110,15 +110,15 @@ def _(action: Deltas, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Quote, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: Quote, stream: ResponseStream) -> Iterator[StreamEffect]:
     yield from stream.perform(Text((action.before, stream.request.last_output, action.after)))
 
 
 @_render.register
-def _(action: ReasoningStep, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: ReasoningStep, stream: ResponseStream) -> Iterator[StreamEffect]:
     item_id, index = stream.next_item("rs")
     place = {"item_id": item_id, "output_index": index, "summary_index": 0}
-    item: Item = {"type": "reasoning", "id": item_id, "summary": [], "encrypted_content": action.encrypted}
+    item: StreamItem = {"type": "reasoning", "id": item_id, "summary": [], "encrypted_content": action.encrypted}
     whole = "".join(action.pieces)
     part = {"type": "summary_text", "text": whole}
     yield event("response.output_item.added", output_index=index, item=item)
@@ -131,12 +131,12 @@ def _(action: ReasoningStep, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: Call, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: Call, stream: ResponseStream) -> Iterator[StreamEffect]:
     arguments = action.arguments
     text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
     item_id, index = stream.next_item("fc")
     place = {"item_id": item_id, "output_index": index}
-    item: Item = {"type": "function_call", **_call_ids(item_id), "name": action.name, "arguments": text}
+    item: StreamItem = {"type": "function_call", **_call_ids(item_id), "name": action.name, "arguments": text}
     yield event("response.output_item.added", output_index=index, item={**item, "arguments": ""})
     yield event("response.function_call_arguments.delta", **place, delta=text)
     yield event("response.function_call_arguments.done", **place, arguments=text)
@@ -144,7 +144,7 @@ def _(action: Call, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: CommandStep, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: CommandStep, stream: ResponseStream) -> Iterator[StreamEffect]:
     tools = stream.request.tools
     if "local_shell" in tools and tools.keys().isdisjoint(("exec_command", "shell_command", "shell")):
         yield from _whole_item(stream, "lsh", _local_shell_call(action.argv))
@@ -153,7 +153,7 @@ def _(action: CommandStep, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: PatchStep, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: PatchStep, stream: ResponseStream) -> Iterator[StreamEffect]:
     offered = stream.request.tools.get("apply_patch")
     if offered == "custom":
         yield from _whole_item(stream, "ctc", {"type": "custom_tool_call", "name": "apply_patch", "input": action.text})
@@ -164,12 +164,12 @@ def _(action: PatchStep, stream: ResponseStream) -> Iterator[Effect]:
 
 
 @_render.register
-def _(action: FailedEvent, stream: ResponseStream) -> Iterator[Effect]:
+def _(action: FailedEvent, stream: ResponseStream) -> Iterator[StreamEffect]:
     yield stream.fail(action)
 
 
 @_render.register
-def _(action: MalformedStep, _stream: ResponseStream) -> Iterator[Effect]:
+def _(action: MalformedStep, _stream: ResponseStream) -> Iterator[StreamEffect]:
     yield action.data
 
 
@@ -195,7 +195,7 @@ class _Message:
             + event("response.output_item.done", output_index=self._index, item=self._item("completed", [_part(whole)]))
         )
 
-    def _item(self, status: str, content: Sequence[Item]) -> Item:
+    def _item(self, status: str, content: Sequence[StreamItem]) -> StreamItem:
         return {"type": "message", "id": self._id, "role": "assistant", "status": status, "content": content}
 
 
@@ -209,27 +209,27 @@ def command_call(argv: Sequence[str], tools: Mapping[str, str]) -> Call:
     return Call("shell", {"command": list(argv)})
 
 
-def _part(text: str) -> Item:
+def _part(text: str) -> StreamItem:
     return {"type": "output_text", "text": text, "annotations": []}
 
 
-def _local_shell_call(argv: Sequence[str]) -> Item:
+def _local_shell_call(argv: Sequence[str]) -> StreamItem:
     action = {"type": "exec", "command": list(argv), "timeout_ms": None, "working_directory": None, "env": None}
     return {"type": "local_shell_call", "status": "completed", "action": action}
 
 
-def _whole_item(stream: ResponseStream, prefix: str, fields: Item) -> Iterator[bytes]:
+def _whole_item(stream: ResponseStream, prefix: str, fields: StreamItem) -> Iterator[bytes]:
     item_id, index = stream.next_item(prefix)
     item = {**_call_ids(item_id), **fields}
     yield event("response.output_item.added", output_index=index, item=item)
     yield event("response.output_item.done", output_index=index, item=item)
 
 
-def _call_ids(item_id: str) -> Item:
+def _call_ids(item_id: str) -> StreamItem:
     return {"id": item_id, "call_id": f"call_{item_id}"}
 
 
-def _counts(usage: ScriptedUsage) -> Item:
+def _counts(usage: ScriptedUsage) -> StreamItem:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},

@@ -158,10 +158,10 @@ class First:
     """Do something only for the first requests that a conversation sends for one step, for tests of retries."""
 
     times: int
-    action: "Action"
+    action: "ScriptedAction"
 
 
-Action: TypeAlias = (
+ScriptedAction: TypeAlias = (
     Think
     | Until
     | Text
@@ -179,10 +179,10 @@ Action: TypeAlias = (
     | MalformedStep
     | First
 )
-Step: TypeAlias = tuple[Action, ...]
+ScriptStep: TypeAlias = tuple[ScriptedAction, ...]
 
-NO_RULE: Final[Step] = (Text("This model is a script, and it has no answer to that message."),)
-NO_STEP: Final[Step] = (Text("The script of this model has no further step for that message."),)
+NO_RULE: Final[ScriptStep] = (Text("This model is a script, and it has no answer to that message."),)
+NO_STEP: Final[ScriptStep] = (Text("The script of this model has no further step for that message."),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,14 @@ class ScriptRule:
 
     says: str | re.Pattern[str]
     """A part of the message, or a pattern for `re.search`. The empty string matches every message."""
-    steps: tuple[Step, ...]
+    steps: tuple[ScriptStep, ...]
 
     def matches(self, message: str) -> bool:
         if isinstance(self.says, str):
             return self.says in message
         return self.says.search(message) is not None
 
-    def step(self, outputs: int) -> Step:
+    def step(self, outputs: int) -> ScriptStep:
         """Return the step for this number of tool outputs in the turn."""
         for step in self.steps:
             if outputs <= 0:
@@ -207,7 +207,7 @@ class ScriptRule:
         return NO_STEP
 
 
-def rule(says: str | re.Pattern[str], *steps: Sequence[Action]) -> ScriptRule:
+def rule(says: str | re.Pattern[str], *steps: Sequence[ScriptedAction]) -> ScriptRule:
     """Return a rule with one step for each list of actions."""
     return ScriptRule(says, tuple(tuple(step) for step in steps))
 
@@ -219,7 +219,7 @@ class Script:
     name: str
     rules: tuple[ScriptRule, ...]
 
-    def step(self, request: DecodedRequest) -> Step:
+    def step(self, request: DecodedRequest) -> ScriptStep:
         """Return the model's actions for this request."""
         for candidate in self.rules:
             if candidate.matches(request.message):

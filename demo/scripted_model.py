@@ -24,7 +24,7 @@ from greenroom.demo.chat_stream import ChatStream
 from greenroom.demo.model_request import DecodedRequest
 from greenroom.demo.request_log import Attempts, RecordedRequest, RequestLog
 from greenroom.demo.response_stream import MODEL, ResponseStream
-from greenroom.demo.script import Disconnect, FailStep, First, Script, Stall, Step, Think, Until
+from greenroom.demo.script import Disconnect, FailStep, First, Script, ScriptStep, Stall, Think, Until
 from greenroom.demo.scripts import SCRIPTS
 
 HOST: Final = "127.0.0.1"
@@ -142,7 +142,7 @@ class ScriptedModel:
             self._streaming.discard(connection)
             self._note_change()
 
-    async def _fail(self, step: Step, failure: FailStep) -> web.Response:
+    async def _fail(self, step: ScriptStep, failure: FailStep) -> web.Response:
         for action in step[: step.index(failure)]:
             match action:
                 case Think() | Until():
@@ -158,7 +158,7 @@ class ScriptedModel:
         response.headers.update({**HEADERS, **(failure.headers or {})})
         return response
 
-    async def _stream(self, request: web.BaseRequest, step: Step, stream: Stream) -> web.StreamResponse:
+    async def _stream(self, request: web.BaseRequest, step: ScriptStep, stream: Stream) -> web.StreamResponse:
         response = web.StreamResponse(headers=_STREAM_HEADERS)
         await response.prepare(request)
         await self._write(response, stream.created())
@@ -206,7 +206,7 @@ async def _pause(effect: Think | Until | Stall) -> None:
             assert_never(effect)
 
 
-def _of_attempt(step: Step, attempt: int) -> Step:
+def _of_attempt(step: ScriptStep, attempt: int) -> ScriptStep:
     kept = (action for action in step if not isinstance(action, First) or attempt <= action.times)
     return tuple(action.action if isinstance(action, First) else action for action in kept)
 

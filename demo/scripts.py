@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Final
 
 from greenroom.demo.script import (
-    Action,
     Call,
     CommandStep,
     Deltas,
@@ -14,6 +13,7 @@ from greenroom.demo.script import (
     Quote,
     ReasoningStep,
     Script,
+    ScriptedAction,
     ScriptRule,
     Stall,
     Text,
@@ -33,7 +33,7 @@ THIRD_PROMPT: Final = "Is the note still there?"
 _STEPS: Final = ("Write the notes", "List the directory")
 
 
-def _plan(*statuses: str) -> Action:
+def _plan(*statuses: str) -> ScriptedAction:
     plan = [{"step": step, "status": status} for step, status in zip(_STEPS, statuses, strict=True)]
     return Call("update_plan", {"plan": plan})
 
@@ -94,7 +94,7 @@ def bench_prompt(what: str) -> str:
     return f"bench:{what};"
 
 
-def _bench(what: str, *steps: list[Action]) -> ScriptRule:
+def _bench(what: str, *steps: list[ScriptedAction]) -> ScriptRule:
     return rule(bench_prompt(what), *steps)
 
 
@@ -104,17 +104,17 @@ COMMANDS: Final = 20
 LOGIN_COMMANDS: Final = 5
 """Steps of the turn that only runs commands in a login shell."""
 
-_LOGIN_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
+_LOGIN_COMMANDS: Final[list[list[ScriptedAction]]] = [[CommandStep(("bash", "-lc", "true"))]] * LOGIN_COMMANDS
 PATCHED: Final = 20
 """Files that one patch creates and the next one deletes."""
 
 
-def _patch(operation: str, body: str = "") -> Action:
+def _patch(operation: str, body: str = "") -> ScriptedAction:
     sections = (f"*** {operation}: patched/{number}.txt\n{body}" for number in range(PATCHED))
     return PatchStep(f"*** Begin Patch\n{''.join(sections)}*** End Patch")
 
 
-_NOTHING_BUT_COMMANDS: Final[list[list[Action]]] = [[CommandStep(("true",))]] * COMMANDS
+_NOTHING_BUT_COMMANDS: Final[list[list[ScriptedAction]]] = [[CommandStep(("true",))]] * COMMANDS
 
 BENCH: Final = make_script(
     _bench("hello", [Text("ok")]),

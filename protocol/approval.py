@@ -12,13 +12,13 @@ import msgspec
 from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.events.command import ParsedCommand
-from greenroom.protocol.events.file_change import Changes
+from greenroom.protocol.events.file_change import ChangesByPath
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.message import Message, place_of
 
-Verdict: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-Action: TypeAlias = Literal["accept", "decline", "cancel"]
+ReviewDecision: TypeAlias = Literal["approved", "approved_for_session", "denied", "abort"]
+VERDICTS: Final[tuple[ReviewDecision, ...]] = get_args(ReviewDecision)
+ElicitationAction: TypeAlias = Literal["accept", "decline", "cancel"]
 
 
 class Decision(Message):
@@ -26,10 +26,10 @@ class Decision(Message):
 
     wire: ClassVar[bytes] = b"decision"
 
-    verdict: Verdict
+    verdict: ReviewDecision
     reason: str | None = None
     """Why it was declined, for the model; `None` if the user simply said no."""
-    action: Action | None = None
+    action: ElicitationAction | None = None
     """The standard answer of MCP as given; `None` if there was none."""
     content: bytes | None = None
     """The content of a form as a JSON object, if the action is `accept`."""
@@ -101,7 +101,7 @@ class PatchQuestion(Question, tag="patch"):
     can_last: ClassVar[bool] = False
 
     call_id: str
-    changes: Changes
+    changes: ChangesByPath
     reason: str | None = None
     """Why approval is needed."""
 

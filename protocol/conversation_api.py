@@ -14,9 +14,9 @@ from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSetti
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 # Which values are valid is decided by the model's server, which reports it.
-Effort: TypeAlias = Annotated[str, Meta(min_length=1)]
-Summary: TypeAlias = Annotated[str, Meta(min_length=1)]
-Milliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
+RequestedEffort: TypeAlias = Annotated[str, Meta(min_length=1)]
+RequestedSummary: TypeAlias = Annotated[str, Meta(min_length=1)]
+TimeoutMilliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 
 EXEC_APPROVAL: Final = "execCommandApproval"
 PATCH_APPROVAL: Final = "applyPatchApproval"
@@ -129,8 +129,8 @@ class SendUserTurn(Addressee, frozen=True, rename="camel"):
     approval_policy: ApprovalPolicy
     sandbox_policy: SandboxPolicy
     model: str
-    summary: Summary
-    effort: Effort | None = None
+    summary: RequestedSummary
+    effort: RequestedEffort | None = None
 
     def settings(self) -> TurnSettings:
         """Return the settings of the turn."""
@@ -189,14 +189,14 @@ class SetDefaultModel(Struct, frozen=True, rename="camel"):
     job: ClassVar[str] = "set-default-model"
 
     model: str | None = None
-    reasoning_effort: Effort | None = None
+    reasoning_effort: RequestedEffort | None = None
 
 
 class ExecOneOffCommand(Struct, frozen=True, rename="camel"):
     """Params of `execOneOffCommand`."""
 
     command: tuple[str, ...]
-    timeout_ms: Milliseconds | None = None
+    timeout_ms: TimeoutMilliseconds | None = None
     cwd: str | None = None
     sandbox_policy: SandboxPolicy | None = None
 
@@ -264,7 +264,7 @@ class ExecCommand(Struct, frozen=True):
     job: ClassVar[str] = "run-command"
 
     command: tuple[str, ...]
-    timeout_ms: Milliseconds | None
+    timeout_ms: TimeoutMilliseconds | None
     cwd: str | None
     sandbox_policy: dict[str, object] | None
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-Status: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]
+ExecItemStatus: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]
 
 
 class ExecItem(msgspec.Struct, frozen=True, tag_field="type"):
@@ -38,7 +38,7 @@ class ExecCommandExecutionItem(ExecItem, frozen=True, tag="command_execution"):
     """Standard output and error, as they came."""
     exit_code: int | None = None
     """`None` while it runs, and where it did not end by itself."""
-    status: Status = "in_progress"
+    status: ExecItemStatus = "in_progress"
     """`failed` also where the exit code is not 0."""
 
 
@@ -54,7 +54,7 @@ class ExecFileChangeItem(ExecItem, frozen=True, tag="file_change"):
     """A patch."""
 
     changes: list[ExecFileUpdateChange]
-    status: Status = "in_progress"
+    status: ExecItemStatus = "in_progress"
 
 
 class ExecMcpToolResult(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class ExecMcpToolCallItem(ExecItem, frozen=True, tag="mcp_tool_call"):
     arguments: Any = None
     result: ExecMcpToolResult | None = None
     error: ExecErrorText | None = None
-    status: Status = "in_progress"
+    status: ExecItemStatus = "in_progress"
 
 
 class ExecWebSearchItem(ExecItem, frozen=True, tag="web_search"):

@@ -69,7 +69,7 @@ class Malformed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Message: TypeAlias = Request | Notification | Response | Malformed
+JsonRpcMessage: TypeAlias = Request | Notification | Response | Malformed
 
 
 class _Envelope(msgspec.Struct):
@@ -183,7 +183,7 @@ class Peer:
         """Tell whether a request is not answered yet."""
         return request.id in self._open
 
-    def receive(self, data: bytes) -> Iterator[Message]:
+    def receive(self, data: bytes) -> Iterator[JsonRpcMessage]:
         """Yield the messages that `data` completes, in order."""
         for line in self._lines.feed(data):
             yield from self._read_line(line)
@@ -192,7 +192,7 @@ class Peer:
         """Note a request that came otherwise than as a line. No open request may have its id."""
         self._open.add(request.id)
 
-    def receive_end(self) -> Iterator[Message]:
+    def receive_end(self) -> Iterator[JsonRpcMessage]:
         """Yield the message in an unterminated last line."""
         line = self._lines.finish()
         if line is not None:
@@ -219,7 +219,7 @@ class Peer:
             raise LocalProtocolError(f"request {request.id!r} ({request.method}) is not open")
         self._open.remove(request.id)
 
-    def _read_line(self, line: bytes | None) -> Iterator[Message]:
+    def _read_line(self, line: bytes | None) -> Iterator[JsonRpcMessage]:
         if line is None:
             yield _malformed(PARSE_ERROR, "Parse error: the line is too long")
             return
@@ -231,7 +231,7 @@ class Peer:
         else:
             yield self._read_message(line)
 
-    def _read_batch(self, line: bytes) -> Iterator[Message]:
+    def _read_batch(self, line: bytes) -> Iterator[JsonRpcMessage]:
         try:
             members = _decode_batch(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -243,7 +243,7 @@ class Peer:
         for member in members:
             yield self._read_message(bytes(member))
 
-    def _read_message(self, text: bytes) -> Message:
+    def _read_message(self, text: bytes) -> JsonRpcMessage:
         written = b""
         try:
             if not text.isascii():
@@ -262,7 +262,7 @@ class Peer:
             return _malformed(INVALID_REQUEST, "Invalid Request: an id must be Unicode text", odd)
         return self._classify(envelope)
 
-    def _classify(self, envelope: _Envelope) -> Message:
+    def _classify(self, envelope: _Envelope) -> JsonRpcMessage:
         raw_id = _bytes(envelope.id)
         request_id = _request_id(raw_id)
         if envelope.id is not msgspec.UNSET and request_id is None:
@@ -275,7 +275,9 @@ class Peer:
             return Response(request_id, _bytes(envelope.result), _bytes(envelope.error))
         return _malformed(INVALID_REQUEST, "Invalid Request: neither a request nor a response", raw_id)
 
-    def _call(self, envelope: _Envelope, method: str, request_id: RequestId | None, raw_id: bytes | None) -> Message:
+    def _call(
+        self, envelope: _Envelope, method: str, request_id: RequestId | None, raw_id: bytes | None
+    ) -> JsonRpcMessage:
         params = _value(envelope.params)
         if request_id is None or raw_id is None:
             return Notification(method, params)

@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
+MetricKind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
 
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Buckets of what should take milliseconds, in seconds."""
@@ -15,7 +15,7 @@ LONG: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 60
 class Metric(msgspec.Struct, frozen=True):
     """One metric."""
 
-    kind: Kind
+    kind: MetricKind
     help: str
     """One sentence."""
     labels: tuple[str, ...] = ()

@@ -10,12 +10,12 @@ from greenroom.protocol.metric import Distribution, Family, Metric
 CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END: Final = "# EOF\n"
 
-Labels: TypeAlias = tuple[tuple[str, str], ...]
-Told: TypeAlias = tuple[Labels, Sequence[Family]]
+LabelPairs: TypeAlias = tuple[tuple[str, str], ...]
+LabelledFamilies: TypeAlias = tuple[LabelPairs, Sequence[Family]]
 """Labels that tell an instance from others, and its metrics."""
 
 
-def metrics_page(told: Iterable[Told]) -> str:
+def metrics_page(told: Iterable[LabelledFamilies]) -> str:
     """Return the page of one or more instances. Each metric is described once, with the samples of all of them."""
     families: dict[str, tuple[Metric, list[str]]] = {}
     for extra, ones in told:
@@ -35,7 +35,7 @@ def _head(name: str, metric: Metric) -> Sequence[str]:
 _SUFFIX: Final = {"counter": "_total", "gauge": "", "info": "_info"}
 
 
-def _lines(family: Family, extra: Labels) -> Iterator[str]:
+def _lines(family: Family, extra: LabelPairs) -> Iterator[str]:
     for sample in family.samples:
         labels = (*zip(family.metric.labels, sample.labels, strict=True), *extra)
         yield f"{family.name}{_SUFFIX[family.metric.kind]}{_braces(labels)} {_number(sample.value)}"
@@ -43,7 +43,7 @@ def _lines(family: Family, extra: Labels) -> Iterator[str]:
         yield from _histogram(family, distribution, extra)
 
 
-def _histogram(family: Family, distribution: Distribution, extra: Labels) -> Iterator[str]:
+def _histogram(family: Family, distribution: Distribution, extra: LabelPairs) -> Iterator[str]:
     labels = (*zip(family.metric.labels, distribution.labels, strict=True), *extra)
     totals = list(accumulate(distribution.counts))
     for bucket, total in zip(_buckets(family.name, family.metric.buckets, labels), totals, strict=True):
@@ -53,14 +53,14 @@ def _histogram(family: Family, distribution: Distribution, extra: Labels) -> Ite
 
 
 @lru_cache(maxsize=256)
-def _buckets(name: str, bounds: Sequence[float], labels: Labels) -> Sequence[str]:
+def _buckets(name: str, bounds: Sequence[float], labels: LabelPairs) -> Sequence[str]:
     """Return the names of the series of a histogram; they are the same on each page."""
     ends = (*map(repr, map(float, bounds)), "+Inf")
     return [f"{name}_bucket{_braces((*labels, ('le', end)))}" for end in ends]
 
 
 @lru_cache(maxsize=1024)
-def _braces(labels: Labels) -> str:
+def _braces(labels: LabelPairs) -> str:
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}" if labels else ""
 
 

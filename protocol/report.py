@@ -45,7 +45,7 @@ def _portable(value: object) -> object:
     return text.encode("utf-8", "replace").decode()
 
 
-Text: TypeAlias = Annotated[str, BeforeValidator(_portable)]
+PortableText: TypeAlias = Annotated[str, BeforeValidator(_portable)]
 """A text for people."""
 
 
@@ -173,7 +173,7 @@ class ProcessEntry(Part):
     """Deaths that count towards its restart intensity at the moment."""
     heard_ago: float | None = None
     """Age of its last sign of life; workers give signs of life only while a turn runs."""
-    node: Text | None = None
+    node: PortableText | None = None
     """The node that it runs on; `None` for the machine of the supervisor."""
     node_pid: int | None = None
     """Its process id there; `pid` is only of this machine."""
@@ -188,7 +188,7 @@ class DeathEntry(Part):
     """Which one: the id of a worker, `broker`, `fork_server`, a name that begins with `zygote`, or `monitor`."""
     pid: int
     """0 for one that died before it was born."""
-    cause: Text
+    cause: PortableText
     """In words: a signal, an exit status, or what it was killed for."""
     signal: int | None = None
     exit_code: int | None = None
@@ -196,11 +196,11 @@ class DeathEntry(Part):
     """Largest resident memory of its life."""
     conversation_id: ConversationId | None = None
     incarnation: Incarnation | None = None
-    doing: Text | None = None
+    doing: PortableText | None = None
     """What it was doing, as far as it had said."""
-    log_lines: tuple[Text, ...] = ()
+    log_lines: tuple[PortableText, ...] = ()
     """The last that it logged."""
-    node: Text | None = None
+    node: PortableText | None = None
     """The node that it ran on; empty or `None` for the machine of the supervisor."""
 
 
@@ -209,7 +209,7 @@ class TurnEntry(Part):
 
     id: TurnId
     age: float
-    doing: Text | None = None
+    doing: PortableText | None = None
     """As the worker tells it (`greenroom.protocol.internal.worker.notices.TurnProgress`)."""
     interrupted: bool = False
     """Whether it has been asked to end."""
@@ -249,12 +249,12 @@ class ConversationEntry(Part):
     idle_for: float | None = None
     """Seconds since its last turn ended."""
     last_death: DeathEntry | None = None
-    cwd: Text | None = None
-    model: Text | None = None
-    title: Text | None = None
+    cwd: PortableText | None = None
+    model: PortableText | None = None
+    title: PortableText | None = None
     """How it began, in a few words."""
-    session_path: Text | None = None
-    node: Text | None = None
+    session_path: PortableText | None = None
+    node: PortableText | None = None
     """The node of its process, or of its last one; `None` for the machine of the supervisor."""
 
 
@@ -264,8 +264,8 @@ class ConversationEntry(Part):
 class ClientEntry(Part):
     """A client, as it has introduced itself."""
 
-    name: Text
-    version: Text
+    name: PortableText
+    version: PortableText
     protocol: str | None = None
     """The MCP revision that was agreed on."""
     id: str = ""
@@ -286,13 +286,13 @@ NodeStateName: TypeAlias = Literal["absent", "ready", "away", "draining", "lost"
 class NodeEntry(Part):
     """Another machine that runs workers (`greenroom.supervisor.processes.nodes.engine.NodeView`)."""
 
-    name: Text
+    name: PortableText
     state: NodeStateName
     capacity: int
     """Workers that it takes at a time."""
     workers: int
     """Workers that it has, those without a conversation included."""
-    version: Text = ""
+    version: PortableText = ""
     round_trip: float | None = None
     """Seconds that a message takes there and back."""
     heard_ago: float | None = None
@@ -304,11 +304,11 @@ class NodeEntry(Part):
     """Load average of its machine over a minute, by core."""
     free_disk: int | None = None
     """Bytes that its user can still write where its state is."""
-    sandbox: Text = ""
+    sandbox: PortableText = ""
     """Why commands cannot be confined there; empty where they can."""
-    engine: Text = "join"
+    engine: PortableText = "join"
     """What has placed it (`greenroom.nodes.engine`)."""
-    note: Text = ""
+    note: PortableText = ""
     """What it waits for, for people."""
 
 

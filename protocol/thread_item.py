@@ -14,7 +14,7 @@ from greenroom.protocol.events.event import Duration
 from greenroom.protocol.events.file_change import FileChange
 from greenroom.protocol.items import JsonObject
 
-Status: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]
+ThreadItemStatus: TypeAlias = Literal["in_progress", "completed", "failed", "declined"]
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -63,7 +63,7 @@ class CommandExecution(Item, frozen=True, tag="CommandExecution"):
     parsed_cmd: list[JsonObject] = field(default_factory=list)
     """What each part of the command does, for display."""
     source: str = "agent"
-    status: Status = "in_progress"
+    status: ThreadItemStatus = "in_progress"
     process_id: str | None = None
     aggregated_output: str | None = None
     exit_code: int | None = None
@@ -80,7 +80,7 @@ class FileChanges(Item, frozen=True, tag="FileChange"):
 
     changes: dict[str, FileChange] = field(default_factory=dict)
     """By absolute path."""
-    status: Status = "in_progress"
+    status: ThreadItemStatus = "in_progress"
 
 
 class McpToolCall(Item, frozen=True, tag="McpToolCall"):

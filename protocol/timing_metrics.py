@@ -18,10 +18,10 @@ STATUSES: Final = frozenset({"400", "401", "403", "404", "408", "413", "422", "4
 OTHER: Final = "other"
 
 T = TypeVar("T", bound=Timing)
-Labels: TypeAlias = tuple[str, ...]
+LabelValues: TypeAlias = tuple[str, ...]
 
 
-Point: TypeAlias = tuple[float, Labels]
+Point: TypeAlias = tuple[float, LabelValues]
 """What one timing adds to a metric: to a counter, or a value of a histogram."""
 
 
@@ -30,7 +30,7 @@ class TimingMetric(msgspec.Struct, Generic[T], frozen=True):
 
     metric: Metric
     read: Callable[[T], Iterator[Point]]
-    series: tuple[Labels, ...] = ()
+    series: tuple[LabelValues, ...] = ()
     """Series of a counter that are there, as 0, before anything was counted."""
 
 

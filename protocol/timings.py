@@ -108,7 +108,7 @@ class DecisionTiming(Message, tag="decision"):
     """The name of the tool, as `ToolTiming` has it; empty where none runs."""
     by: DecidedBy
     verdict: str
-    """`greenroom.protocol.approval.Verdict`, or `cancelled`."""
+    """`greenroom.protocol.approval.ReviewDecision`, or `cancelled`."""
 
 
 Timing: TypeAlias = RequestTiming | ToolTiming | DecisionTiming

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-Call: TypeAlias = Callable[[], None]
+BlockingCall: TypeAlias = Callable[[], None]
 
 
 class DaemonThreads:
@@ -18,11 +18,11 @@ class DaemonThreads:
         self._most: Final = most
         self._name: Final = name
         self._loop = asyncio.get_running_loop()
-        self._calls: queue.SimpleQueue[tuple[Call, Call] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[BlockingCall, BlockingCall] | None] = queue.SimpleQueue()
         self._threads = 0
         self._idle = 0
 
-    def submit(self, work: Call, done: Call) -> None:
+    def submit(self, work: BlockingCall, done: BlockingCall) -> None:
         """Have a thread call `work`, which must not raise, and the loop `done` afterwards."""
         self._idle -= 1
         if self._idle < 0 and self._threads < self._most:
@@ -43,6 +43,6 @@ class DaemonThreads:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
                 self._loop.call_soon_threadsafe(self._finish, done)
 
-    def _finish(self, done: Call) -> None:
+    def _finish(self, done: BlockingCall) -> None:
         self._idle += 1
         done()

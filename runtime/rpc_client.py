@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
 from greenroom.protocol.errors import GreenroomError, RemoteProtocolError
-from greenroom.protocol.internal.broker.answers import Answer, AuthError, ReceivedAnswer
-from greenroom.protocol.internal.broker.questions import Question
+from greenroom.protocol.internal.broker.answers import AuthError, BrokerAnswer, ReceivedAnswer
+from greenroom.protocol.internal.broker.questions import BrokerQuestion
 
 UNAVAILABLE: Final = "auth broker unavailable"
 TERMINATED: Final = "auth broker terminated"
@@ -26,8 +26,8 @@ _TIMED_OUT: Final = AuthError(code="deadline_exceeded", user_text=UNAVAILABLE)
 _DOWN: Final = AuthError(code="transient", user_text=UNAVAILABLE)
 _LOST: Final = AuthError(code="transient", user_text=TERMINATED)
 
-A = TypeVar("A", bound=Answer)
-Send: TypeAlias = Callable[[bytes, Question], object]
+A = TypeVar("A", bound=BrokerAnswer)
+SendQuestion: TypeAlias = Callable[[bytes, BrokerQuestion], object]
 """Sends a message with its id; does not wait."""
 
 
@@ -39,7 +39,10 @@ class RpcClient:
     """
 
     def __init__(
-        self, send: Send, error: Callable[[AuthError], GreenroomError], once: tuple[type[Question], ...] = ()
+        self,
+        send: SendQuestion,
+        error: Callable[[AuthError], GreenroomError],
+        once: tuple[type[BrokerQuestion], ...] = (),
     ) -> None:
         self._send = send
         self._error = error
@@ -47,7 +50,7 @@ class RpcClient:
         self._loop = asyncio.get_running_loop()
         self._prefix = os.urandom(4)
         self._numbers = itertools.count()
-        self._open: dict[bytes, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._open: dict[bytes, tuple[BrokerQuestion, asyncio.Future[BrokerAnswer]]] = {}
         self._is_up = True
         self._given_up: AuthError | None = None
 
@@ -61,7 +64,7 @@ class RpcClient:
         """Whether requests fail at once."""
         return self._given_up is not None
 
-    async def ask(self, question: Question, kind: type[A], timeout_s: float) -> A:
+    async def ask(self, question: BrokerQuestion, kind: type[A], timeout_s: float) -> A:
         """Return the reply. Raises what `error` makes, and `RemoteProtocolError` where it is not of the kind."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -74,9 +77,9 @@ class RpcClient:
             raise RemoteProtocolError(f"the auth broker answered {answer.wire!r}")
         return answer
 
-    def begin(self, question: Question) -> "asyncio.Future[Answer]":
+    def begin(self, question: BrokerQuestion) -> "asyncio.Future[BrokerAnswer]":
         """Send a request without a deadline, and return its reply to come; failures are replies of `AuthError`."""
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[BrokerAnswer] = self._loop.create_future()
         if self._given_up is not None:
             future.set_result(self._given_up)
         elif not self._is_up and isinstance(question, self._once):
@@ -89,7 +92,7 @@ class RpcClient:
                 self._send(message_id, question)
         return future
 
-    def notify(self, question: Question) -> None:
+    def notify(self, question: BrokerQuestion) -> None:
         """Send a message once, and ignore its reply."""
         self._send(self._next_id(), question)
 
@@ -126,7 +129,7 @@ class RpcClient:
         for _, future in self._open.values():
             future.cancel()
 
-    def _fail(self, error: AuthError, kinds: tuple[type[Question], ...] | None = None) -> None:
+    def _fail(self, error: AuthError, kinds: tuple[type[BrokerQuestion], ...] | None = None) -> None:
         for question, future in self._open.values():
             if not future.done() and (kinds is None or isinstance(question, kinds)):
                 future.set_result(error)

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from greenroom.protocol.errors import StartError
 
-Identity: TypeAlias = tuple[int, int]
+SocketFileIdentity: TypeAlias = tuple[int, int]
 """Device and inode of a file."""
 BACKLOG: Final = 512
 
@@ -37,7 +37,7 @@ def open_socket(path: str, mode: int = 0o600) -> socket.socket:
     return listening
 
 
-def identity(path: str) -> Identity | None:
+def identity(path: str) -> SocketFileIdentity | None:
     """Return what tells the file at a path from another one that is put there later; `None` where there is none."""
     try:
         facts = os.lstat(path)
@@ -46,7 +46,7 @@ def identity(path: str) -> Identity | None:
     return facts.st_dev, facts.st_ino
 
 
-def remove_socket(path: str, own: Identity | None) -> None:
+def remove_socket(path: str, own: SocketFileIdentity | None) -> None:
     """Remove a socket, unless another one is in its place by now."""
     if own is not None and identity(path) == own:
         with suppress(OSError):

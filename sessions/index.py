@@ -30,10 +30,10 @@ TAIL: Final = 64 * 1024
 """Bytes at its end that are read for a list."""
 MAX_LINE: Final = 1024 * 1024
 
-Outcome: TypeAlias = Literal["completed", "failed", "aborted", "unfinished", "empty"]
+SessionOutcome: TypeAlias = Literal["completed", "failed", "aborted", "unfinished", "empty"]
 """How the last turn ended; `unfinished`: the file does not tell, because its process died; `empty`: there was none."""
-SessionState: TypeAlias = Literal["open", "completed", "failed", "aborted", "unfinished", "empty", "unreadable"]
-"""`open`: a process has the conversation open, and may be running a turn. Else the `Outcome`."""
+SavedState: TypeAlias = Literal["open", "completed", "failed", "aborted", "unfinished", "empty", "unreadable"]
+"""`open`: a process has the conversation open, and may be running a turn. Else the `SessionOutcome`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SessionEntry:
     """The first words of the user."""
     tokens: int | None = None
     """Tokens of all turns."""
-    outcome: Outcome | None = None
+    outcome: SessionOutcome | None = None
     """How its last turn ended."""
     writer: int | None = None
     """Pid of the process that has it open at the moment."""
@@ -63,7 +63,7 @@ class SessionEntry:
     """Why the file cannot be read; the fields after `size` are then unknown."""
 
     @property
-    def state(self) -> SessionState:
+    def state(self) -> SavedState:
         """What is known of it at a glance."""
         if self.writer is not None:
             return "open"
@@ -231,7 +231,7 @@ def _entry(reader: Reader, name: SessionName) -> SessionEntry | None:
     return SessionEntry(*known, restored.cwd, restored.model, restored.title, usage.get("total_tokens"), outcome)
 
 
-def _outcome(log: TurnLog, restored: Restored) -> Outcome:
+def _outcome(log: TurnLog, restored: Restored) -> SessionOutcome:
     last = log.turns[-1].outcome if log.turns else None
     if last is not None:
         return "unfinished" if last == "open" else last

@@ -28,7 +28,7 @@ LOCK: Final = ".greenroom-retention.lock"
 PAUSE: Final = 20 * 3600.0
 """Seconds after which it is done again; instances look once a day."""
 
-Act: TypeAlias = Literal["compress", "delete"]
+RetentionAct: TypeAlias = Literal["compress", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class AgedFile(NamedTuple):
 class RetentionStep(NamedTuple):
     """What is to be done to a file."""
 
-    act: Act
+    act: RetentionAct
     file: AgedFile
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.sessions.finder import SessionName, list_archived, list_sessions
-from greenroom.sessions.index import SessionEntry, SessionState, entries_of
+from greenroom.sessions.index import SavedState, SessionEntry, entries_of
 from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.names import names as given_names
 from greenroom.sessions.text_search import TextSearch
@@ -30,7 +30,7 @@ class Selection:
     """Earliest time of the last write, in seconds since the epoch."""
     before: float = math.inf
     """The time before which the last write was."""
-    states: frozenset[SessionState] = frozenset()
+    states: frozenset[SavedState] = frozenset()
     """Empty for all."""
     archived: bool = False
     """Whether those that were put aside are meant, and not the others."""

@@ -18,7 +18,7 @@ from greenroom.protocol.thread_item import AnyItem
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.stored_command import command_of, exit_code_of, written
 
-TurnState: TypeAlias = Literal["completed", "interrupted", "failed", "open"]
+StoredTurnState: TypeAlias = Literal["completed", "interrupted", "failed", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class StoredTurn:
     id: str
     started_at: int | None = None
     """In seconds since the epoch, as `completed_at`."""
-    state: TurnState = "open"
+    state: StoredTurnState = "open"
     """`open` where the file has no end of it."""
     completed_at: int | None = None
     duration_ms: int | None = None
@@ -171,7 +171,7 @@ class _Reading:
         if isinstance(count, int) and count > 0:
             del self.turns[-count:]
 
-    def _end(self, state: TurnState, event: Mapping[str, object]) -> None:
+    def _end(self, state: StoredTurnState, event: Mapping[str, object]) -> None:
         turn = self._turn
         completed_at, duration = event.get("completed_at"), event.get("duration_ms")
         turn.state = state
@@ -278,7 +278,7 @@ class _Reading:
         text = item.get("output")
         output = text if isinstance(text, str) else "\n".join(text_parts({"content": text}))
         code = exit_code_of(output)
-        status: items.Status = "failed" if code else "completed"
+        status: items.ThreadItemStatus = "failed" if code else "completed"
         self._add(msgspec.structs.replace(command, status=status, exit_code=code, aggregated_output=written(output)))
 
     def _add(self, item: AnyItem) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from greenroom.protocol.internal.worker.notices import Notice
+from greenroom.protocol.internal.worker.notices import WorkerNotice
 
 
 class EventSink(Protocol):
@@ -16,7 +16,7 @@ class EventSink(Protocol):
     def emit(self, event: bytes) -> None:
         """Queue an event: a JSON object on one line. Follow with `drain` if many are emitted."""
 
-    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+    def notify(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
 
     async def drain(self) -> None:

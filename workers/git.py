@@ -19,10 +19,10 @@ from typing import Final, Self
 from greenroom.config.secrets.other_homes import other_homes
 from greenroom.protocol.display import shown
 from greenroom.protocol.errors import GreenroomError
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.runtime.search_path import absolute_path
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, own_program

@@ -18,7 +18,7 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import is_reply
-from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, Notice, NoticeOrder, notice_frames
+from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, NoticeOrder, WorkerNotice, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
 from greenroom.runtime.zmq_connections import BROKEN
 from greenroom.runtime.zmq_stream import ZmqStream
@@ -103,7 +103,7 @@ class Mailbox:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush_pass)
 
-    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+    def notify(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         """Queue a notice behind all events emitted so far."""
         self.flush()
         self._notices += 1
@@ -111,7 +111,7 @@ class Mailbox:
         if self._held or self._queue or not self._port.send(message):
             self._wait_with(sum(map(len, message)), message)
 
-    def report(self, notice: Notice) -> bool:
+    def report(self, notice: WorkerNotice) -> bool:
         """Send a notice ahead of all that waits, and return whether it was sent: the supervisor may take nothing."""
         return self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
 

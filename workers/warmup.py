@@ -15,7 +15,7 @@ from typing import Final
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker.header import message_frames
-from greenroom.protocol.internal.worker.notices import Notice
+from greenroom.protocol.internal.worker.notices import WorkerNotice
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.http import aiohttp
@@ -142,7 +142,7 @@ class _Silence:
     def emit(self, event: bytes) -> None:
         pass
 
-    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+    def notify(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         message_frames(notice, payload)
 
     async def drain(self) -> None:

@@ -54,7 +54,7 @@ class Flow(Protocol):
         """Let the browser load the last page, and free the port."""
 
 
-Open: TypeAlias = Callable[[], Awaitable[Flow]]
+OpenFlow: TypeAlias = Callable[[], Awaitable[Flow]]
 """Begins a login. Raises `GreenroomError`."""
 
 
@@ -70,7 +70,7 @@ class Logins:
     """At most one login."""
 
     def __init__(
-        self, flows: Mapping[str, Open], save: Save, ended: Callable[[LoginComplete], Awaitable[None]]
+        self, flows: Mapping[str, OpenFlow], save: Save, ended: Callable[[LoginComplete], Awaitable[None]]
     ) -> None:
         self._flows = flows
         self._save = save

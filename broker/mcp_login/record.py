@@ -10,7 +10,7 @@ import msgspec
 from greenroom.broker.token_issuer.classify import token_fingerprint
 from greenroom.protocol.secrecy import Secret
 
-Members: TypeAlias = dict[str, object]
+RecordMembers: TypeAlias = dict[str, object]
 
 MARGIN: Final = 30.0
 """Seconds before its end from which a token is not used any more."""
@@ -76,7 +76,7 @@ class Login:
 
     def renewed(self, grant: TokenGrant, now: float) -> Self:
         """Return the record with new tokens."""
-        members: Members = {**self.members, "access_token": grant.access_token.reveal()}
+        members: RecordMembers = {**self.members, "access_token": grant.access_token.reveal()}
         members.pop("expires_at", None)
         if grant.expires_in is not None:
             members["expires_at"] = int((now + grant.expires_in) * 1000)

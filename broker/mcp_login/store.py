@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.broker.mcp_login.record import Login, Members
+from greenroom.broker.mcp_login.record import Login, RecordMembers
 from greenroom.broker.storage.file import replace_file
 from greenroom.broker.storage.keyring_entry import Vault, VaultError
 from greenroom.broker.storage.locks import STORE_TIMEOUT, locked
@@ -102,7 +102,7 @@ class LoginsStore:
                 raise LoginStoreError(str(error)) from None
             return None
 
-    def _records(self) -> Members:
+    def _records(self) -> RecordMembers:
         try:
             with open(self._path, "rb") as file:
                 found = msgspec.json.decode(file.read())
@@ -115,7 +115,7 @@ class LoginsStore:
             raise LoginStoreError(f"{FILE} cannot be read: it is no object")
         return found
 
-    def _replace(self, records: Members) -> None:
+    def _replace(self, records: RecordMembers) -> None:
         try:
             replace_file(self._path, msgspec.json.format(msgspec.json.encode(records)))
         except OSError as error:

@@ -73,9 +73,9 @@ class AnswerClass(Enum):
     AMBIGUOUS = "the token may be spent; one more try decides"
 
 
-Reason: TypeAlias = str
+RefusalReason: TypeAlias = str
 
-REASONS: Final[Mapping[str, Reason]] = {
+REASONS: Final[Mapping[str, RefusalReason]] = {
     "refresh_token_expired": "expired",
     "refresh_token_reused": "exhausted",
     "refresh_token_invalidated": "revoked",
@@ -90,7 +90,7 @@ REASONS: Final[Mapping[str, Reason]] = {
 }
 """Codes that are permanent with any 4xx, and their reasons."""
 
-TEXTS: Final[Mapping[Reason, str]] = {
+TEXTS: Final[Mapping[RefusalReason, str]] = {
     "expired": (
         "Your access token could not be refreshed because your refresh token has expired."
         " Please log out and sign in again."

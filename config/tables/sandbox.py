@@ -30,10 +30,10 @@ class DangerFullAccessPolicy(Section, frozen=True, tag_field="type", tag="danger
     type: ClassVar[Literal["danger-full-access"]] = "danger-full-access"
 
 
-SandboxPolicy: TypeAlias = ReadOnlyPolicy | WorkspaceWritePolicy | DangerFullAccessPolicy
+ConfinementPolicy: TypeAlias = ReadOnlyPolicy | WorkspaceWritePolicy | DangerFullAccessPolicy
 
 
-def allows_network(policy: SandboxPolicy) -> bool:
+def allows_network(policy: ConfinementPolicy) -> bool:
     """Tell whether commands may use the network."""
     return isinstance(policy, DangerFullAccessPolicy) or (
         isinstance(policy, WorkspaceWritePolicy) and policy.network_access

@@ -8,7 +8,7 @@ from msgspec import Meta, field
 from greenroom.config.document import Table
 from greenroom.config.section import Name, Section, Strings
 
-Duration: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
+ServerTimeout: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
 """A finite number of seconds or milliseconds."""
 
 ApprovalMode: TypeAlias = Literal["auto", "prompt", "writes", "approve"]
@@ -66,9 +66,9 @@ class McpServer(Section, frozen=True):
     enabled: bool = True
     required: bool = False
     """Whether a conversation cannot start without it."""
-    startup_timeout_sec: Duration | None = None
-    startup_timeout_ms: Duration | None = None
-    tool_timeout_sec: Duration = TOOL_TIMEOUT
+    startup_timeout_sec: ServerTimeout | None = None
+    startup_timeout_ms: ServerTimeout | None = None
+    tool_timeout_sec: ServerTimeout = TOOL_TIMEOUT
     enabled_tools: Strings | None = None
     """The only tools to offer; `None` = all."""
     disabled_tools: Strings = ()

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from greenroom.protocol.app_server.thread import SandboxPolicy
+from greenroom.protocol.app_server.thread import ThreadSandboxPolicy
 from greenroom.protocol.app_server.wire import Params, Result, ServerNotification
 
 
@@ -21,7 +21,7 @@ class CommandExecParams(Params, frozen=True):
     command: list[str]
     cwd: str | None = None
     timeout_ms: Annotated[int, Meta(ge=0)] | None = None
-    sandbox_policy: SandboxPolicy | None = None
+    sandbox_policy: ThreadSandboxPolicy | None = None
     permission_profile: str | None = None
     env: dict[str, str | None] | None = None
     process_id: str | None = None

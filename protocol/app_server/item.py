@@ -7,14 +7,14 @@ from msgspec import field
 from greenroom.protocol.app_server.wire import Result
 
 ItemStatus: TypeAlias = Literal["inProgress", "completed", "failed", "declined"]
-Json: TypeAlias = Any
+AnyJson: TypeAlias = Any
 
 
 class TextInput(Result, frozen=True, tag="text", tag_field="type"):
     """A text of the user."""
 
     text: str
-    text_elements: list[Json] = field(name="text_elements", default_factory=list)
+    text_elements: list[AnyJson] = field(name="text_elements", default_factory=list)
     """Parts of the text that editors show in another way."""
 
 
@@ -58,7 +58,7 @@ class LocalAudioInput(Result, frozen=True, tag="localAudio", tag_field="type"):
     path: str = ""
 
 
-UserInput: TypeAlias = (
+UserInputPart: TypeAlias = (
     TextInput | ImageInput | LocalImageInput | SkillInput | MentionInput | AudioInput | LocalAudioInput
 )
 
@@ -67,7 +67,7 @@ class UserMessageItem(Result, frozen=True, tag="userMessage", tag_field="type"):
     """A message of the user."""
 
     id: str
-    content: list[UserInput]
+    content: list[UserInputPart]
     client_id: str | None = None
     """The `clientUserMessageId` that came with it."""
 
@@ -177,9 +177,9 @@ class FileChangeItem(Result, frozen=True, tag="fileChange", tag_field="type"):
 class McpToolCallResult(Result, frozen=True):
     """What a tool has returned."""
 
-    content: list[Json]
-    structured_content: Json = None
-    meta: Json = field(name="_meta", default=None)
+    content: list[AnyJson]
+    structured_content: AnyJson = None
+    meta: AnyJson = field(name="_meta", default=None)
 
 
 class McpToolCallError(Result, frozen=True):
@@ -194,7 +194,7 @@ class McpToolCallItem(Result, frozen=True, tag="mcpToolCall", tag_field="type"):
     id: str
     server: str
     tool: str
-    arguments: Json
+    arguments: AnyJson
     status: ItemStatus
     result: McpToolCallResult | None = None
     error: McpToolCallError | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from greenroom.protocol.jsonrpc import Malformed, Message, Request, RequestId, encode
+from greenroom.protocol.jsonrpc import JsonRpcMessage, Malformed, Request, RequestId, encode
 from greenroom.protocol.mcp.peer import McpPeer
 
 _VERSIONED: Final = b'{"jsonrpc":"2.0",'
@@ -12,11 +12,11 @@ _VERSIONED: Final = b'{"jsonrpc":"2.0",'
 class AppServerPeer(McpPeer):
     """This side of one client's connection. Its requests have no envelope, and none of them can be given up."""
 
-    def receive(self, data: bytes) -> Iterator[Message]:
+    def receive(self, data: bytes) -> Iterator[JsonRpcMessage]:
         """Yield the messages that `data` completes, in order."""
         yield from map(_bare_reply, super().receive(data))
 
-    def receive_end(self) -> Iterator[Message]:
+    def receive_end(self) -> Iterator[JsonRpcMessage]:
         """Yield the message in an unterminated last line."""
         yield from map(_bare_reply, super().receive_end())
 
@@ -43,5 +43,5 @@ def _bare(line: bytes) -> bytes:
     return b"{" + line.removeprefix(_VERSIONED) if line.startswith(_VERSIONED) else line
 
 
-def _bare_reply(message: Message) -> Message:
+def _bare_reply(message: JsonRpcMessage) -> JsonRpcMessage:
     return Malformed(_bare(message.reply), message.reason) if isinstance(message, Malformed) else message

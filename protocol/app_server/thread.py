@@ -7,7 +7,7 @@ from msgspec import field
 from greenroom.protocol.app_server.item import ThreadItem
 from greenroom.protocol.app_server.wire import Result
 
-TurnStatus: TypeAlias = Literal["completed", "interrupted", "failed", "inProgress"]
+ThreadTurnStatus: TypeAlias = Literal["completed", "interrupted", "failed", "inProgress"]
 ItemsView: TypeAlias = Literal["notLoaded", "summary", "full"]
 AskForApproval: TypeAlias = Literal["untrusted", "on-request", "never"]
 ApprovalsReviewer: TypeAlias = Literal["user", "auto_review", "guardian_subagent"]
@@ -40,7 +40,7 @@ class WorkspaceWrite(Result, frozen=True, tag="workspaceWrite", tag_field="type"
     exclude_slash_tmp: bool = False
 
 
-SandboxPolicy: TypeAlias = DangerFullAccess | ReadOnly | ExternalSandbox | WorkspaceWrite
+ThreadSandboxPolicy: TypeAlias = DangerFullAccess | ReadOnly | ExternalSandbox | WorkspaceWrite
 
 
 class NotLoaded(Result, frozen=True, tag="notLoaded", tag_field="type"):
@@ -77,7 +77,7 @@ class Turn(Result, frozen=True):
 
     id: str
     items: list[ThreadItem]
-    status: TurnStatus
+    status: ThreadTurnStatus
     items_view: ItemsView = "full"
     """Whether `items` holds all items, the last message alone, or nothing."""
     error: TurnError | None = None
@@ -133,5 +133,5 @@ class ThreadSettings(Result, frozen=True):
     cwd: str
     approval_policy: AskForApproval
     approvals_reviewer: ApprovalsReviewer
-    sandbox: SandboxPolicy
+    sandbox: ThreadSandboxPolicy
     reasoning_effort: str | None = None

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from greenroom.protocol.app_server.item import UserInput
-from greenroom.protocol.app_server.thread import ApprovalsReviewer, SandboxPolicy, Turn
+from greenroom.protocol.app_server.item import UserInputPart
+from greenroom.protocol.app_server.thread import ApprovalsReviewer, ThreadSandboxPolicy, Turn
 from greenroom.protocol.app_server.wire import Result, ThreadParams
 
 
 class TurnStartParams(ThreadParams, frozen=True):
     """Params of `turn/start`. Settings are for this turn and those that follow."""
 
-    input: list[UserInput]
+    input: list[UserInputPart]
     client_user_message_id: str | None = None
     cwd: str | None = None
     approval_policy: str | dict[str, Any] | None = None
     approvals_reviewer: ApprovalsReviewer | None = None
-    sandbox_policy: SandboxPolicy | None = None
+    sandbox_policy: ThreadSandboxPolicy | None = None
     permissions: str | None = None
     """A permission profile, in place of `sandboxPolicy`."""
     model: str | None = None
@@ -40,7 +40,7 @@ class TurnSteerParams(ThreadParams, frozen=True):
     """Params of `turn/steer`."""
 
     expected_turn_id: str
-    input: list[UserInput]
+    input: list[UserInputPart]
     client_user_message_id: str | None = None
 
 

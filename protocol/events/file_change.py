@@ -28,16 +28,16 @@ class UpdatedFile(msgspec.Struct, frozen=True, tag_field="type", tag="update"):
 
 
 FileChange: TypeAlias = AddedFile | DeletedFile | UpdatedFile
-Changes: TypeAlias = dict[str, FileChange]
+ChangesByPath: TypeAlias = dict[str, FileChange]
 """By absolute path."""
 
 
-def keyed_changes(changes: Changes) -> dict[str, object]:
+def keyed_changes(changes: ChangesByPath) -> dict[str, object]:
     """Return changes in the form of 2025: under the type of the change, which is not a member of it."""
     return {path: _keyed(change) for path, change in changes.items()}
 
 
-def baseline_changes(changes: Changes) -> dict[str, object]:
+def baseline_changes(changes: ChangesByPath) -> dict[str, object]:
     """Return changes in the form of August 2025: keyed, and without the content of deleted files."""
     return {path: "delete" if isinstance(change, DeletedFile) else _keyed(change) for path, change in changes.items()}
 

@@ -3,7 +3,7 @@
 from msgspec import UNSET, UnsetType
 
 from greenroom.protocol.events.event import Event, Milliseconds
-from greenroom.protocol.events.file_change import Changes
+from greenroom.protocol.events.file_change import ChangesByPath
 
 
 class ApplyPatchApprovalRequest(Event, tag="apply_patch_approval_request"):
@@ -12,7 +12,7 @@ class ApplyPatchApprovalRequest(Event, tag="apply_patch_approval_request"):
     turn_id: str
     started_at_ms: Milliseconds
     call_id: str
-    changes: Changes
+    changes: ChangesByPath
     reason: str | UnsetType = UNSET
 
 
@@ -22,7 +22,7 @@ class PatchApplyBegin(Event, tag="patch_apply_begin"):
     call_id: str
     turn_id: str
     auto_approved: bool
-    changes: Changes
+    changes: ChangesByPath
 
 
 class PatchApplyEnd(Event, tag="patch_apply_end"):
@@ -30,7 +30,7 @@ class PatchApplyEnd(Event, tag="patch_apply_end"):
 
     call_id: str
     turn_id: str
-    changes: Changes
+    changes: ChangesByPath
     success: bool
     stdout: str
     stderr: str

@@ -6,8 +6,8 @@ import msgspec
 
 from greenroom.protocol.mcp.tool_form import LOOKS, text, tool_definition
 
-Choice: TypeAlias = Literal["approve", "approve-for-session", "deny", "stop"]
-CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
+ApprovalChoice: TypeAlias = Literal["approve", "approve-for-session", "deny", "stop"]
+CHOICES: Final[tuple[ApprovalChoice, ...]] = get_args(ApprovalChoice)
 
 
 class ListApprovalsArguments(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class DecideArguments(msgspec.Struct, frozen=True):
     """Arguments of `codex-approve`."""
 
     approval_id: str = msgspec.field(name="approvalId")
-    decision: Choice
+    decision: ApprovalChoice
     note: str = ""
 
 

@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 
 import msgspec
 
-from greenroom.protocol.approval import DENIED, Action, Decision, Verdict
+from greenroom.protocol.approval import DENIED, Decision, ElicitationAction, ReviewDecision
 from greenroom.protocol.mcp.handshake import ElicitationMode
 
 METHOD: Final = "elicitation/create"
@@ -17,7 +17,7 @@ METHOD: Final = "elicitation/create"
 MAX_CONTENT: Final = 64 * 1024
 """Maximum bytes of JSON in a form's answer."""
 
-_BY_DECISION: Final[Mapping[str, Verdict]] = {
+_BY_DECISION: Final[Mapping[str, ReviewDecision]] = {
     "approved": "approved",
     "approved_for_session": "approved_for_session",
     "approved_execpolicy_amendment": "approved_for_session",
@@ -25,7 +25,11 @@ _BY_DECISION: Final[Mapping[str, Verdict]] = {
     "timed_out": "denied",
     "abort": "abort",
 }
-_BY_ACTION: Final[Mapping[Action, Verdict]] = {"accept": "approved", "decline": "denied", "cancel": "denied"}
+_BY_ACTION: Final[Mapping[ElicitationAction, ReviewDecision]] = {
+    "accept": "approved",
+    "decline": "denied",
+    "cancel": "denied",
+}
 _LASTING: Final = frozenset({"session", "always"})
 """How long an approval may be valid, beyond the call."""
 
@@ -62,14 +66,14 @@ def read_decision(result: bytes | None) -> Decision:
         decision = _from_decision(given)
         if decision is not None:
             return msgspec.structs.replace(decision, **standard)
-    verdict: Verdict = _BY_ACTION.get(standard.get("action", "decline"), "denied")
+    verdict: ReviewDecision = _BY_ACTION.get(standard.get("action", "decline"), "denied")
     if verdict == "approved" and _lasts(answer):
         verdict = "approved_for_session"
     return Decision(verdict=verdict, **standard)
 
 
 class _Standard(TypedDict, total=False):
-    action: Action
+    action: ElicitationAction
     content: bytes
 
 

@@ -19,7 +19,7 @@ POLL_MS: Final = 1000
 KEPT_FOR: Final = 24 * 3600.0
 """Seconds for which an ended task can be queried."""
 
-Status: TypeAlias = Literal["working", "input_required", "completed", "cancelled"]
+TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled"]
 """The state of a task. `failed` is not used: it is for protocol errors, whereas failures here are tool results."""
 
 
@@ -42,7 +42,7 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run of the server that executes it."""
     created_at: float
     updated_at: float
-    status: Status = "working"
+    status: TaskStatus = "working"
     message: str = ""
     """What it is doing, or how it ended, for people."""
     questions: dict[str, msgspec.Raw] = {}

@@ -31,12 +31,12 @@ from greenroom.protocol.report import (
     portable,
 )
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, State
+from greenroom.supervisor.conversations.lifecycle import WITH_PROCESS, LifecycleState
 from greenroom.supervisor.processes.engine import ZYGOTE_ID
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprints
 
-_FIRST: Final[frozenset[State]] = WITH_PROCESS | {"crashed", "failed"}
+_FIRST: Final[frozenset[LifecycleState]] = WITH_PROCESS | {"crashed", "failed"}
 """The states in which a conversation is listed before others."""
 
 

@@ -17,9 +17,9 @@ from greenroom.protocol.instance import Instance
 from greenroom.supervisor.control import instances, peer
 from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
-    Action,
     ActionRefused,
     ApprovalsListed,
+    ControlAction,
     ControlAnswer,
     ControlReply,
     GiveMetrics,
@@ -47,7 +47,7 @@ NO_METRICS: Final = ActionRefused("this instance has no metrics")
 NO_WATCHING: Final = ActionRefused("conversations of this instance cannot be watched")
 
 ProvideReport: TypeAlias = "Callable[[GiveReport], Awaitable[Report]]"
-Act: TypeAlias = Callable[[Action], ControlAnswer]
+PerformAction: TypeAlias = Callable[[ControlAction], ControlAnswer]
 TellApprovals: TypeAlias = Callable[[ListApprovals], ApprovalsListed | ActionRefused]
 GiveConnection: TypeAlias = Callable[[socket.socket], None]
 """Takes a connection over."""
@@ -74,7 +74,7 @@ class ControlServer:
         directory: str,
         instance: Instance,
         provide_report: ProvideReport,
-        act: Act,
+        act: PerformAction,
         list_approvals: TellApprovals = lambda _: ActionRefused("this instance has no approvals"),
         on_hand_over: OnHandOver | None = None,
         provide_metrics: ProvideMetrics | None = None,

@@ -98,7 +98,7 @@ class DrainNode(msgspec.Struct, frozen=True, tag_field="do", tag="drain", forbid
     name: str
 
 
-Action: TypeAlias = (
+ControlAction: TypeAlias = (
     StopInstance
     | InterruptConversation
     | KillConversation
@@ -107,7 +107,7 @@ Action: TypeAlias = (
     | DisconnectClient
     | DrainNode
 )
-ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | WatchConversation | Action
+ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | WatchConversation | ControlAction
 
 
 class Reported(msgspec.Struct, frozen=True, tag_field="answer", tag="report"):

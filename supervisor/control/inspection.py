@@ -10,10 +10,10 @@ from greenroom.protocol.instance import Instance
 from greenroom.runtime.thread_import import import_in_thread
 from greenroom.supervisor.control.control import ControlServer, GiveConnection, OnHandOver
 from greenroom.supervisor.control.control_messages import (
-    Action,
     ActionDone,
     ActionRefused,
     ApprovalsListed,
+    ControlAction,
     ControlAnswer,
     DecideApproval,
     DisconnectClient,
@@ -73,7 +73,7 @@ class Inspection:
 
         return MetricsReported(await MetricsReader(self._host, self._connections).read())
 
-    def act(self, action: Action) -> ControlAnswer:
+    def act(self, action: ControlAction) -> ControlAnswer:
         """Carry out an operator's order."""
         match action:
             case InterruptConversation(conversation_id):

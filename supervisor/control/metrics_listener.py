@@ -51,7 +51,7 @@ class MetricsListener:
         self._read = read
         self._names: Names | None = None
         self._server: asyncio.Server | None = None
-        self._own: socket_file.Identity | None = None
+        self._own: socket_file.SocketFileIdentity | None = None
 
     async def start(self) -> str:
         """Listen, and return where. Raises `StartError`."""

@@ -26,7 +26,7 @@ from greenroom.protocol.report import (
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.work_figures import work_figures
 from greenroom.supervisor.conversations.host import ConversationHost
-from greenroom.supervisor.conversations.telemetry_records import Outcome, Signal, TelemetryRecords
+from greenroom.supervisor.conversations.telemetry_records import DeliveryOutcome, Signal, TelemetryRecords
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
@@ -110,7 +110,7 @@ class ReportSource:
 
 def _telemetry(records: TelemetryRecords) -> Iterator[TelemetryEntry]:
     for signal in get_args(Signal):
-        sent, failed, dropped = (records.counts[signal, outcome] for outcome in get_args(Outcome))
+        sent, failed, dropped = (records.counts[signal, outcome] for outcome in get_args(DeliveryOutcome))
         if sent or failed or dropped:
             failure = records.failures.get(signal, "")
             yield TelemetryEntry(signal=signal, sent=sent, failed=failed, dropped=dropped, failure=failure)

@@ -16,9 +16,9 @@ from greenroom.protocol.approval import (
     FormQuestion,
     PatchQuestion,
     Question,
+    ReviewDecision,
     ToolQuestion,
     UrlQuestion,
-    Verdict,
 )
 from greenroom.protocol.display import shown, shown_lines
 from greenroom.protocol.errors import ConfigError
@@ -28,7 +28,7 @@ from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.workers.patch.stored import as_diff
 
-CHOICES: Final[Mapping[str, Verdict]] = {
+CHOICES: Final[Mapping[str, ReviewDecision]] = {
     "approve": "approved",
     "approve-for-session": "approved_for_session",
     "deny": "denied",

@@ -43,7 +43,7 @@ class Conversation(msgspec.Struct, eq=False):
     """Whether its session file is created as soon as it is opened."""
     ephemeral: bool = False
     """Whether nothing of it is saved: it lasts as long as its process."""
-    state: lifecycle.State = "new"
+    state: lifecycle.LifecycleState = "new"
     incarnation: Incarnation = NOT_YET
     worker_id: WorkerId | None = None
     running: ConversationTurn | None = None

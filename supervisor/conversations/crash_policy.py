@@ -9,7 +9,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.internal.process import Exited
 from greenroom.supervisor.conversations.assignments import UNREACHABLE
 from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.lifecycle import State
+from greenroom.supervisor.conversations.lifecycle import LifecycleState
 from greenroom.supervisor.conversations.turn import ConversationTurn, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes import exits as death
@@ -25,7 +25,7 @@ LACKS_DIRECTORY = "its node lacks the directory of the conversation"
 class StateAtExit(msgspec.Struct, frozen=True):
     """The state of a conversation when its worker died."""
 
-    state: State
+    state: LifecycleState
     doing: str
     """Text for people."""
     was_beginning: bool

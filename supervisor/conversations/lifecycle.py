@@ -5,9 +5,11 @@ from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.errors import LocalProtocolError
 
-State: TypeAlias = Literal["new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"]
+LifecycleState: TypeAlias = Literal[
+    "new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"
+]
 
-MEANINGS: Final[Mapping[State, str]] = {
+MEANINGS: Final[Mapping[LifecycleState, str]] = {
     "new": "registered, has no process yet",
     "starting": "waiting for a process, or for the process to load it",
     "idle": "has a process, waiting for the next turn",
@@ -23,7 +25,7 @@ LifecycleEvent: TypeAlias = Literal[
     "placed", "opened", "open_failed", "turn_started", "turn_ended", "park_asked", "died", "died_too_often", "closed"
 ]
 
-TRANSITIONS: Final[Mapping[tuple[State, LifecycleEvent], State]] = {
+TRANSITIONS: Final[Mapping[tuple[LifecycleState, LifecycleEvent], LifecycleState]] = {
     ("new", "placed"): "starting",
     ("starting", "opened"): "idle",
     ("starting", "open_failed"): "closed",
@@ -48,17 +50,17 @@ TRANSITIONS: Final[Mapping[tuple[State, LifecycleEvent], State]] = {
     ("failed", "closed"): "closed",
 }
 
-WITH_PROCESS: Final[frozenset[State]] = frozenset({"starting", "idle", "running", "parking"})
+WITH_PROCESS: Final[frozenset[LifecycleState]] = frozenset({"starting", "idle", "running", "parking"})
 """The states in which the conversation has a process, or one is being started for it."""
 
-WAITING_FOR_SLOT: Final[frozenset[State]] = frozenset({"new", "parked", "crashed", "failed"})
+WAITING_FOR_SLOT: Final[frozenset[LifecycleState]] = frozenset({"new", "parked", "crashed", "failed"})
 """The states in which a turn makes the conversation acquire a process."""
 
-WITHOUT_ITS_PROCESS: Final[frozenset[State]] = frozenset({"crashed", "failed"})
+WITHOUT_ITS_PROCESS: Final[frozenset[LifecycleState]] = frozenset({"crashed", "failed"})
 """The states in which another process is to take the place of one that died."""
 
 
-def after(state: State, happening: LifecycleEvent) -> State:
+def after(state: LifecycleState, happening: LifecycleEvent) -> LifecycleState:
     """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from greenroom.protocol.errors import ERROR_KINDS
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, Labels, points
+from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, LabelValues, points
 from greenroom.protocol.timings import OpenPart, RequestTiming, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.runtime.histogram import HistogramFamily
@@ -21,7 +21,7 @@ class TimingCounters:
 
     def __init__(self) -> None:
         kinds = {name: row.metric.kind for name, row in TIMING_METRICS.items()}
-        self.counts: Mapping[str, Counter[Labels]] = {
+        self.counts: Mapping[str, Counter[LabelValues]] = {
             name: Counter() for name, kind in kinds.items() if kind == "counter"
         }
         self.histograms: Mapping[str, HistogramFamily] = {
@@ -36,7 +36,7 @@ class TimingCounters:
             else:
                 self.counts[name][labels] += int(value)
 
-    def values(self) -> Iterator[tuple[str, Mapping[Labels, int]]]:
+    def values(self) -> Iterator[tuple[str, Mapping[LabelValues, int]]]:
         """Yield each counter, with the series that are there from the beginning."""
         for name, counts in self.counts.items():
             yield name, {**dict.fromkeys(TIMING_METRICS[name].series, 0), **counts}

@@ -13,7 +13,6 @@ from greenroom.protocol.internal.worker.notices import (
     HelperLost,
     JobDone,
     JobReport,
-    Notice,
     Opened,
     OpenFailed,
     Ready,
@@ -24,6 +23,7 @@ from greenroom.protocol.internal.worker.notices import (
     TurnEnded,
     TurnStep,
     WorkerMeasured,
+    WorkerNotice,
 )
 from greenroom.supervisor.conversations.client_requests import ClientRequests
 from greenroom.supervisor.conversations.conversation import Conversation
@@ -87,7 +87,7 @@ class WorkerNotices:
             self._requests.receive(conversation, notice, result)
 
 
-def _is_current(conversation: Conversation, notice: Notice) -> bool:
+def _is_current(conversation: Conversation, notice: WorkerNotice) -> bool:
     return (
         isinstance(notice, Addressed)
         and notice.conversation_id == conversation.id

@@ -9,13 +9,13 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
 from greenroom.protocol.methods import METHODS, Method
 from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method as Answers
+from greenroom.supervisor.frontend.request_queue import AnswerMethod as Answers
 from greenroom.supervisor.frontend.request_queue import RequestAnswer
 
 if TYPE_CHECKING:
     from greenroom.protocol.internal.jobs import JobParams
 
-Params: TypeAlias = "type[JobParams]"
+JobParamsType: TypeAlias = "type[JobParams]"
 
 
 def job_methods(jobs: Jobs) -> Mapping[str, Answers]:
@@ -27,15 +27,15 @@ def job_methods(jobs: Jobs) -> Mapping[str, Answers]:
     }
 
 
-def params_of(method: Method) -> Params:
+def params_of(method: Method) -> JobParamsType:
     """Return the struct for the params of a method that a job serves."""
     (path,) = method.params
     module, _, name = path.rpartition(".")
-    params: Params = getattr(importlib.import_module(f"greenroom.protocol.{module}"), name)
+    params: JobParamsType = getattr(importlib.import_module(f"greenroom.protocol.{module}"), name)
     return params
 
 
-async def _run(jobs: Jobs, params: Params, failure: str, request: Request) -> RequestAnswer:
+async def _run(jobs: Jobs, params: JobParamsType, failure: str, request: Request) -> RequestAnswer:
     try:
         return RequestAnswer(await jobs.run(decode(request, params)))
     except JobFailedError as error:

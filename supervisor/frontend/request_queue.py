@@ -30,7 +30,7 @@ class RequestAnswer(NamedTuple):
     then: Callable[[], None] = lambda: None
 
 
-Method: TypeAlias = Callable[[Request], Coroutine[None, None, RequestAnswer]]
+AnswerMethod: TypeAlias = Callable[[Request], Coroutine[None, None, RequestAnswer]]
 """Returns the answer. Raises `RefusedError`."""
 
 
@@ -44,11 +44,11 @@ class RequestQueue:
         self._room = asyncio.Semaphore(at_once)
         self._tasks: dict[asyncio.Task[None], Request] = {}
 
-    def handlers(self, methods: Mapping[str, Method]) -> Mapping[str, Callable[[Request], None]]:
+    def handlers(self, methods: Mapping[str, AnswerMethod]) -> Mapping[str, Callable[[Request], None]]:
         """Return handlers that answer requests with the results of `methods`."""
         return {name: partial(self.start, method=method) for name, method in methods.items()}
 
-    def start(self, request: Request, method: Method) -> None:
+    def start(self, request: Request, method: AnswerMethod) -> None:
         """Answer a request with the result of `method`."""
         task = asyncio.get_running_loop().create_task(self._answer(request, method), name=request.method)
         self._tasks[task] = request
@@ -64,11 +64,11 @@ class RequestQueue:
             if self._channel.peer.is_open(request):  # a task that is cancelled before its first step runs no handler
                 self._channel.fail(request, INTERNAL_ERROR, reason)
 
-    async def _answer(self, request: Request, method: Method) -> None:
+    async def _answer(self, request: Request, method: AnswerMethod) -> None:
         with about(request_id=request.id):
             await self._answered(request, method)
 
-    async def _answered(self, request: Request, method: Method) -> None:
+    async def _answered(self, request: Request, method: AnswerMethod) -> None:
         try:
             async with self._room:
                 if self._waits_for_reader:

@@ -15,7 +15,7 @@ from greenroom.supervisor.processes.nodes.keys import Ticket
 TIMEOUT: Final = 30.0
 """Seconds in which a host has to be reached."""
 
-Answer: TypeAlias = Literal["up", "unknown key"] | Enrolled | Refused
+EnrolmentAnswer: TypeAlias = Literal["up", "unknown key"] | Enrolled | Refused
 
 
 async def enrol(identity: NodeIdentity, ticket: Ticket, address: str, within: float = TIMEOUT) -> None:
@@ -62,11 +62,11 @@ async def is_admitted(address: str, host_key: str, keys: KeyPair, within: float)
 
 async def _asked(
     context: "zmq.Context[zmq.Socket[bytes]]", address: str, host_key: str, keys: KeyPair, question: Enrol | None = None
-) -> Answer:
+) -> EnrolmentAnswer:
     """Return what the host answers to a question, or, without one, whether it lets the key in."""
-    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[EnrolmentAnswer] = asyncio.get_running_loop().create_future()
 
-    def settle(found: Answer) -> None:
+    def settle(found: EnrolmentAnswer) -> None:
         if not answer.done():
             answer.set_result(found)
 

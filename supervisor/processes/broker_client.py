@@ -15,8 +15,8 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.answers import (
-    Answer,
     AuthError,
+    BrokerAnswer,
     BrokerMeasured,
     InForce,
     LoginStarted,
@@ -39,6 +39,7 @@ from greenroom.protocol.internal.broker.broadcasts import (
 )
 from greenroom.protocol.internal.broker.questions import (
     Attach,
+    BrokerQuestion,
     Detach,
     GetStatus,
     LeaveNodes,
@@ -48,12 +49,12 @@ from greenroom.protocol.internal.broker.questions import (
     Logout,
     McpLoginStart,
     MeasureBroker,
-    Question,
     Reload,
 )
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime.rpc_client import TERMINATED, RpcClient
 from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.supervisor.processes.broadcasts import OnBroadcast
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,6 @@ STATUS_TIMEOUT: Final = 10.0
 REFRESH_TIMEOUT: Final = 30.0
 """Seconds after which a status is answered from what is known, without and with a refresh."""
 
-OnBroadcast: TypeAlias = Callable[[Broadcast], None]
 OnMcpLogin: TypeAlias = Callable[[McpLoginComplete], None]
 
 _NOT_TWICE: Final = (LoginStart, LoginCancel, LoginApiKey, McpLoginStart, Logout)
@@ -232,7 +232,7 @@ class BrokerClient:
         """Send a first message: a ROUTER can send broadcasts only to peers that have sent something."""
         self._requests.begin(Attach(keys={}))
 
-    def _send(self, message_id: bytes, question: Question) -> None:
+    def _send(self, message_id: bytes, question: BrokerQuestion) -> None:
         if self._port is not None:
             self._port.send(broker_frames(message_id, question))
 
@@ -246,7 +246,7 @@ class BrokerClient:
         if self._requests.receive(received):
             self._learn(received.answer)
 
-    def _learn(self, answer: Answer) -> None:
+    def _learn(self, answer: BrokerAnswer) -> None:
         if isinstance(answer, LoginStarted):
             self._logins.add(answer.login_id)
         elif isinstance(answer, InForce) or (isinstance(answer, Status) and self._state is None):

@@ -9,9 +9,9 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from greenroom.protocol.errors import LocalProtocolError
 
-State: TypeAlias = Literal["starting", "ready", "restarting", "given_up"]
+ServicePhase: TypeAlias = Literal["starting", "ready", "restarting", "given_up"]
 
-MEANINGS: Final[Mapping[State, str]] = {
+MEANINGS: Final[Mapping[ServicePhase, str]] = {
     "starting": "started, not ready yet",
     "ready": "serving requests",
     "restarting": "died; a replacement will be started",
@@ -20,7 +20,7 @@ MEANINGS: Final[Mapping[State, str]] = {
 
 ServiceEvent: TypeAlias = Literal["came_up", "died", "died_too_often", "started"]
 
-TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
+TRANSITIONS: Final[Mapping[tuple[ServicePhase, ServiceEvent], ServicePhase]] = {
     ("starting", "came_up"): "ready",
     ("starting", "died"): "restarting",
     ("ready", "died"): "restarting",
@@ -29,7 +29,7 @@ TRANSITIONS: Final[Mapping[tuple[State, ServiceEvent], State]] = {
 }
 
 
-def next_service_state(state: State, happening: ServiceEvent) -> State:
+def next_service_state(state: ServicePhase, happening: ServiceEvent) -> ServicePhase:
     """Return the next state. Raises `LocalProtocolError` where the event is not possible in `state`."""
     try:
         return TRANSITIONS[state, happening]
@@ -41,7 +41,7 @@ def next_service_state(state: State, happening: ServiceEvent) -> State:
 class ServiceStatus:
     """Status of such a process."""
 
-    state: State
+    state: ServicePhase
     pid: int | None
     """`None` while there is no process."""
     deaths: int
@@ -66,11 +66,11 @@ class ServiceState:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._state: State = "starting"
+        self._state: ServicePhase = "starting"
         self._restarts = 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> ServicePhase:
         """Its state."""
         return self._state
 

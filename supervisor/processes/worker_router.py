@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import zmq
 
 from greenroom.protocol.errors import RemoteProtocolError, StartError
-from greenroom.protocol.ids import TurnId, WorkerId
+from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameDecoder
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.protocol.internal.records import is_request
@@ -18,6 +18,7 @@ from greenroom.runtime.keep_alive import keep_alive
 from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq_connections import PeerConnections
 from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
+from greenroom.supervisor.processes.event_streams import OnEvents
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ RECEIVE_QUEUE = 8
 """Messages of one worker that are queued here; a worker sends batches of up to 64 KiB."""
 
 OnNotice: TypeAlias = Callable[[WorkerId, ReceivedNotice], None]
-OnEvents: TypeAlias = Callable[[WorkerId, TurnId, bytes], None]
 OnRecords: TypeAlias = Callable[[WorkerId, list[bytes]], None]
 """Called with each request about session records: worker, frames."""
 

@@ -97,7 +97,7 @@ class MetricsReader:
 
 
 Labels = TypeVar("Labels", bound=tuple[str, ...])
-Value: TypeAlias = float | Mapping[tuple[str, ...], float]
+MetricValue: TypeAlias = float | Mapping[tuple[str, ...], float]
 """A value, or one for each combination of labels."""
 
 
@@ -111,13 +111,13 @@ def metric_families(sources: Sources) -> list[Family]:
     ]
 
 
-def _samples(value: Value) -> tuple[Sample, ...]:
+def _samples(value: MetricValue) -> tuple[Sample, ...]:
     if isinstance(value, Mapping):
         return tuple(Sample(labels, float(each)) for labels, each in value.items())
     return (Sample((), float(value)),)
 
 
-def _values(sources: Sources) -> Iterator[tuple[str, Value]]:
+def _values(sources: Sources) -> Iterator[tuple[str, MetricValue]]:
     host = sources.host
     conversations, tree = host.conversations.statistics(), host.tree.statistics()
     yield "greenroom_build", {(__version__, host.options.engine): 1}
@@ -133,7 +133,9 @@ def _values(sources: Sources) -> Iterator[tuple[str, Value]]:
     yield from _of_credential(host)
 
 
-def _of_conversations(host: ConversationHost, conversations: ConversationsStatistics) -> Iterator[tuple[str, Value]]:
+def _of_conversations(
+    host: ConversationHost, conversations: ConversationsStatistics
+) -> Iterator[tuple[str, MetricValue]]:
     states = Counter(one.state for one in host.conversations)
     pulses = [one.pulse for one in host.conversations if one.pulse is not None]
     yield "greenroom_conversations", {(state,): states[state] for state in lifecycle.MEANINGS}
@@ -145,7 +147,7 @@ def _of_conversations(host: ConversationHost, conversations: ConversationsStatis
     yield "greenroom_approvals_open", sum(len(pulse.questions) for pulse in pulses)
 
 
-def _of_calls(counters: TurnCounters) -> Iterator[tuple[str, Value]]:
+def _of_calls(counters: TurnCounters) -> Iterator[tuple[str, MetricValue]]:
     kinds: tuple[CallKind, ...] = get_args(CallKind)
     yield "greenroom_calls", {(kind,): counters.calls[kind] for kind in kinds}
     yield "greenroom_calls_refused", {(kind,): counters.refused[kind] for kind in kinds}
@@ -154,7 +156,7 @@ def _of_calls(counters: TurnCounters) -> Iterator[tuple[str, Value]]:
 
 def _of_processes(
     host: ConversationHost, conversations: ConversationsStatistics, tree: TreeStatistics
-) -> Iterator[tuple[str, Value]]:
+) -> Iterator[tuple[str, MetricValue]]:
     services = {
         role: status
         for role, status in (
@@ -177,7 +179,7 @@ def _of_processes(
     yield "greenroom_restarts", {(CONVERSATION,): conversations.restarts, **restarts}
 
 
-def _of_nodes(host: ConversationHost, conversations: ConversationsStatistics) -> Iterator[tuple[str, Value]]:
+def _of_nodes(host: ConversationHost, conversations: ConversationsStatistics) -> Iterator[tuple[str, MetricValue]]:
     nodes = host.tree.nodes
     if nodes is None:
         return
@@ -192,12 +194,12 @@ def _labelled(counts: Mapping[Labels, float]) -> dict[tuple[str, ...], float]:
     return {(*labels,): count for labels, count in counts.items()}
 
 
-def _of_memory(footprints: ProcessFootprints) -> Iterator[tuple[str, Value]]:
+def _of_memory(footprints: ProcessFootprints) -> Iterator[tuple[str, MetricValue]]:
     by_role: dict[str, list[Footprint]] = {}
     for worker_id, held in footprints.items():
         by_role.setdefault(_role(worker_id), []).append(held.footprint)
 
-    def each(read: Callable[[Footprint], int | None], join: Callable[[list[int]], int]) -> Value:
+    def each(read: Callable[[Footprint], int | None], join: Callable[[list[int]], int]) -> MetricValue:
         known = {role: [n for n in map(read, ones) if n is not None] for role, ones in by_role.items()}
         return {(role,): join(numbers) for role, numbers in known.items() if numbers}
 
@@ -213,7 +215,7 @@ def _role(worker_id: WorkerId) -> str:
 
 def _of_queues(
     clients: ClientsStatistics, tree: TreeStatistics, footprints: ProcessFootprints
-) -> Iterator[tuple[str, Value]]:
+) -> Iterator[tuple[str, MetricValue]]:
     yield "greenroom_clients", clients.connected
     yield "greenroom_calls_open", clients.open_calls
     yield "greenroom_client_read_bytes", clients.read
@@ -225,7 +227,7 @@ def _of_queues(
     yield "greenroom_worker_messages_refused", tree.router.refused
 
 
-def _of_credential(host: ConversationHost) -> Iterator[tuple[str, Value]]:
+def _of_credential(host: ConversationHost) -> Iterator[tuple[str, MetricValue]]:
     standing = host.tree.broker.standing
     if standing is not None:
         states: tuple[AuthState, ...] = get_args(AuthState)

@@ -15,7 +15,8 @@ import zmq
 from greenroom.broker import broker
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import BrokerSpec, KeyPair, WorkerSpec
-from greenroom.supervisor.processes.broker_client import BrokerClient, OnBroadcast
+from greenroom.supervisor.processes.broadcasts import OnBroadcast
+from greenroom.supervisor.processes.broker_client import BrokerClient
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload([__name__, "tests.broker.deaths"])

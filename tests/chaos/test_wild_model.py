@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psutil
 import pytest
 
-from greenroom.demo.script import Action, Call, CommandStep, PatchStep, Text, rule
+from greenroom.demo.script import Call, CommandStep, PatchStep, ScriptedAction, Text, rule
 from tests.support import processes
 from tests.support.client import text
 from tests.support.stage import Stage
@@ -18,7 +18,7 @@ FLOOD = "head -c 100000000 /dev/zero | tr '\\0' x"
 SWARM = "for i in $(seq 1000); do sleep 600 & done; echo swarm"
 MISFIT = "*** Begin Patch\n*** Update File: a.txt\n@@\n-never there\n+x\n*** End Patch"
 
-SHELL: Sequence[tuple[Action, str]] = [
+SHELL: Sequence[tuple[ScriptedAction, str]] = [
     (Call("rm_rf", {}), "unsupported call: rm_rf"),
     (Call("shell", '{"command": ["ls"'), "failed to parse function arguments: "),
     (Call("shell", {"command": 5}), "failed to parse function arguments: "),
@@ -30,7 +30,7 @@ SHELL: Sequence[tuple[Action, str]] = [
     (Call("shell", {"command": ["sleep", "600"], "timeout_ms": 300}), "command timed out after 300 milliseconds"),
     (CommandStep(("echo", "sane again")), "sane again"),
 ]
-EXEC: Sequence[tuple[Action, str]] = [
+EXEC: Sequence[tuple[ScriptedAction, str]] = [
     (Call("rm_rf", {}), "unsupported call: rm_rf"),
     (Call("exec_command", '{"cmd": "ls"'), "failed to parse function arguments: "),
     (Call("exec_command", {"cmd": 5}), "failed to parse function arguments: "),
@@ -60,7 +60,7 @@ def peak(process: psutil.Process) -> int:
     ids=["shell", "exec_command"],
 )
 def test_a_wild_model_is_told_and_the_turn_goes_on(
-    stage: Stage, model: str, sandbox: str, course: Sequence[tuple[Action, str]]
+    stage: Stage, model: str, sandbox: str, course: Sequence[tuple[ScriptedAction, str]]
 ) -> None:
     (stage.workspace / "a.txt").write_text("something else\n")
     script = stage.play(rule("go wild", *([action] for action, _ in course), [Text("Done.")]))

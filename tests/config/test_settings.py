@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from greenroom.config.settings import ConversationOverrides, preload
 from greenroom.config.tables.environment import ShellEnvironmentPolicy
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -186,8 +191,8 @@ def test_workspace_table_matters_only_in_its_mode(home: "Home") -> None:
 @pytest.mark.parametrize(
     "policy", [ReadOnlyPolicy(), WorkspaceWritePolicy(writable_roots=("/data",)), DangerFullAccessPolicy()]
 )
-def test_sandbox_policy_comes_back_from_what_is_told_of_it(policy: SandboxPolicy) -> None:
-    assert msgspec.convert(msgspec.to_builtins(policy), SandboxPolicy) == policy
+def test_sandbox_policy_comes_back_from_what_is_told_of_it(policy: ConfinementPolicy) -> None:
+    assert msgspec.convert(msgspec.to_builtins(policy), ConfinementPolicy) == policy
 
 
 def test_sandbox_policy_says_its_type() -> None:

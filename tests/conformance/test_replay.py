@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Action, Call, CommandStep, FailStep, PatchStep, ScriptedUsage, Text, rule
+from greenroom.demo.script import Call, CommandStep, FailStep, PatchStep, ScriptedAction, ScriptedUsage, Text, rule
 from tests.conformance.differences import (
     ADDED_IN,
     ANSWERS,
@@ -44,7 +44,7 @@ PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+hello worl
 ESCALATED = {"cmd": "touch new.txt", "sandbox_permissions": "require_escalated", "justification": "needs to write"}
 PLANNED = Call("update_plan", {"explanation": "start", "plan": PLAN})
 REFUSED = FailStep(400, '{"error": {"message": "bad request", "type": "invalid_request_error"}}')
-FIRST_ACTIONS: Mapping[Release, Mapping[Scenario, Action]] = {
+FIRST_ACTIONS: Mapping[Release, Mapping[Scenario, ScriptedAction]] = {
     "0.25.0": {
         "command": CommandStep(("echo", "hi")),
         "command approved": CommandStep(("touch", "new.txt")),
@@ -98,7 +98,7 @@ def arguments_of(sample: Sample, cwd: str) -> dict[str, Any]:
 
 def play(stage: Stage, sample: Sample, *more: str) -> Client:
     """Make the model say what it said in the recording, and start a server with further arguments."""
-    steps: dict[str, list[list[Action]]] = {
+    steps: dict[str, list[list[ScriptedAction]]] = {
         prompt: [[USAGE, Text(turn.answer)]] for prompt, turn in zip(PROMPTS, sample.turns, strict=False)
     }
     match FIRST_ACTIONS[sample.release].get(sample.scenario):

@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 
 from greenroom.demo.script import (
-    Action,
     Call,
     CommandStep,
     Deltas,
@@ -17,6 +16,7 @@ from greenroom.demo.script import (
     Quote,
     ReasoningStep,
     Script,
+    ScriptedAction,
     ScriptedUsage,
     Text,
     make_script,
@@ -27,7 +27,7 @@ from greenroom.demo.scripted_model import ScriptedModel
 Chunks = list[dict[str, Any]]
 
 
-def always(*actions: Action) -> Script:
+def always(*actions: ScriptedAction) -> Script:
     return make_script(rule("", actions))
 
 
@@ -110,7 +110,7 @@ def test_calls_come_in_fragments_each_under_its_index() -> None:
     ],
 )
 def test_commands_and_patches_take_the_form_on_offer(
-    action: Action, tools: tuple[str, ...], expected: tuple[str, str]
+    action: ScriptedAction, tools: tuple[str, ...], expected: tuple[str, str]
 ) -> None:
     assert calls_of(ask(always(action), body(tools=tools))[0]) == [expected]
 

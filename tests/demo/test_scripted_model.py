@@ -18,7 +18,6 @@ import pytest
 from greenroom.demo.model_request import printed_output
 from greenroom.demo.request_log import RequestLog, credential_digest
 from greenroom.demo.script import (
-    Action,
     Call,
     CommandStep,
     Deltas,
@@ -31,6 +30,7 @@ from greenroom.demo.script import (
     Quote,
     ReasoningStep,
     Script,
+    ScriptedAction,
     ScriptedUsage,
     Stall,
     Text,
@@ -58,7 +58,7 @@ def play(played: Script, scene: Scene) -> None:
     asyncio.run(run())
 
 
-def always(*actions: Action) -> Script:
+def always(*actions: ScriptedAction) -> Script:
     return make_script(rule("", actions))
 
 

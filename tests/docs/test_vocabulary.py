@@ -1,4 +1,4 @@
-"""One name stands for one thing: no two modules define a class or a function of the same public name."""
+"""One name stands for one thing: no two modules define a class, a function or a type of the same public name."""
 
 import ast
 from collections import defaultdict
@@ -53,10 +53,17 @@ SHARED: Final = (
 
 
 def public_names(source: str) -> Iterator[str]:
-    """Yield the classes and functions at the top of a module that have no underscore."""
+    """Yield the classes, functions and type aliases at the top of a module that have no underscore."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
-            yield node.name
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias")):
+                pass
+            case _:
+                continue
+        if not name.startswith("_"):
+            yield name
 
 
 @cache
@@ -102,7 +109,8 @@ def test_a_second_definition_is_found_wherever_it_is() -> None:
 
 def test_what_is_private_or_within_something_counts_for_nothing() -> None:
     source = "class A:\n    class B: ...\n    def b(self): ...\ndef _c(): ...\nasync def d():\n    def e(): ..."
-    assert [*public_names(source)] == ["A", "d"]
+    source += "\nF: TypeAlias = int\n_G: TypeAlias = str\nh: int = 1"
+    assert [*public_names(source)] == ["A", "d", "F"]
 
 
 def test_the_packages_of_the_program_are_all_looked_at() -> None:

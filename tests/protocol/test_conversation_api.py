@@ -11,7 +11,7 @@ from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 
 
 def test_closed_sets_are_those_of_the_configuration() -> None:
-    assert {kind.type for kind in get_args(sandbox.SandboxPolicy)} == set(get_args(SandboxMode))
+    assert {kind.type for kind in get_args(sandbox.ConfinementPolicy)} == set(get_args(SandboxMode))
     assert "never" in get_args(ApprovalPolicy)
 
 

@@ -4,7 +4,7 @@ import msgspec
 
 from greenroom.protocol.events.file_change import (
     AddedFile,
-    Changes,
+    ChangesByPath,
     DeletedFile,
     UpdatedFile,
     baseline_changes,
@@ -12,7 +12,7 @@ from greenroom.protocol.events.file_change import (
 )
 
 DIFF = "@@ -1 +1 @@\n-a\n+b\n"
-CHANGES: Changes = {
+CHANGES: ChangesByPath = {
     "/a": AddedFile("one\n"),
     "/d": DeletedFile("old\n"),
     "/u": UpdatedFile(DIFF, None),

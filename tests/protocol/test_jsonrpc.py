@@ -13,9 +13,9 @@ from greenroom.protocol.jsonrpc import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
+    JsonRpcMessage,
     LineBuffer,
     Malformed,
-    Message,
     Notification,
     Peer,
     Request,
@@ -55,11 +55,11 @@ lines = st.one_of(
 )
 
 
-def received(peer: Peer, *pieces: bytes) -> list[Message]:
+def received(peer: Peer, *pieces: bytes) -> list[JsonRpcMessage]:
     return [message for piece in pieces for message in peer.receive(piece)]
 
 
-def one(line: bytes, peer: Peer | None = None) -> Message:
+def one(line: bytes, peer: Peer | None = None) -> JsonRpcMessage:
     (message,) = received(peer or Peer(), line + b"\n")
     return message
 

@@ -32,7 +32,7 @@ def messages() -> list[type[msgspec.Struct]]:
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__:
                 found.add(value)
-    found -= {kind for kind in get_args(questions.Question) if kind.wire in questions.SUPERVISOR_MAY}
+    found -= {kind for kind in get_args(questions.BrokerQuestion) if kind.wire in questions.SUPERVISOR_MAY}
     return sorted(found, key=lambda kind: (kind.__module__, kind.__qualname__))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.metric import Distribution, Family, Metric, Sample
 from greenroom.protocol.metrics import METRICS
-from greenroom.protocol.openmetrics import Labels, metrics_page
+from greenroom.protocol.openmetrics import LabelPairs, metrics_page
 from tests.support.openmetrics import read_page
 
 labels = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8)
@@ -64,8 +64,8 @@ def test_every_page_is_read_by_the_official_parser(families: tuple[Family, ...])
 
 def test_two_instances_share_a_page_in_which_each_metric_is_described_once() -> None:
     families = [Family("greenroom_clients", METRICS["greenroom_clients"], (Sample((), 3.0),))]
-    one: Labels = (("pid", "1"),)
-    other: Labels = (("pid", "2"),)
+    one: LabelPairs = (("pid", "1"),)
+    other: LabelPairs = (("pid", "2"),)
     text = metrics_page([(one, families), (other, families)])
     assert text.count("# TYPE greenroom_clients gauge") == 1
     assert read_page(text) == {("greenroom_clients", frozenset({label})): 3.0 for label in (*one, *other)}

@@ -32,7 +32,7 @@ from greenroom.protocol.report import (
     TurnEntry,
 )
 from greenroom.runtime.zmq_stream import ZmqStreamStatistics
-from greenroom.supervisor.conversations.lifecycle import State
+from greenroom.supervisor.conversations.lifecycle import LifecycleState
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.processes.engine import EngineStatistics
@@ -146,7 +146,7 @@ def test_another_schema_is_not_taken_for_this_one() -> None:
 
 
 def test_states_are_those_of_the_lifecycle() -> None:
-    assert set(get_args(ConversationState)) == set(get_args(State))
+    assert set(get_args(ConversationState)) == set(get_args(LifecycleState))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.internal.broker.answers import AuthError, EnvironmentValues, ReceivedAnswer, Succeeded
-from greenroom.protocol.internal.broker.questions import Attach, GetEnvironment, Logout, Question
+from greenroom.protocol.internal.broker.questions import Attach, BrokerQuestion, GetEnvironment, Logout
 from greenroom.runtime.rpc_client import RpcClient
 from greenroom.supervisor.processes.broker_client import BrokerError
 
@@ -18,10 +18,10 @@ class Connection:
     """A client, and what it has sent in its order."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[bytes, Question]] = []
+        self.sent: list[tuple[bytes, BrokerQuestion]] = []
         self.client = RpcClient(lambda *message: self.sent.append(message), BrokerError, (Logout,))
 
-    def ask(self, question: Question, timeout_s: float = 60.0) -> "asyncio.Task[Succeeded]":
+    def ask(self, question: BrokerQuestion, timeout_s: float = 60.0) -> "asyncio.Task[Succeeded]":
         return asyncio.create_task(self.client.ask(question, Succeeded, timeout_s))
 
     def reply(self, number: int) -> bool:

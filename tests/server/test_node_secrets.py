@@ -16,13 +16,13 @@ from greenroom.demo.script import CommandStep, Quote, Text, rule
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId, uuid7
 from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot, EnvironmentValues
 from greenroom.protocol.internal.broker.questions import (
+    BrokerQuestion,
     GetAuth,
     GetEnvironment,
     GetMcpBearer,
     GetProviderToken,
     GetStatus,
     Hello,
-    Question,
     TokenCommand,
 )
 from greenroom.protocol.internal.node import Leave
@@ -62,7 +62,7 @@ def refused(code: str) -> Callable[[object], bool]:
     return lambda answer: isinstance(answer, AuthError) and answer.code == code
 
 
-QUESTIONS: Final[tuple[tuple[Question, Callable[[object], bool]], ...]] = (
+QUESTIONS: Final[tuple[tuple[BrokerQuestion, Callable[[object], bool]], ...]] = (
     (GetAuth(), lambda answer: isinstance(answer, BearerSnapshot) and LOGIN not in answer.token),
     (GetEnvironment(names=("OTHER_KEY", "FILE_KEY")), lambda answer: answer == EnvironmentValues(values={})),
     (GetProviderToken(command=PRINTED), refused("command_failed")),

@@ -9,8 +9,8 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from greenroom.protocol.internal.broker.answers import Answer, broker_frames, read_broker_answer
-from greenroom.protocol.internal.broker.questions import Hello, Question
+from greenroom.protocol.internal.broker.answers import BrokerAnswer, broker_frames, read_broker_answer
+from greenroom.protocol.internal.broker.questions import BrokerQuestion, Hello
 from greenroom.protocol.internal.node import (
     BEAT,
     PROTOCOL,
@@ -24,7 +24,7 @@ from greenroom.protocol.internal.node import (
 )
 from greenroom.protocol.internal.process import KeyPair, Spawn, WorkerSpec
 from greenroom.protocol.internal.records import RecordsReply, RecordsRequest, is_reply, read_reply, record_frames
-from greenroom.protocol.internal.worker.notices import Notice, NoticeOrder, Ready, notice_frames
+from greenroom.protocol.internal.worker.notices import NoticeOrder, Ready, WorkerNotice, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.processes.nodes.keys import Ticket
@@ -83,7 +83,7 @@ class StolenWorker:
         await self.ask(Hello(worker_id=self.spec.id))
         await self.tell(Ready(worker_id=self.spec.id, pid=1))
 
-    async def ask(self, question: Question, within: float = TIMEOUT) -> Answer | None:
+    async def ask(self, question: BrokerQuestion, within: float = TIMEOUT) -> BrokerAnswer | None:
         """Ask the broker, and return what it answers; `None` where it does not."""
         self._asked += 1
         await self.node.send(self._broker, broker_frames(str(self._asked).encode(), question))
@@ -98,7 +98,7 @@ class StolenWorker:
                 return read_reply(parts).reply
         return None
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: WorkerNotice) -> None:
         """Send a notice to the mailbox."""
         await self.node.send(self._mailbox, notice_frames(notice, b"", NoticeOrder(0, 0)))
 

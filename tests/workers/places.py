@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from greenroom.config.tables.sandbox import SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy, WorkspaceWritePolicy
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
@@ -64,7 +64,7 @@ class Place:
         self.losses.append(loss)
 
     def toolbox(
-        self, policy: ApprovalPolicy = "never", sandbox: SandboxPolicy = INSIDE, answers: Sequence[Decision] = ()
+        self, policy: ApprovalPolicy = "never", sandbox: ConfinementPolicy = INSIDE, answers: Sequence[Decision] = ()
     ) -> Toolbox:
         self._answers = list(answers)
         surroundings = Surroundings(str(self.cwd), str(self.home), str(self.root / "run"))

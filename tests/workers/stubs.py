@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.events.event import Event
-from greenroom.protocol.internal.worker.notices import Notice
+from greenroom.protocol.internal.worker.notices import WorkerNotice
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.format import SessionRecord
 from greenroom.workers.model.client import Model, OnRetry
@@ -25,7 +25,7 @@ class StubMailbox:
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.raw: list[bytes] = []
-        self.notices: list[Notice] = []
+        self.notices: list[WorkerNotice] = []
         self.log = [] if log is None else log
         self.pressed = False
         self.drained = 0
@@ -34,7 +34,7 @@ class StubMailbox:
         self.raw.append(event)
         self.log.append(json.loads(event)["type"])
 
-    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+    def notify(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         del payload
         self.notices.append(notice)
 

@@ -14,12 +14,12 @@ from generated import GeneratedPage
 from greenroom.config.tables.servers import ApprovalMode
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.workers.approval import decision
-from greenroom.workers.approval.decision import Case, CommandFailure, Reach, Verdict
+from greenroom.workers.approval.decision import Case, CommandFailure, ExecutionVerdict, Reach
 from greenroom.workers.approval.harmless_programs import ANY_ARGUMENTS, PROGRAMS
 from greenroom.workers.approval.remote_tools import CALLS, ToolClass
 from greenroom.workers.approval.safe_commands import SCRIPT_FLAGS, SHELLS
 
-_VERDICTS: Final[dict[Verdict | None, str]] = {
+_VERDICTS: Final[dict[ExecutionVerdict | None, str]] = {
     "run": "run",
     "sandboxed": "sandbox",
     "read-only": "read-only sandbox",

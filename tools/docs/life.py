@@ -12,12 +12,12 @@ from xml.sax.saxutils import escape
 
 from generated import GeneratedPage
 
-from greenroom.supervisor.conversations.lifecycle import TRANSITIONS, WITH_PROCESS, LifecycleEvent, State
+from greenroom.supervisor.conversations.lifecycle import TRANSITIONS, WITH_PROCESS, LifecycleEvent, LifecycleState
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "life.svg"
 WIDTH, HEIGHT = 860, 400
 BOX: Final = (110, 40)
-PLACES: Final[Mapping[State, tuple[int, int]]] = {
+PLACES: Final[Mapping[LifecycleState, tuple[int, int]]] = {
     "new": (70, 70),
     "starting": (290, 70),
     "idle": (520, 70),
@@ -43,7 +43,7 @@ class Route(NamedTuple):
     """Place of the text, from the middle of the arrow."""
 
 
-ROUTES: Final[Mapping[tuple[State, State], Route]] = {
+ROUTES: Final[Mapping[tuple[LifecycleState, LifecycleState], Route]] = {
     ("new", "starting"): Route((55, 0), (-55, 0)),
     ("starting", "idle"): Route((55, 0), (-55, 0)),
     ("idle", "running"): Route((55, -8), (-55, -8)),
@@ -74,9 +74,11 @@ path {{ fill: none; stroke: #57606a; stroke-width: 1.5; marker-end: url(#head) }
 """
 
 
-def arrows(transitions: Mapping[tuple[State, LifecycleEvent], State]) -> dict[tuple[State, State], list[str]]:
+def arrows(
+    transitions: Mapping[tuple[LifecycleState, LifecycleEvent], LifecycleState],
+) -> dict[tuple[LifecycleState, LifecycleState], list[str]]:
     """Return the events that lead from one state to another, but for the one that leads from every state."""
-    found: defaultdict[tuple[State, State], list[str]] = defaultdict(list)
+    found: defaultdict[tuple[LifecycleState, LifecycleState], list[str]] = defaultdict(list)
     for (state, event), following in transitions.items():
         if event != EVERYWHERE:
             found[state, following].append(event)
@@ -93,14 +95,14 @@ def picture() -> str:
     return HEAD + "".join(drawn) + words + legend + "</svg>\n"
 
 
-def _box(state: State) -> str:
+def _box(state: LifecycleState) -> str:
     x, y = PLACES[state]
     kind = ' class="process"' if state in WITH_PROCESS else ""
     rect = f'<rect{kind} x="{x - BOX[0] // 2}" y="{y - BOX[1] // 2}" width="{BOX[0]}" height="{BOX[1]}" rx="8"/>'
     return f'{rect}<text x="{x}" y="{y + 5}">{escape(state)}</text>\n'
 
 
-def _arrow(states: tuple[State, State], text: str) -> str:
+def _arrow(states: tuple[LifecycleState, LifecycleState], text: str) -> str:
     route = ROUTES[states]
     (x1, y1), (x2, y2) = (
         (PLACES[state][0] + by[0], PLACES[state][1] + by[1])

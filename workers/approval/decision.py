@@ -27,7 +27,7 @@ ESCALATION_REFUSED: Final = (
 )
 _DELETES: Final = "deletes without asking, and there is no sandbox"
 
-Verdict: TypeAlias = Literal["run", "sandboxed", "read-only", "ask", "refuse"]
+ExecutionVerdict: TypeAlias = Literal["run", "sandboxed", "read-only", "ask", "refuse"]
 PatchVerdict: TypeAlias = Literal["run", "sandboxed", "ask", "refuse"]
 Case: TypeAlias = Literal["harmless", "harmless_confined", "unknown", "dangerous", "escalated"]
 """The column of the command table: the class of a command, or that the model wants it outside the sandbox."""
@@ -72,7 +72,7 @@ class Refuse:
     """The message to the model."""
 
 
-Decision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
+ExecutionDecision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,17 @@ class Situation:
         return "unknown" if self.command == "harmless_confined" and not self.can_confine else self.command
 
 
-def _row(harmless: Verdict, confined: Verdict, unknown: Verdict, dangerous: Verdict) -> dict[Case, Verdict]:
+def _row(
+    harmless: ExecutionVerdict, confined: ExecutionVerdict, unknown: ExecutionVerdict, dangerous: ExecutionVerdict
+) -> dict[Case, ExecutionVerdict]:
     return {"harmless": harmless, "harmless_confined": confined, "unknown": unknown, "dangerous": dangerous}
 
 
-def _sandboxed(escalated: Verdict) -> dict[Case, Verdict]:
+def _sandboxed(escalated: ExecutionVerdict) -> dict[Case, ExecutionVerdict]:
     return {**_row("sandboxed", "sandboxed", "sandboxed", "sandboxed"), "escalated": escalated}
 
 
-COMMANDS: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Case, Verdict]]] = {
+COMMANDS: Final[dict[tuple[ApprovalPolicy, SandboxMode], dict[Case, ExecutionVerdict]]] = {
     ("untrusted", "danger-full-access"): _row("run", "read-only", "ask", "ask"),
     ("untrusted", "read-only"): {**_row("sandboxed", "sandboxed", "ask", "ask"), "escalated": "ask"},
     ("untrusted", "workspace-write"): {**_row("read-only", "read-only", "ask", "ask"), "escalated": "ask"},
@@ -143,7 +145,7 @@ RETRIES: Final[dict[ApprovalPolicy, dict[CommandFailure, Literal["tell", "ask"]]
 }
 
 
-def decide_command(situation: Situation, justification: str | None = None) -> Decision:
+def decide_command(situation: Situation, justification: str | None = None) -> ExecutionDecision:
     """Decide about a command; `justification` is the model's reason for it."""
     if situation.remembered:
         return Run()
@@ -163,7 +165,7 @@ def decide_command(situation: Situation, justification: str | None = None) -> De
 
 def decide_patch(
     policy: ApprovalPolicy, mode: SandboxMode, paths: Collection[str], confinement: Confinement | None
-) -> Decision:
+) -> ExecutionDecision:
     """Decide about a patch that changes `paths`, all of them absolute, including both ends of a move.
 
     `confinement` is the result of `confine` for the sandbox policy and the conversation; links are not followed.
@@ -190,7 +192,7 @@ def decide_retry(policy: ApprovalPolicy, failure: CommandFailure) -> AskFirst | 
     return AskFirst(RETRY_REASON, Run(), EXEC_REJECTED_BY_USER) if RETRIES[policy][failure] == "ask" else None
 
 
-def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, remembered: bool) -> Decision:
+def decide_input(policy: ApprovalPolicy, mode: SandboxMode, *, confined: bool, remembered: bool) -> ExecutionDecision:
     """Decide about text for a running command, which can have the effect of another command.
 
     If there is a sandbox, it limits the effect. A command that runs outside the sandbox with the user's approval, or

@@ -19,7 +19,7 @@ ANY_ARGUMENTS: Final = frozenset(
 )
 """Programs none of whose options writes or starts anything, and none of whose operands is written to."""
 
-Check: TypeAlias = Callable[[Sequence[Word]], bool]
+HarmlessCheck: TypeAlias = Callable[[Sequence[Word]], bool]
 """Tells whether the words behind a program are harmless."""
 
 
@@ -29,7 +29,7 @@ class HarmlessProgram:
 
     rule: str
     """For people."""
-    is_harmless: Check
+    is_harmless: HarmlessCheck
     needs_sandbox: bool = False
     """Whether the directory in which it runs may make it start programs: then it is harmless in a read-only sandbox
     only."""

@@ -15,7 +15,7 @@ NOBODY_TO_ASK: Final = "the call needs the user's approval, and the approval pol
 
 ToolClass: TypeAlias = Literal["destructive", "reading", "bounded", "unknown"]
 """The class of a tool by its annotations; `bounded`: not destructive, and limited to the server's own data."""
-Verdict: TypeAlias = Literal["call", "ask", "refuse"]
+RemoteToolVerdict: TypeAlias = Literal["call", "ask", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ CALLS: Final[dict[ApprovalMode, dict[ToolClass, Literal["call", "ask"]]]] = {
 
 def decide_call(
     policy: ApprovalPolicy, sandbox: SandboxMode, mode: ApprovalMode, hints: Hints, *, remembered: bool
-) -> Verdict:
+) -> RemoteToolVerdict:
     """Decide about one call. `remembered`: the user has approved this tool for the session."""
     tool_class: ToolClass = "reading" if mode == "writes" and hints.read_only else hints.tool_class
     if remembered or CALLS[mode][tool_class] == "call":

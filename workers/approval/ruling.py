@@ -15,7 +15,7 @@ from greenroom.protocol.quoting import shell_join
 from greenroom.workers.approval.decision import (
     EXEC_REJECTED_BY_USER,
     AskFirst,
-    Decision,
+    ExecutionDecision,
     Refuse,
     Run,
 )
@@ -58,8 +58,8 @@ def ruling_on(rules: Rules, argv: Sequence[str]) -> Ruling | None:
 
 
 def apply_ruling(
-    ruling: Ruling | None, decision: Decision, policy: ApprovalPolicy, *, confirmed: bool = False
-) -> Decision:
+    ruling: Ruling | None, decision: ExecutionDecision, policy: ApprovalPolicy, *, confirmed: bool = False
+) -> ExecutionDecision:
     """Return what happens to a command about which `decision` was made without rules.
 
     `confirmed`: whether the user has answered the question of the rule about this command for the session.
@@ -97,7 +97,9 @@ def proposed_rule(rules: Rules, argv: Sequence[str]) -> tuple[str, ...] | None:
     return words
 
 
-def _prompted(ruling: Ruling, decision: Decision, policy: ApprovalPolicy, confirmed: bool) -> Decision:
+def _prompted(
+    ruling: Ruling, decision: ExecutionDecision, policy: ApprovalPolicy, confirmed: bool
+) -> ExecutionDecision:
     match decision:
         case Refuse():
             return decision

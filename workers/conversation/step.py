@@ -10,7 +10,7 @@ from typing import Final
 from greenroom.protocol.display import clean
 from greenroom.protocol.events.command import ExecApprovalRequest, ExecCommandBegin, ExecCommandEnd
 from greenroom.protocol.events.event import Duration, Event
-from greenroom.protocol.events.file_change import Changes
+from greenroom.protocol.events.file_change import ChangesByPath
 from greenroom.protocol.events.mcp import Invocation, McpToolCallBegin, McpToolCallEnd
 from greenroom.protocol.events.patch import ApplyPatchApprovalRequest, PatchApplyBegin, PatchApplyEnd
 from greenroom.protocol.events.text import AgentMessage
@@ -79,7 +79,7 @@ def _command(words: Sequence[str]) -> str:
     return _short(" ".join(words))
 
 
-def _files(changes: Changes) -> str:
+def _files(changes: ChangesByPath) -> str:
     return _listed([os.path.basename(path) for path in changes])
 
 

@@ -7,10 +7,10 @@ import asyncio
 import signal
 from typing import Final
 
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.capture import Captured, HeadTail
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, OnOutput, Recording
 from greenroom.workers.exec.starter import CommandStarter
 

@@ -9,12 +9,13 @@ import termios
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.runtime.child import ChildExit
 from greenroom.workers.exec.command import CommandSpec
-from greenroom.workers.exec.pipes import Pipes, StreamName
+from greenroom.workers.exec.pipes import Pipes
 from greenroom.workers.exec.starter import CommandStarter, Running
 
-Take: TypeAlias = Callable[[StreamName, bytes], Awaitable[None]]
+TakeOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None]]
 """Handles one read of output; until it returns, nothing more is read."""
 
 DRAIN_SECONDS: Final = 0.1
@@ -68,7 +69,7 @@ class CommandRun:
         if self.over.is_set():
             self._stop_soon()
 
-    async def relay(self, take: Take) -> None:
+    async def relay(self, take: TakeOutput) -> None:
         """Pass on all output until the pipes end, or shortly after the command has ended.
 
         Output that was in the pipes when the command ended is read completely; later output of descendants is not.

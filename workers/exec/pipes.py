@@ -5,9 +5,8 @@ import errno
 import os
 from collections import deque
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
-StreamName: TypeAlias = Literal["stdout", "stderr"]
+from greenroom.protocol.internal.jobs import StreamName
 
 READ_SIZE = 8192
 

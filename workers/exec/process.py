@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.capture import Captured, HeadTail
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.starter import CommandStarter
 
 OnOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None] | None]

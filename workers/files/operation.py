@@ -16,7 +16,7 @@ LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file that is read."""
 PIECE: Final = 1024 * 1024
 
-Result: TypeAlias = dict[str, Any]
+OperationResult: TypeAlias = dict[str, Any]
 
 
 class InvalidError(Exception):
@@ -38,7 +38,7 @@ def read_file(request: Mapping[str, Any], output: BinaryIO) -> None:
     output.write(content)
 
 
-def write_file(request: Mapping[str, Any], data: BinaryIO) -> Result:
+def write_file(request: Mapping[str, Any], data: BinaryIO) -> OperationResult:
     """Give a regular file, which need not exist, this content."""
     descriptor = os.open(request["path"], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     with open(descriptor, "wb", buffering=0) as file:
@@ -50,7 +50,7 @@ def write_file(request: Mapping[str, Any], data: BinaryIO) -> Result:
     return {}
 
 
-def create_directory(request: Mapping[str, Any]) -> Result:
+def create_directory(request: Mapping[str, Any]) -> OperationResult:
     """Create a directory, with those above it where `recursive` is set."""
     if request["recursive"]:
         os.makedirs(request["path"], exist_ok=True)
@@ -59,7 +59,7 @@ def create_directory(request: Mapping[str, Any]) -> Result:
     return {}
 
 
-def metadata(request: Mapping[str, Any]) -> Result:
+def metadata(request: Mapping[str, Any]) -> OperationResult:
     """Return what kind of thing a path is, and its times in milliseconds; 0 where the system has none."""
     own = os.lstat(request["path"])
     found = _target(request["path"], own)
@@ -73,7 +73,7 @@ def metadata(request: Mapping[str, Any]) -> Result:
     }
 
 
-def read_directory(request: Mapping[str, Any]) -> Result:
+def read_directory(request: Mapping[str, Any]) -> OperationResult:
     """Return the entries of a directory by name. What is no Unicode in a name is replaced."""
     with os.scandir(request["path"]) as entries:
         found = [
@@ -87,7 +87,7 @@ def read_directory(request: Mapping[str, Any]) -> Result:
     return {"entries": sorted(found, key=lambda entry: str(entry["fileName"]))}
 
 
-def remove(request: Mapping[str, Any]) -> Result:
+def remove(request: Mapping[str, Any]) -> OperationResult:
     """Remove a file, a link or a directory. A missing one is no error where `force` is set."""
     path = request["path"]
     try:
@@ -107,7 +107,7 @@ def remove(request: Mapping[str, Any]) -> Result:
     return {}
 
 
-def copy(request: Mapping[str, Any]) -> Result:
+def copy(request: Mapping[str, Any]) -> OperationResult:
     """Copy a file, a link, or where `recursive` is set a directory with all that is in it."""
     source, destination = request["path"], request["destination"]
     kind = stat.S_IFMT(os.lstat(source).st_mode)
@@ -185,7 +185,7 @@ def _holds(question: Callable[[], bool]) -> bool:
         return False
 
 
-OPERATIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Result]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], OperationResult]]] = {
     "createDirectory": create_directory,
     "getMetadata": metadata,
     "readDirectory": read_directory,
@@ -195,7 +195,7 @@ OPERATIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Result]]] = {
 """Those without data."""
 
 
-def answer(result: Result, output: BinaryIO) -> None:
+def answer(result: OperationResult, output: BinaryIO) -> None:
     """Write the line of the answer."""
     output.write(json.dumps(result).encode() + b"\n")
 

@@ -11,7 +11,7 @@ from greenroom.config.home import home_name
 from greenroom.config.paths import require_directory
 from greenroom.config.secrets.other_homes import other_homes
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
-from greenroom.config.tables.sandbox import SandboxPolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import Setting
@@ -37,7 +37,7 @@ def client_settings(
     require_directory(settings.cwd, "cwd")
     if sandbox_policy is None:
         return settings
-    policy: SandboxPolicy = msgspec.convert(sandbox_policy, SandboxPolicy)
+    policy: ConfinementPolicy = msgspec.convert(sandbox_policy, ConfinementPolicy)
     return replace(settings, sandbox_policy=policy)
 
 

@@ -7,11 +7,17 @@ from typing import Final
 
 import msgspec
 
-from greenroom.protocol.internal.jobs import CommandExec, CommandExecResult, CommandInput, CommandOutput, InputTaken
+from greenroom.protocol.internal.jobs import (
+    CommandExec,
+    CommandExecResult,
+    CommandInput,
+    CommandOutput,
+    InputTaken,
+    StreamName,
+)
 from greenroom.workers.exec.command import TERMINAL_SIZE, CommandSpec
 from greenroom.workers.exec.command_run import CommandRun, explain_failure
 from greenroom.workers.exec.environment import command_environment
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.job_context import JobChannel, JobError, Setting
 from greenroom.workers.jobs.client_sandbox import client_confinement, client_settings, client_starter

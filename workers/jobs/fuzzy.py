@@ -22,7 +22,7 @@ FIRST: Final = 2
 """The factor of the first letter's bonus."""
 
 # Tuples, because a hundred thousand paths are scored while the user types.
-Step: TypeAlias = tuple[int, int, int, "Step | None"]
+MatchStep: TypeAlias = tuple[int, int, int, "MatchStep | None"]
 """The best placement of the letters so far, by the position of the last: score, position, bonus of its run, previous
 step."""
 
@@ -31,14 +31,14 @@ class FuzzyMatch(NamedTuple):
     """The score of a path."""
 
     score: int
-    ways: tuple[Step, ...]
+    ways: tuple[MatchStep, ...]
 
     @property
     def indices(self) -> tuple[int, ...]:
         """Positions of the letters in the path, ascending."""
         positions = set()
         for way in self.ways:
-            step: Step | None = way
+            step: MatchStep | None = way
             while step is not None:
                 positions.add(step[1])
                 step = step[3]
@@ -99,7 +99,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE | re.DOTALL)
 
 
-def _best_way(word: str, lowered: str, path: str) -> Step | None:
+def _best_way(word: str, lowered: str, path: str) -> MatchStep | None:
     steps = _first_steps(word[0], lowered, path)
     for letter in word[1:]:
         if not steps:
@@ -112,8 +112,8 @@ def _best_way(word: str, lowered: str, path: str) -> Step | None:
     return best
 
 
-def _first_steps(letter: str, lowered: str, path: str) -> list[Step]:
-    steps: list[Step] = []
+def _first_steps(letter: str, lowered: str, path: str) -> list[MatchStep]:
+    steps: list[MatchStep] = []
     at = lowered.find(letter)
     while at >= 0:
         bonus = _BONUS[path[at - 1 : at + 1] if at else path[0]]
@@ -122,11 +122,11 @@ def _first_steps(letter: str, lowered: str, path: str) -> list[Step]:
     return steps
 
 
-def _next_steps(former: list[Step], letter: str, lowered: str, path: str) -> list[Step]:
+def _next_steps(former: list[MatchStep], letter: str, lowered: str, path: str) -> list[MatchStep]:
     """Place one more letter after each placement so far, wherever it occurs, and keep the best one for each
     position."""
-    steps: list[Step] = []
-    apart: Step | None = None
+    steps: list[MatchStep] = []
+    apart: MatchStep | None = None
     lead = 0
     """The best placement that ends before a position, and its score; all lose 1 with each position."""
     passed, count = 0, len(former)
@@ -138,7 +138,7 @@ def _next_steps(former: list[Step], letter: str, lowered: str, path: str) -> lis
                 apart, lead = step, step[0] + step[1]
             passed += 1
         bonus = _BONUS[path[at - 1 : at + 1]]
-        best: Step | None = None
+        best: MatchStep | None = None
         if apart is not None:
             best = (lead - at + 2 - GAP + MATCH + bonus, at, bonus, apart)
         if passed < count and former[passed][1] == at - 1:

@@ -17,7 +17,7 @@ from greenroom.workers.model.credentials_channel import CredentialsChannel
 log = logging.getLogger(__name__)
 
 OnDone: TypeAlias = Callable[[JobDone, bytes], None]
-Run: TypeAlias = Callable[[bytes, Setting], Awaitable[bytes]]
+JobFunction: TypeAlias = Callable[[bytes, Setting], Awaitable[bytes]]
 
 
 def module_of(name: str) -> str:
@@ -70,7 +70,7 @@ class JobRun:
         result, done = b"", JobDone()
         try:
             module = importlib.import_module(module_of(self._name))
-            run = cast("Run", module.run)
+            run = cast("JobFunction", module.run)
             result = await run(self._params, self._setting)
         except GreenroomError as error:
             done = JobDone(failure=str(error), error_kind=error.kind)

@@ -9,7 +9,7 @@ from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
 from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.mcp.tool import Identity, RemoteTool
+from greenroom.workers.mcp.tool import RemoteTool, ToolIdentity
 
 
 class ToolApproval:
@@ -19,7 +19,7 @@ class ToolApproval:
         self._policy: ApprovalPolicy = policy
         self._sandbox: SandboxMode = sandbox
         self._questions = questions
-        self._approved: set[Identity] = set()
+        self._approved: set[ToolIdentity] = set()
 
     async def admit(self, tool: RemoteTool, server: McpServer, call_id: str, arguments: JsonObject | None) -> None:
         """Return if a call is permitted. Raises `RemoteCallError` if it is not."""

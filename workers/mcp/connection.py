@@ -18,7 +18,7 @@ from greenroom.protocol.version import __version__
 from greenroom.workers.mcp.answer import read_tool_result
 from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import AS_IT_CAME, TolerantDispatcher
-from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply
+from greenroom.workers.mcp.elicitation import Elicit, ElicitationQuestion, ElicitationReply
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
@@ -305,10 +305,10 @@ class McpConnection:
         reply = ElicitationReply("cancel") if question.cancelled() else question.result()
         return types.ElicitResult.model_validate({"action": reply.action, "content": reply.content})
 
-    async def _put(self, question: Elicitation) -> ElicitationReply:
+    async def _put(self, question: ElicitationQuestion) -> ElicitationReply:
         return await self._elicit(question)
 
-    def _question(self, params: types.ElicitRequestParams) -> Elicitation:
+    def _question(self, params: types.ElicitRequestParams) -> ElicitationQuestion:
         if isinstance(params, types.ElicitRequestURLParams):
             return UrlQuestion(
                 server=self._name, message=params.message, url=params.url, elicitation_id=params.elicitation_id

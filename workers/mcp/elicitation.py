@@ -6,16 +6,16 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from greenroom.config.tables.sandbox import SandboxPolicy
-from greenroom.protocol.approval import Action, Decision, FormQuestion, UrlQuestion
+from greenroom.config.tables.sandbox import ConfinementPolicy
+from greenroom.protocol.approval import Decision, ElicitationAction, FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.mcp.questions import ServerQuestions
 
-Elicitation: TypeAlias = FormQuestion | UrlQuestion
+ElicitationQuestion: TypeAlias = FormQuestion | UrlQuestion
 
 
-def wants_no_answers(question: Elicitation) -> bool:
+def wants_no_answers(question: ElicitationQuestion) -> bool:
     """Tell whether it is a form without fields, which only asks for yes or no."""
     return isinstance(question, FormQuestion) and not question.form.get("properties")
 
@@ -23,7 +23,7 @@ def wants_no_answers(question: Elicitation) -> bool:
 class ElicitationReply(msgspec.Struct, frozen=True):
     """The answer for the server."""
 
-    action: Action
+    action: ElicitationAction
     content: JsonObject | None = None
     """The content of the form."""
     reason: str | None = None
@@ -32,10 +32,12 @@ class ElicitationReply(msgspec.Struct, frozen=True):
 
 ACCEPTED: Final = ElicitationReply("accept", {})
 
-Elicit: TypeAlias = Callable[[Elicitation], Awaitable[ElicitationReply]]
+Elicit: TypeAlias = Callable[[ElicitationQuestion], Awaitable[ElicitationReply]]
 
 
-def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation) -> ElicitationReply | None:
+def answer_alone(
+    policy: ApprovalPolicy, sandbox: ConfinementPolicy, question: ElicitationQuestion
+) -> ElicitationReply | None:
     """Return the answer that the policies determine, `None` if the user decides."""
     if policy != "never":
         return None
@@ -44,7 +46,7 @@ def answer_alone(policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elici
     return ElicitationReply("decline", reason="the approval policy is never")
 
 
-async def decline(_question: Elicitation) -> ElicitationReply:
+async def decline(_question: ElicitationQuestion) -> ElicitationReply:
     """Ask nothing, and decline."""
     return ElicitationReply("decline", reason="questions of MCP servers are not passed on")
 
@@ -53,7 +55,7 @@ def pass_on(questions: ServerQuestions) -> Elicit:
     """Return an `Elicit` that asks the user."""
     numbers = itertools.count()
 
-    async def elicit(question: Elicitation) -> ElicitationReply:
+    async def elicit(question: ElicitationQuestion) -> ElicitationReply:
         own_id = question.elicitation_id if isinstance(question, UrlQuestion) else None
         decision = await questions.put(own_id or f"mcp_elicitation_{next(numbers)}", question)
         return read_elicitation_reply(decision, question)
@@ -61,7 +63,7 @@ def pass_on(questions: ServerQuestions) -> Elicit:
     return elicit
 
 
-def read_elicitation_reply(decision: Decision, question: Elicitation) -> ElicitationReply:
+def read_elicitation_reply(decision: Decision, question: ElicitationQuestion) -> ElicitationReply:
     """Convert the user's answer for a server. The reference's own form of an answer means yes, without content."""
     if decision.action == "accept":
         return (

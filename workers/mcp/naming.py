@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from greenroom.workers.mcp.tool import Identity
+from greenroom.workers.mcp.tool import ToolIdentity
 
 LIMIT: Final = 64
 """Maximum bytes of a name."""
@@ -30,12 +30,12 @@ def is_server_name(name: str) -> bool:
     return _SERVER.fullmatch(name) is not None
 
 
-def qualify(identities: Iterable[Identity]) -> dict[Identity, str]:
+def qualify(identities: Iterable[ToolIdentity]) -> dict[ToolIdentity, str]:
     """Return the name of each tool, sorted by name."""
-    claims: defaultdict[str, list[Identity]] = defaultdict(list)
+    claims: defaultdict[str, list[ToolIdentity]] = defaultdict(list)
     for identity in sorted(set(identities)):
         claims[_candidate(identity)].append(identity)
-    names: dict[Identity, str] = {}
+    names: dict[ToolIdentity, str] = {}
     for candidate, claimants in claims.items():
         owner = _owner(candidate, claimants)
         for identity in claimants:
@@ -52,11 +52,11 @@ def spellings(name: str, namespace: str | None) -> Iterator[str]:
     yield name.removeprefix(PREFIX)
 
 
-def _plain(identity: Identity) -> str:
+def _plain(identity: ToolIdentity) -> str:
     return SEPARATOR.join(identity)
 
 
-def _candidate(identity: Identity) -> str:
+def _candidate(identity: ToolIdentity) -> str:
     plain = _plain(identity)
     name = _FOREIGN.sub("_", plain)
     if len(name) <= LIMIT:
@@ -64,7 +64,7 @@ def _candidate(identity: Identity) -> str:
     return name[:_KEPT] + hashlib.sha1(plain.encode(errors="replace"), usedforsecurity=False).hexdigest()
 
 
-def _owner(candidate: str, claimants: list[Identity]) -> Identity | None:
+def _owner(candidate: str, claimants: list[ToolIdentity]) -> ToolIdentity | None:
     """Return which tool keeps a disputed name: the only candidate, or the only one whose original name it is."""
     if len(claimants) == 1:
         return claimants[0]
@@ -72,7 +72,7 @@ def _owner(candidate: str, claimants: list[Identity]) -> Identity | None:
     return real[0] if len(real) == 1 else None
 
 
-def _free(candidate: str, identity: Identity, claimed: Iterable[str], names: dict[Identity, str]) -> str:
+def _free(candidate: str, identity: ToolIdentity, claimed: Iterable[str], names: dict[ToolIdentity, str]) -> str:
     taken = {*claimed, *names.values()}
     raw = "\0".join(identity)
     for attempt in itertools.count():

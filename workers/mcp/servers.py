@@ -30,7 +30,7 @@ from greenroom.workers.mcp import resource_tools
 from greenroom.workers.mcp.approval import ToolApproval
 from greenroom.workers.mcp.calls import Remote, RemoteCallError, call_tool
 from greenroom.workers.mcp.catalog import Catalog
-from greenroom.workers.mcp.elicitation import Elicit, Elicitation, ElicitationReply, decline
+from greenroom.workers.mcp.elicitation import Elicit, ElicitationQuestion, ElicitationReply, decline
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.host import ServerHost
 from greenroom.workers.mcp.launch import StartupError, program, server_address
@@ -53,7 +53,7 @@ CLOSE_SECONDS: Final = 1.5
 """How long servers may take to leave before they are killed."""
 NOT_INSTALLED: Final = "the MCP client cannot be imported; install greenroom again, with all that it depends on"
 
-State: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
+McpServerState: TypeAlias = Literal["starting", "ready", "failed", "cancelled"]
 Variables: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]]
 """Returns those of the variables that are set, also those that this process must not have."""
 Bearers: TypeAlias = Callable[[str, str, str | None], Awaitable[McpBearer]]
@@ -63,7 +63,7 @@ Bearers: TypeAlias = Callable[[str, str, str | None], Awaitable[McpBearer]]
 class ServerStatus(msgspec.Struct, frozen=True):
     """Where one server is."""
 
-    state: State
+    state: McpServerState
     error: str | None = None
 
 
@@ -255,7 +255,7 @@ class McpServers:
             await self._emit_and_wait(self._summary())
 
     def _summary(self) -> McpStartupComplete:
-        by_state: dict[State, list[str]] = {"ready": [], "failed": [], "cancelled": []}
+        by_state: dict[McpServerState, list[str]] = {"ready": [], "failed": [], "cancelled": []}
         for name, status in self._states.items():
             by_state[status.state].append(name)
         failed = [ServerFailure(name, self._states[name].error or "") for name in by_state["failed"]]
@@ -277,7 +277,7 @@ class McpServers:
         if self._setting.approval is not None and server is not None:
             await self._setting.approval.admit(tool, server, call_id, arguments)
 
-    async def _elicit(self, question: Elicitation) -> ElicitationReply:
+    async def _elicit(self, question: ElicitationQuestion) -> ElicitationReply:
         reply = await self._setting.elicit(question)
         if reply.reason is not None:
             text = (

@@ -7,7 +7,7 @@ import msgspec
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.approval.remote_tools import Hints
 
-Identity: TypeAlias = tuple[str, str]
+ToolIdentity: TypeAlias = tuple[str, str]
 """Server and tool, by their original names."""
 
 
@@ -22,7 +22,7 @@ class RemoteTool(msgspec.Struct, frozen=True):
     hints: Hints = Hints()
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> ToolIdentity:
         """Identifies the tool."""
         return self.server, self.name
 

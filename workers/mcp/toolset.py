@@ -9,7 +9,7 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.mcp.approval import ToolApproval
-from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply, answer_alone, pass_on
+from greenroom.workers.mcp.elicitation import ElicitationQuestion, ElicitationReply, answer_alone, pass_on
 from greenroom.workers.mcp.inventory import ServerInventory
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext
@@ -104,7 +104,7 @@ class McpToolset:
         """Let the servers leave; no process is left behind."""
         await self._servers.close()
 
-    async def _elicit(self, question: Elicitation) -> ElicitationReply:
+    async def _elicit(self, question: ElicitationQuestion) -> ElicitationReply:
         settings = self._turn.settings
         alone = answer_alone(settings.approval_policy, settings.sandbox_policy, question)
         return await self._put(question) if alone is None else alone

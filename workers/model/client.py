@@ -30,9 +30,9 @@ from greenroom.workers.model.finish import UNREADABLE
 from greenroom.workers.model.merged_deltas import merge_deltas
 from greenroom.workers.model.outcome import (
     IDLE_TEXT,
+    AttemptResult,
     CredentialDelayed,
     HttpRefused,
-    Outcome,
     StreamBroken,
     Unreachable,
     judge,
@@ -59,7 +59,7 @@ REFUSAL_TIMEOUT: Final = 10.0
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that the end of a body may take after the response is complete."""
 
-Batch: TypeAlias = list[ModelEvent]
+EventBatch: TypeAlias = list[ModelEvent]
 SessionFactory: TypeAlias = Callable[[], aiohttp.ClientSession]
 OnRetry: TypeAlias = Callable[[Retry], None]
 
@@ -80,7 +80,7 @@ def new_session() -> aiohttp.ClientSession:
 class _AttemptFailedError(Exception):
     """One attempt is over, with `outcome`. Never leaves this module."""
 
-    def __init__(self, outcome: Outcome, bearer: Bearer | None = None) -> None:
+    def __init__(self, outcome: AttemptResult, bearer: Bearer | None = None) -> None:
         super().__init__()
         self.outcome = outcome
         self.bearer = bearer
@@ -145,7 +145,7 @@ class ModelClient:
         if self._session is not None:
             await self._session.close()
 
-    async def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[Batch, None]:
+    async def stream(self, body: bytes, on_retry: OnRetry) -> AsyncGenerator[EventBatch, None]:
         """Send a request and yield its events in batches, `Completed` last; `ResponseFailed` is never yielded.
 
         When the stream has to start over, `on_retry` is called first: what was yielded until then is void. Wrap the
@@ -211,7 +211,7 @@ class ModelClient:
 
     async def _attempt(
         self, body: bytes, pace: RequestPace, tell: Callable[[float], None], timer: RequestTimer
-    ) -> AsyncGenerator[Batch, None]:
+    ) -> AsyncGenerator[EventBatch, None]:
         """Yield the events of one attempt. Raises `_AttemptFailedError`."""
         try:
             bearer = await self._credentials.bearer()
@@ -302,7 +302,7 @@ class ModelClient:
             reason=response.reason or "",
         )
 
-    async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, response: aiohttp.ClientResponse, bearer: Bearer) -> AsyncGenerator[EventBatch, None]:
         body, decoder = self._new_body(), self._new_decoder()
         reader = BodyReader(response, self._endpoint.idle_timeout)
         try:
@@ -368,7 +368,7 @@ async def _drain(content: aiohttp.StreamReader) -> None:
 _OUTCOMES: Final = {Unreachable: "unreachable", StreamBroken: "broken", CredentialDelayed: "no_credential"}
 
 
-def _brief(outcome: Outcome) -> AttemptOutcome:
+def _brief(outcome: AttemptResult) -> AttemptOutcome:
     """Return an outcome without anything that the server has said."""
     return str(outcome.status) if isinstance(outcome, HttpRefused) else _OUTCOMES[type(outcome)]
 

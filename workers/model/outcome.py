@@ -22,14 +22,14 @@ from greenroom.workers.model.usage_limit import usage_limit_text
 
 IDLE_TEXT: Final = "idle timeout waiting for SSE"
 
-ErrorInfo: TypeAlias = str | dict[str, dict[str, int | None]]
+RequestErrorInfo: TypeAlias = str | dict[str, dict[str, int | None]]
 """`codex_error_info` of the events `error` and `task_complete`."""
 
 
 class ModelRequestError(ModelError):
     """A request to the model failed permanently."""
 
-    def __init__(self, text: str, info: ErrorInfo = "other") -> None:
+    def __init__(self, text: str, info: RequestErrorInfo = "other") -> None:
         super().__init__(text)
         self.info = info
 
@@ -42,7 +42,7 @@ class SealedHistoryError(ModelRequestError):
     """The server cannot decrypt the reasoning in the history, because it was created for another account."""
 
 
-def error_info(error: GreenroomError) -> ErrorInfo:
+def error_info(error: GreenroomError) -> RequestErrorInfo:
     """Return the value of `codex_error_info` for clients."""
     match error:
         case ModelRequestError():
@@ -96,7 +96,7 @@ class CredentialDelayed(msgspec.Struct, frozen=True):
     """The server rejected the last credential; one more wait is allowed then."""
 
 
-Outcome: TypeAlias = HttpRefused | Unreachable | StreamBroken | CredentialDelayed
+AttemptResult: TypeAlias = HttpRefused | Unreachable | StreamBroken | CredentialDelayed
 
 
 class Level(Enum):
@@ -143,7 +143,7 @@ class _Rule(msgspec.Struct, frozen=True):
     """A cause that servers have a name for."""
 
     levels: Levels
-    info: ErrorInfo
+    info: RequestErrorInfo
     text: str
     """`{message}` stands for the server's text."""
     error: type[UsageLimitError] | None = None
@@ -200,7 +200,7 @@ _STATUSES: Final[Mapping[int, Levels]] = {408: BOTH, 425: BOTH}
 """Statuses other than 5xx and 429 after which the same request may succeed."""
 
 
-def judge(outcome: Outcome, now: float, zone: tzinfo | None = None) -> Verdict:
+def judge(outcome: AttemptResult, now: float, zone: tzinfo | None = None) -> Verdict:
     """Return the meaning of an outcome. `now` is in seconds since the epoch."""
     match outcome:
         case HttpRefused():
@@ -246,7 +246,7 @@ def _judge_refusal(refused: HttpRefused, now: float, zone: tzinfo | None) -> Ver
 
 def _too_many(refused: HttpRefused, complaint: Complaint) -> ModelError:
     text = f"exceeded retry limit, last status: {_status_text(refused)}"
-    info: ErrorInfo = {"response_too_many_failed_attempts": {"http_status_code": refused.status}}
+    info: RequestErrorInfo = {"response_too_many_failed_attempts": {"http_status_code": refused.status}}
     return ModelRequestError(f"{text}: {complaint.message}" if complaint.message else text, info)
 
 

@@ -241,10 +241,10 @@ def _attempt(decode: Decode[T], text: bytes | msgspec.Raw) -> T | None:
         return None
 
 
-Reader: TypeAlias = Callable[[_Wire], ModelEvent | None]
+EventReader: TypeAlias = Callable[[_Wire], ModelEvent | None]
 
 
-def _delta_reader(make: Callable[[bytes], ModelEvent]) -> Reader:
+def _delta_reader(make: Callable[[bytes], ModelEvent]) -> EventReader:
     def read(wire: _Wire) -> ModelEvent | None:
         # The decoder has checked escapes and line ends, but not UTF-8.
         text = bytes(wire.delta)
@@ -335,7 +335,7 @@ def _failed(error: Mapping[str, object]) -> ResponseFailed:
     return ResponseFailed(str(error.get("message") or ""), code if isinstance(code, str) else None)
 
 
-_READERS: Final[Mapping[str, Reader]] = {
+_READERS: Final[Mapping[str, EventReader]] = {
     "response.output_text.delta": _delta_reader(TextDelta),
     "response.reasoning_summary_text.delta": _delta_reader(ReasoningSummaryDelta),
     "response.reasoning_text.delta": _delta_reader(ReasoningDelta),

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.errors import ModelError
-from greenroom.workers.model.outcome import CredentialDelayed, Level, Outcome, Verdict, judge
+from greenroom.workers.model.outcome import AttemptResult, CredentialDelayed, Level, Verdict, judge
 
 LONGEST_WAIT: Final = 300.0
 """Maximum seconds that a request waits because the server asks for it."""
@@ -46,7 +46,7 @@ class GiveUp(msgspec.Struct, frozen=True):
     error: ModelError
 
 
-Decision: TypeAlias = Retry | GiveUp
+RetryDecision: TypeAlias = Retry | GiveUp
 
 
 class RetryLimits(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class RetryPolicy:
         self._recoveries += 1
         return self._recoveries <= RECOVERIES
 
-    def decide(self, outcome: Outcome) -> Decision:
+    def decide(self, outcome: AttemptResult) -> RetryDecision:
         """Return what to do after an attempt that ended with `outcome`."""
         verdict = judge(outcome, self._clock(), self._zone)
         if isinstance(outcome, CredentialDelayed) and outcome.after_rejection:

@@ -60,12 +60,12 @@ class UpdateFile:
     """None only for a move without changes."""
 
 
-Section: TypeAlias = AddFile | DeleteFile | UpdateFile
+PatchSection: TypeAlias = AddFile | DeleteFile | UpdateFile
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    sections: tuple[Section, ...]
+    sections: tuple[PatchSection, ...]
     """In the order written. An empty patch is well-formed; it is rejected elsewhere."""
     text: str
     """The patch without any wrapping."""
@@ -138,7 +138,7 @@ def _is_blank(line: str) -> bool:
     return not line.strip()
 
 
-def _sections(body: _Body) -> Iterator[Section]:
+def _sections(body: _Body) -> Iterator[PatchSection]:
     body.skip_blank()
     while body.next is not None:
         number = body.number
@@ -175,7 +175,7 @@ def _update(body: _Body, path: str) -> UpdateFile:
     return UpdateFile(path, move_to, chunks)
 
 
-_READERS: Final[Mapping[str, Callable[[_Body, str], Section]]] = {ADD: _add, DELETE: _delete, UPDATE: _update}
+_READERS: Final[Mapping[str, Callable[[_Body, str], PatchSection]]] = {ADD: _add, DELETE: _delete, UPDATE: _update}
 
 
 def _chunks(body: _Body) -> Iterator[Chunk]:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange, UpdatedFile
 from greenroom.workers.patch.diff import unified
 from greenroom.workers.patch.errors import PatchMismatchError
-from greenroom.workers.patch.language import AddFile, DeleteFile, Patch, Section, UpdateFile
+from greenroom.workers.patch.language import AddFile, DeleteFile, Patch, PatchSection, UpdateFile
 from greenroom.workers.patch.revision import revise
 
 _CONTEXT: Final = 1
@@ -109,7 +109,7 @@ class _Draft:
         self._paths: dict[str, None] = {}
         self._done: dict[str, dict[str, None]] = {"A": {}, "M": {}, "D": {}}
 
-    def take(self, section: Section) -> None:
+    def take(self, section: PatchSection) -> None:
         match section:
             case AddFile():
                 self._add(section)

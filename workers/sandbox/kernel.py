@@ -20,7 +20,7 @@ _RESOLVE_NO_SYMLINKS: Final = 0x04
 _PLACE: Final = struct.pack("=QQQ", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS)
 _INT_MAX: Final = 0x7FFFFFFF
 
-Argument: TypeAlias = int | bytes | bytearray | None
+SyscallArgument: TypeAlias = int | bytes | bytearray | None
 """A number, memory to read, memory to read and write, or a null pointer."""
 
 
@@ -29,7 +29,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def syscall(name: str, number: int, *arguments: Argument) -> int:
+def syscall(name: str, number: int, *arguments: SyscallArgument) -> int:
     """Make a system call by its number."""
     return _checked(name, _libc().syscall(number, *map(_foreign, arguments)))
 
@@ -59,7 +59,7 @@ def open_path(path: str) -> int:
         raise
 
 
-def _foreign(value: Argument) -> object:
+def _foreign(value: SyscallArgument) -> object:
     if isinstance(value, int):
         return value if 0 <= value <= _INT_MAX else ctypes.c_long(value)
     return (ctypes.c_char * len(value)).from_buffer(value) if isinstance(value, bytearray) else value

@@ -92,11 +92,11 @@ class Kill:
     """Launcher to monitor: kill the command and all its descendants."""
 
 
-Report: TypeAlias = MonitorAssigned | Started | StartFailed | CommandEnded | Deserted
+MonitorReport: TypeAlias = MonitorAssigned | Started | StartFailed | CommandEnded | Deserted
 Order: TypeAlias = Send | Kill
 
 
-def encode_message(message: SandboxRequest | Report | Order) -> bytes:
+def encode_message(message: SandboxRequest | MonitorReport | Order) -> bytes:
     """Make a message's bytes."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
@@ -135,10 +135,10 @@ def decode_request(data: bytes) -> SandboxRequest:
     return request
 
 
-def decode_report(data: bytes) -> Report:
+def decode_report(data: bytes) -> MonitorReport:
     """Decode a report of a monitor."""
     report = pickle.loads(data)
-    assert isinstance(report, Report)
+    assert isinstance(report, MonitorReport)
     return report
 
 

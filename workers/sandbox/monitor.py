@@ -19,7 +19,7 @@ from greenroom.workers.sandbox import enforcement, features, messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections
 from greenroom.workers.sandbox.enforcement import RuleCache
-from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Monitor, Report, Send, Started
+from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Monitor, MonitorReport, Send, Started
 from greenroom.workers.sandbox.processes import below, children_by_parent, start_time
 from greenroom.workers.sandbox.program import PreforkedChild
 
@@ -158,7 +158,7 @@ class _Monitor:
             self._pid = 0
             self._report(CommandEnded(pid, os.waitstatus_to_exitcode(status), max_rss * 1024))
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: MonitorReport) -> None:
         with contextlib.suppress(OSError):  # the launcher has closed its end: the next read of the control reports it
             self._control.send(messages.encode_message(report))
 

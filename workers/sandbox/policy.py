@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.protocol.secret_names import SECRET_NAMES
 from greenroom.workers.sandbox import ray_token
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within, normal, unique
@@ -47,7 +52,7 @@ class Surroundings:
     """Further homes of the user (`greenroom.config.secrets.other_homes`)."""
 
 
-def confine(policy: SandboxPolicy, surroundings: Surroundings) -> Confinement | None:
+def confine(policy: ConfinementPolicy, surroundings: Surroundings) -> Confinement | None:
     """Return the confinement under the policy; `None` where everything may be accessed."""
     match policy:
         case DangerFullAccessPolicy():

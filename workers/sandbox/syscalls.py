@@ -7,14 +7,14 @@ import os
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Machine: TypeAlias = Literal["x86_64", "aarch64"]
+MachineName: TypeAlias = Literal["x86_64", "aarch64"]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """An architecture as seen by a seccomp filter."""
 
-    machine: Machine
+    machine: MachineName
     audit: int
     """The value of `arch` in the filter's input (linux/audit.h)."""
     foreign_calls_from: int | None = None

@@ -17,7 +17,7 @@ from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.protocol.quoting import shell_join
 from greenroom.workers.approval.decision import (
     AskFirst,
-    Decision,
+    ExecutionDecision,
     Refuse,
     Run,
     RunReadOnly,
@@ -152,7 +152,7 @@ class ApprovalGate:
         way = await self._settle(decision, lambda ask: self._ask_patch(call_id, turn_id, plan, ask))
         return way, isinstance(decision, AskFirst)
 
-    async def _settle(self, decision: Decision, ask: Callable[[AskFirst], Awaitable[Answer]]) -> ExecutionMode:
+    async def _settle(self, decision: ExecutionDecision, ask: Callable[[AskFirst], Awaitable[Answer]]) -> ExecutionMode:
         match decision:
             case Run():
                 return "free"

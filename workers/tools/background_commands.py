@@ -13,10 +13,10 @@ from typing import Final
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.protocol.events.event import Event
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.background_command import BackgroundCommand
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.command_run import explain_failure
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.starter import CommandStarter
 from greenroom.workers.tools.command_events import CommandEvents

@@ -16,7 +16,7 @@ from greenroom.protocol.items import JsonObject
 from greenroom.protocol.timings import BuiltinTool
 from greenroom.workers.patch.grammar import LARK
 
-Status: TypeAlias = Literal["pending", "in_progress", "completed"]
+PlanStepStatus: TypeAlias = Literal["pending", "in_progress", "completed"]
 """The state of a plan's step."""
 
 
@@ -173,7 +173,10 @@ UPDATE_PLAN: Final = _function(
             "plan": {
                 "type": "array",
                 "items": _object(
-                    {"status": {**_TEXT, "description": f"One of {', '.join(get_args(Status))}."}, "step": _TEXT},
+                    {
+                        "status": {**_TEXT, "description": f"One of {', '.join(get_args(PlanStepStatus))}."},
+                        "step": _TEXT,
+                    },
                     required=["step", "status"],
                 ),
                 "description": "All steps of the plan.",

@@ -12,10 +12,10 @@ from greenroom.protocol.events.command import (
     TerminalInteraction,
 )
 from greenroom.protocol.events.event import Duration
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.clock import now_ms
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.command import CAPTURE_SIZE
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished
 from greenroom.workers.exec.summary import summarize
 from greenroom.workers.tools.types import CommandFacts

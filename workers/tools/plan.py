@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.protocol.events.tool import PlanStep, PlanUpdate
 from greenroom.workers.tools.arguments import parse_arguments
-from greenroom.workers.tools.catalog import Status
+from greenroom.workers.tools.catalog import PlanStepStatus
 from greenroom.workers.tools.context import ToolContext, ToolOutput, emit
 
 UPDATED: Final = "Plan updated"
@@ -16,7 +16,7 @@ class GivenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a plan."""
 
     step: str
-    status: Status
+    status: PlanStepStatus
 
 
 class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

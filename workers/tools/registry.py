@@ -10,20 +10,20 @@ from greenroom.workers.tools.catalog import TOOLS
 from greenroom.workers.tools.context import ToolContext, ToolOutput
 from greenroom.workers.tools.types import ToolFailure
 
-Handler: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
+ToolFunction: TypeAlias = Callable[[str, str, ToolContext], Awaitable[ToolOutput]]
 """Takes the call id, the arguments as JSON text or the input, and the context. May raise `ToolFailure`."""
 
 
-def _found(path: str) -> Handler:
+def _found(path: str) -> ToolFunction:
     module, _, name = path.rpartition(".")
-    handler: Handler = getattr(importlib.import_module(f"greenroom.workers.tools.{module}"), name)
+    handler: ToolFunction = getattr(importlib.import_module(f"greenroom.workers.tools.{module}"), name)
     return handler
 
 
-HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+HANDLERS: Final[Mapping[str, ToolFunction]] = MappingProxyType(
     {name: _found(tool.handler) for tool in TOOLS for name in (tool.name, *tool.other_names)}
 )
-TEXT_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+TEXT_HANDLERS: Final[Mapping[str, ToolFunction]] = MappingProxyType(
     {tool.name: _found(tool.text_handler) for tool in TOOLS if tool.text_handler is not None}
 )
 
@@ -43,7 +43,9 @@ async def call_custom(name: str, call_id: str, text: str, context: ToolContext) 
     return await _handle(TEXT_HANDLERS.get(name), f"unsupported custom tool call: {name}", call_id, text, context)
 
 
-async def _handle(handler: Handler | None, unknown: str, call_id: str, given: str, context: ToolContext) -> ToolOutput:
+async def _handle(
+    handler: ToolFunction | None, unknown: str, call_id: str, given: str, context: ToolContext
+) -> ToolOutput:
     if handler is None:
         return ToolOutput(unknown, success=False)
     try:

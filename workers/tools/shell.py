@@ -12,9 +12,9 @@ import msgspec
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.protocol.events.turn import BackgroundEvent
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.capture import cut
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import Finished, run_to_end, signal_name
 from greenroom.workers.patch.interception import PatchCall, PatchRefused, recognise
 from greenroom.workers.tools.apply_patch import apply_patch_text

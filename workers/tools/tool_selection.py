@@ -3,7 +3,7 @@
 from msgspec.structs import asdict
 
 from greenroom.config.models import SearchContent
-from greenroom.config.schema import SearchOptions, WebSearch
+from greenroom.config.schema import SearchOptions, WebSearchMode
 from greenroom.config.settings import Settings
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools.catalog import ToolOffer, definitions
@@ -28,7 +28,7 @@ def offered_tools(settings: Settings) -> list[JsonObject]:
     return tools
 
 
-def _search_mode(settings: Settings) -> WebSearch:
+def _search_mode(settings: Settings) -> WebSearchMode:
     """Return the configured search, else OpenAI's own: no other server is known to have one."""
     if settings.web_search is not None:
         return settings.web_search
@@ -43,7 +43,7 @@ def _search_content(settings: Settings) -> SearchContent:
     return "text" if not family.known and settings.web_search is not None else family.web_search
 
 
-def _web_search(mode: WebSearch, content: SearchContent, options: SearchOptions) -> JsonObject:
+def _web_search(mode: WebSearchMode, content: SearchContent, options: SearchOptions) -> JsonObject:
     location = options.location
     further: JsonObject = {
         "indexed_web_access": True if mode == "indexed" else None,

@@ -10,7 +10,7 @@ from functools import partial
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules.rules import NO_RULES, Rules
-from greenroom.config.tables.sandbox import SandboxPolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
@@ -39,7 +39,7 @@ class TurnRules:
     """Where the tools work, and by which rules."""
 
     approval_policy: ApprovalPolicy
-    sandbox_policy: SandboxPolicy
+    sandbox_policy: ConfinementPolicy
     surroundings: Surroundings
     environment: Mapping[str, str]
     """That of commands, complete."""

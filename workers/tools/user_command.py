@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from greenroom.protocol.errors import SandboxUnavailableError
+from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.command import CAPTURE_SIZE, CommandSpec
-from greenroom.workers.exec.pipes import StreamName
 from greenroom.workers.exec.process import run_to_end
 from greenroom.workers.tools.background_commands import shell_exit_code
 from greenroom.workers.tools.command_events import CommandEvents

@@ -14,7 +14,7 @@ from greenroom.protocol.internal.broker.body import (
     UnauthorizedOutcome,
 )
 from greenroom.protocol.internal.broker.questions import (
-    Question,
+    BrokerQuestion,
 )
 from greenroom.protocol.message import Message, pack, unpack
 
@@ -180,7 +180,7 @@ class AuthError(Body):
     reason: str | None = None
 
 
-Answer: TypeAlias = (
+BrokerAnswer: TypeAlias = (
     Welcome
     | BearerSnapshot
     | EnvironmentValues
@@ -197,17 +197,17 @@ Answer: TypeAlias = (
     | AuthError
 )
 
-ANSWERS: Final[Mapping[bytes, type[Answer]]] = {kind.wire: kind for kind in get_args(Answer)}
+ANSWERS: Final[Mapping[bytes, type[BrokerAnswer]]] = {kind.wire: kind for kind in get_args(BrokerAnswer)}
 
 
 class ReceivedAnswer(NamedTuple):
     """An answer as it arrived."""
 
     id: bytes
-    answer: Answer
+    answer: BrokerAnswer
 
 
-def broker_frames(message_id: bytes, body: Question | Answer) -> list[bytes]:
+def broker_frames(message_id: bytes, body: BrokerQuestion | BrokerAnswer) -> list[bytes]:
     """Return the frames of a question or an answer."""
     return [body.wire, message_id, pack(body)]
 

@@ -216,7 +216,7 @@ class MeasureBroker(Body):
     wire: ClassVar[bytes] = b"measure"
 
 
-Question: TypeAlias = (
+BrokerQuestion: TypeAlias = (
     Hello
     | GetAuth
     | GetEnvironment
@@ -266,14 +266,14 @@ SUPERVISOR_MAY: Final[frozenset[bytes]] = frozenset(
     )
 )
 
-QUESTIONS: Final[Mapping[bytes, type[Question]]] = {kind.wire: kind for kind in get_args(Question)}
+QUESTIONS: Final[Mapping[bytes, type[BrokerQuestion]]] = {kind.wire: kind for kind in get_args(BrokerQuestion)}
 
 
 class ReceivedQuestion(NamedTuple):
     """A question as it arrived, with the id that its answer must repeat."""
 
     id: bytes
-    question: Question
+    question: BrokerQuestion
 
 
 def read_question(parts: Sequence[bytes]) -> ReceivedQuestion:

@@ -234,7 +234,7 @@ class WorkerMeasured(Header):
     """`None` where it has none of its own."""
 
 
-Notice: TypeAlias = (
+WorkerNotice: TypeAlias = (
     Ready
     | Opened
     | OpenFailed
@@ -252,7 +252,7 @@ Notice: TypeAlias = (
     | WorkerMeasured
 )
 
-NOTICES: Final[Mapping[bytes, type[Notice]]] = {kind.wire: kind for kind in get_args(Notice)}
+NOTICES: Final[Mapping[bytes, type[WorkerNotice]]] = {kind.wire: kind for kind in get_args(WorkerNotice)}
 
 
 class NoticeOrder(NamedTuple):
@@ -271,7 +271,7 @@ OUT_OF_ORDER: Final = NoticeOrder(0, 0)
 class ReceivedNotice(NamedTuple):
     """A notice as it arrived."""
 
-    notice: Notice
+    notice: WorkerNotice
     payload: bytes
     order: NoticeOrder
 
@@ -279,7 +279,7 @@ class ReceivedNotice(NamedTuple):
 _order: Final = struct.Struct(">QQ")
 
 
-def notice_frames(notice: Notice, payload: bytes, order: NoticeOrder) -> list[bytes]:
+def notice_frames(notice: WorkerNotice, payload: bytes, order: NoticeOrder) -> list[bytes]:
     """Return the frames of a notice."""
     return [*message_frames(notice, payload), _order.pack(*order)]
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from greenroom.supervisor.cli.dashboard.samples import Curves, Samples
 from greenroom.supervisor.cli.dashboard.snapshot import snapshot
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, Changes, Tables, changes_between
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, DashboardTables, TableChanges, changes_between
 from greenroom.supervisor.cli.status.overview import Overview
 
 EVERY: Final = 1.0
@@ -27,7 +27,7 @@ class News(NamedTuple):
 
     at: float
     """When the instances were looked at, in seconds since the epoch."""
-    changes: Changes
+    changes: TableChanges
     curves: Curves | None
     """The samples so far; only of the first news, which are all that is known."""
 
@@ -39,7 +39,7 @@ class Collector:
         """`look` is called on another thread, one call at a time."""
         self._look, self._every = look, every
         self._samples = Samples()
-        self._tables: Tables = EMPTY
+        self._tables: DashboardTables = EMPTY
         self._at = 0.0
         self._waiting: set[asyncio.Future[None]] = set()
         self._wanted = asyncio.Event()
@@ -68,7 +68,7 @@ class Collector:
         return NewsReader(self)
 
     @property
-    def state(self) -> tuple[float, Tables]:
+    def state(self) -> tuple[float, DashboardTables]:
         """When the instances were looked at last, and what was seen."""
         return self._at, self._tables
 
@@ -103,7 +103,7 @@ class NewsReader:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._told: Tables | None = None
+        self._told: DashboardTables | None = None
 
     async def next(self) -> News:
         """Return what has changed, after the next look; the first time all that is known, at once if it is fresh."""

@@ -10,9 +10,9 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control.control_messages import (
-    Action,
     ActionDone,
     ActionRefused,
+    ControlAction,
     DisconnectClient,
     DrainNode,
     InterruptClient,
@@ -23,7 +23,7 @@ from greenroom.supervisor.control.control_messages import (
 from greenroom.supervisor.control.instances import RunningInstance
 from greenroom.supervisor.frontend.http.refusal import RefusedRequest
 
-ORDERS: Final[Mapping[str, Callable[[str], Action]]] = {
+ORDERS: Final[Mapping[str, Callable[[str], ControlAction]]] = {
     "interrupt": lambda target: InterruptConversation(ConversationId(target)),
     "kill": lambda target: KillConversation(ConversationId(target)),
     "stop": lambda _: StopInstance(),

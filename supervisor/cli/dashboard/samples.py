@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from greenroom.supervisor.cli.dashboard.tables import Row, TableName, Tables
+from greenroom.supervisor.cli.dashboard.tables import DashboardTables, TableName, TableRow
 
 KEPT: Final = 60
 """Samples of a row."""
@@ -22,7 +22,7 @@ class Samples:
     def __init__(self) -> None:
         self._kept: dict[tuple[TableName, str], deque[tuple[float | None, ...]]] = {}
 
-    def add(self, tables: Tables) -> None:
+    def add(self, tables: DashboardTables) -> None:
         """Take a sample of each row. Rows that are gone, or have nothing to measure, are forgotten."""
         taken = {key: sample for key, sample in _samples(tables) if any(value is not None for value in sample)}
         self._kept = {key: self._kept.get(key, deque(maxlen=KEPT)) for key in taken}
@@ -39,12 +39,12 @@ class Samples:
         return found
 
 
-def _samples(tables: Tables) -> Iterator[tuple[tuple[TableName, str], tuple[float | None, ...]]]:
+def _samples(tables: DashboardTables) -> Iterator[tuple[tuple[TableName, str], tuple[float | None, ...]]]:
     for name in SAMPLED:
         for key, row in tables[name].items():
             yield (name, key), tuple(_number(row, column) for column in _COLUMNS)
 
 
-def _number(row: Row, column: str) -> float | None:
+def _number(row: TableRow, column: str) -> float | None:
     value = row.get(column)
     return value if isinstance(value, int | float) else None

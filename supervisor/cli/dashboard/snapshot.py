@@ -12,7 +12,7 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.report import ClientEntry, ConversationEntry, DeathEntry, NodeEntry, PaceEntry, Report
 from greenroom.supervisor.cli.dashboard.command_text import command_text
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Row, TableName, Tables
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, DashboardTables, TableName, TableRow
 from greenroom.supervisor.cli.status.overview import CommandProcess, InstanceStatus, Overview, ProcessStatus
 
 STEADY: Final = 2.0
@@ -30,9 +30,9 @@ MOST_COMMANDS: Final = 300
 _cleaned = lru_cache(maxsize=8192)(clean)
 
 
-def snapshot(overview: Overview, before: Tables = EMPTY) -> Tables:
+def snapshot(overview: Overview, before: DashboardTables = EMPTY) -> DashboardTables:
     """Return the tables of an overview; `before` are those that were told last."""
-    rows: dict[TableName, dict[str, Row]] = {name: {} for name in NAMES}
+    rows: dict[TableName, dict[str, TableRow]] = {name: {} for name in NAMES}
     for status in overview.instances:
         for name, key, row in _rows(status):
             rows[name][key] = _steady(_safe_row(row), before[name].get(key))
@@ -40,7 +40,7 @@ def snapshot(overview: Overview, before: Tables = EMPTY) -> Tables:
     return rows
 
 
-def _rows(status: InstanceStatus) -> Iterator[tuple[TableName, str, Row]]:
+def _rows(status: InstanceStatus) -> Iterator[tuple[TableName, str, TableRow]]:
     pid, report = status.instance.pid, status.report
     yield "instances", str(pid), _instance(status)
     for process in status.processes:
@@ -63,7 +63,7 @@ def _rows(status: InstanceStatus) -> Iterator[tuple[TableName, str, Row]]:
         yield "clients", f"{pid}/{client.id}", _client(pid, client)
 
 
-def _instance(status: InstanceStatus) -> Row:
+def _instance(status: InstanceStatus) -> TableRow:
     facts, report = status.instance, status.report
     row: dict[str, object] = {
         "pid": facts.pid,
@@ -93,7 +93,9 @@ def _instance(status: InstanceStatus) -> Row:
     }
 
 
-def _conversation(pid: int, one: ConversationEntry, hosts: Mapping[ConversationId, ProcessStatus], at: float) -> Row:
+def _conversation(
+    pid: int, one: ConversationEntry, hosts: Mapping[ConversationId, ProcessStatus], at: float
+) -> TableRow:
     host, turn = hosts.get(one.id), one.turn
     seen = None if host is None else host.seen
     return {
@@ -126,7 +128,7 @@ def _conversation(pid: int, one: ConversationEntry, hosts: Mapping[ConversationI
     }
 
 
-def _process(pid: int, one: ProcessStatus) -> Row:
+def _process(pid: int, one: ProcessStatus) -> TableRow:
     seen, entry = one.seen, one.entry
     return {
         "instance": pid,
@@ -147,7 +149,7 @@ def _process(pid: int, one: ProcessStatus) -> Row:
     }
 
 
-def _command(pid: int, one: CommandProcess) -> Row:
+def _command(pid: int, one: CommandProcess) -> TableRow:
     seen = one.seen
     return {
         "instance": pid,
@@ -171,7 +173,7 @@ def _commands_memory(one: ProcessStatus | None) -> int | None:
     return _rounded(one.commands_rss) if one is not None and one.commands else None
 
 
-def _elsewhere(pid: int, report: Report) -> Iterator[tuple[TableName, str, Row]]:
+def _elsewhere(pid: int, report: Report) -> Iterator[tuple[TableName, str, TableRow]]:
     """Yield the processes on nodes, of which the kernel of this machine shows nothing."""
     for entry in report.processes:
         if entry.node is not None:
@@ -213,7 +215,7 @@ def _rounded(size: int | None) -> int | None:
     return None if size is None else round(round(size / MEBIBYTE, 1) * MEBIBYTE)
 
 
-def _death(pid: int, one: DeathEntry) -> Row:
+def _death(pid: int, one: DeathEntry) -> TableRow:
     return {
         "instance": pid,
         "at": one.at,
@@ -229,7 +231,7 @@ def _death(pid: int, one: DeathEntry) -> Row:
     }
 
 
-def _pace(pid: int, one: PaceEntry, at: float) -> Row:
+def _pace(pid: int, one: PaceEntry, at: float) -> TableRow:
     return {
         "instance": pid,
         "key": one.key,
@@ -241,7 +243,7 @@ def _pace(pid: int, one: PaceEntry, at: float) -> Row:
     }
 
 
-def _node(pid: int, one: NodeEntry, at: float) -> Row:
+def _node(pid: int, one: NodeEntry, at: float) -> TableRow:
     return {
         "instance": pid,
         "name": one.name,
@@ -257,7 +259,7 @@ def _node(pid: int, one: NodeEntry, at: float) -> Row:
     }
 
 
-def _client(pid: int, one: ClientEntry) -> Row:
+def _client(pid: int, one: ClientEntry) -> TableRow:
     return {
         "instance": pid,
         "id": one.id,
@@ -271,7 +273,7 @@ def _client(pid: int, one: ClientEntry) -> Row:
     }
 
 
-def _totals(processes: Iterable[Row]) -> Row:
+def _totals(processes: Iterable[TableRow]) -> TableRow:
     """Return the sums. What commands use is in the figures of their workers, also of those that have ended."""
     local = [row for row in processes if row["node"] is None]
     shares = [(row["cpu"], row["commandsCpu"]) for row in local if row["role"] != COMMAND]
@@ -286,7 +288,7 @@ def _sum(*figures: float | None) -> float | None:
     return round(sum(known), 1) if known else None
 
 
-def _steady(row: dict[str, object], before: Row | None) -> Row:
+def _steady(row: dict[str, object], before: TableRow | None) -> TableRow:
     """Keep the moments of a row that are the same as before."""
     if before is None or row.get("turn") != before.get("turn"):
         return row
@@ -297,7 +299,7 @@ def _steady(row: dict[str, object], before: Row | None) -> Row:
     return row
 
 
-def _safe_row(row: Row) -> dict[str, object]:
+def _safe_row(row: TableRow) -> dict[str, object]:
     return {name: _safe(value) for name, value in row.items()}
 
 

@@ -9,33 +9,33 @@ from typing import Final, Literal, TypeAlias, get_args
 TableName: TypeAlias = Literal[
     "instances", "conversations", "processes", "deaths", "paces", "nodes", "clients", "totals"
 ]
-Row: TypeAlias = Mapping[str, object]
+TableRow: TypeAlias = Mapping[str, object]
 """Values are JSON. Texts are safe to show."""
-Tables: TypeAlias = Mapping[TableName, Mapping[str, Row]]
+DashboardTables: TypeAlias = Mapping[TableName, Mapping[str, TableRow]]
 """Rows by key; a table of any state is complete."""
-Changes: TypeAlias = dict[TableName, dict[str, Row | None]]
+TableChanges: TypeAlias = dict[TableName, dict[str, TableRow | None]]
 """Rows that are new or differ, and `None` for those that are gone. A table without changes is left out."""
 
 NAMES: Final[tuple[TableName, ...]] = get_args(TableName)
-EMPTY: Final[Tables] = {name: {} for name in NAMES}
+EMPTY: Final[DashboardTables] = {name: {} for name in NAMES}
 
 
-def changes_between(before: Tables, now: Tables) -> Changes:
+def changes_between(before: DashboardTables, now: DashboardTables) -> TableChanges:
     """Return what has changed."""
     found = {name: _changed_rows(before[name], now[name]) for name in NAMES}
     return {name: rows for name, rows in found.items() if rows}
 
 
-def apply_changes(before: Tables, changed: Changes) -> Tables:
+def apply_changes(before: DashboardTables, changed: TableChanges) -> DashboardTables:
     """Return the state after these changes, as a page does."""
     return {name: _applied(before[name], changed.get(name, {})) for name in NAMES}
 
 
-def _changed_rows(before: Mapping[str, Row], now: Mapping[str, Row]) -> dict[str, Row | None]:
+def _changed_rows(before: Mapping[str, TableRow], now: Mapping[str, TableRow]) -> dict[str, TableRow | None]:
     gone = {key: None for key in before if key not in now}
     return {**gone, **{key: row for key, row in now.items() if before.get(key) != row}}
 
 
-def _applied(before: Mapping[str, Row], rows: Mapping[str, Row | None]) -> dict[str, Row]:
+def _applied(before: Mapping[str, TableRow], rows: Mapping[str, TableRow | None]) -> dict[str, TableRow]:
     merged = {**before, **rows}
     return {key: row for key, row in merged.items() if row is not None}

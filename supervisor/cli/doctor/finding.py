@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-Status: TypeAlias = Literal["ok", "warning", "fail"]
+FindingStatus: TypeAlias = Literal["ok", "warning", "fail"]
 Detail: TypeAlias = str | Sequence[str]
 
-SEVERITY: Final[Mapping[Status, int]] = {"ok": 0, "warning": 1, "fail": 2}
+SEVERITY: Final[Mapping[FindingStatus, int]] = {"ok": 0, "warning": 1, "fail": 2}
 """How bad a status is; also the exit code where it is the worst."""
 
 
@@ -15,7 +15,7 @@ SEVERITY: Final[Mapping[Status, int]] = {"ok": 0, "warning": 1, "fail": 2}
 class Finding:
     """The outcome of one check. Whatever is not well says what to do."""
 
-    status: Status
+    status: FindingStatus
     summary: str
     """One line for people."""
     details: Mapping[str, Detail] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def worst(statuses: Sequence[Status]) -> Status:
+def worst(statuses: Sequence[FindingStatus]) -> FindingStatus:
     """Return the worst status; `ok` where there is none."""
     return max(statuses, key=SEVERITY.__getitem__, default="ok")
 

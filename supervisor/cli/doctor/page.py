@@ -8,13 +8,13 @@ from typing import Final
 
 from rich.text import Text
 
-from greenroom.supervisor.cli.doctor.finding import SEVERITY, Status
+from greenroom.supervisor.cli.doctor.finding import SEVERITY, FindingStatus
 from greenroom.supervisor.cli.doctor.report import CheckEntry, DoctorReport
 from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.supervisor.cli.status.table import clipped, wrap
 
-STYLES: Final[Mapping[Status, str]] = {"ok": "green", "warning": "yellow", "fail": "bold red"}
-MARKS: Final[Mapping[Status, str]] = {"ok": "ok", "warning": "WARN", "fail": "FAIL"}
+STYLES: Final[Mapping[FindingStatus, str]] = {"ok": "green", "warning": "yellow", "fail": "bold red"}
+MARKS: Final[Mapping[FindingStatus, str]] = {"ok": "ok", "warning": "WARN", "fail": "FAIL"}
 _MARGIN: Final = 6
 """Cells before the text of a check."""
 

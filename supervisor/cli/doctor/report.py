@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.cli.doctor.finding import SEVERITY, Detail, Finding, Status, worst
+from greenroom.supervisor.cli.doctor.finding import SEVERITY, Detail, Finding, FindingStatus, worst
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
 
 SCHEMA_VERSION: Final = 1
@@ -37,7 +37,7 @@ class CheckEntry(msgspec.Struct, frozen=True, rename="camel"):
 
     id: str
     category: str
-    status: Status
+    status: FindingStatus
     summary: str
     details: dict[str, str | list[str]]
     remediation: str | None
@@ -50,7 +50,7 @@ class DoctorReport(msgspec.Struct, frozen=True, rename="camel"):
     schema_version: int
     generated_at: str
     """RFC 3339, in UTC."""
-    overall_status: Status
+    overall_status: FindingStatus
     codex_version: str
     """The version of this program, under the name that hosts look for."""
     greenroom_version: str

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Value: TypeAlias = Literal["none", "optional", "required"]
+ValueNeed: TypeAlias = Literal["none", "optional", "required"]
 """Whether an option takes a value; an optional one is given with `=`."""
-Kind: TypeAlias = Literal["word", "file", "directory"]
+ValueKind: TypeAlias = Literal["word", "file", "directory"]
 
-_KINDS: Final[Mapping[str, Kind]] = {"FILE": "file", "DIR": "directory"}
+_KINDS: Final[Mapping[str, ValueKind]] = {"FILE": "file", "DIR": "directory"}
 """What a placeholder stands for."""
 
 
@@ -23,7 +23,7 @@ class CommandArgument:
     repeats: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ValueKind:
         """What a shell completes it with, where there are no choices."""
         return _KINDS.get(self.name, "word")
 
@@ -34,7 +34,7 @@ class CommandOption:
 
     flags: tuple[str, ...]
     help: str
-    value: Value = "none"
+    value: ValueNeed = "none"
     argument: CommandArgument = CommandArgument("")
     hidden: bool = False
     """Whether it is understood and not told of."""
@@ -113,7 +113,7 @@ def _option(action: argparse.Action) -> CommandOption:
     )
 
 
-def _value(action: argparse.Action) -> Value:
+def _value(action: argparse.Action) -> ValueNeed:
     if action.nargs == 0:
         return "none"
     return "optional" if action.nargs == "?" else "required"

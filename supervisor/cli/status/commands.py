@@ -123,7 +123,7 @@ def _add_sessions(commands: Commands) -> None:
 EXPORTS = ("markdown", "json")
 """Formats of an exported conversation."""
 STATES = ("open", "completed", "failed", "aborted", "unfinished", "empty", "unreadable")
-"""States of saved conversations (`greenroom.sessions.index.SessionState`)."""
+"""States of saved conversations (`greenroom.sessions.index.SavedState`)."""
 _NO_FILTER: Mapping[str, Any] = {
     "text": "",
     "directory": "",

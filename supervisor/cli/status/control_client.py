@@ -15,7 +15,7 @@ TIMEOUT: Final = 1.0
 MAX_REPLY: Final = 64 * 1024 * 1024
 _READ: Final = 256 * 1024
 
-Outcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
+ContactOutcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
 """`silent`: no answer in time. `shut`: nothing listens. `garbled`: the answer is no reply that this version knows."""
 
 
@@ -23,7 +23,7 @@ Outcome: TypeAlias = Literal["answered", "silent", "shut", "garbled"]
 class ControlResponse:
     """The outcome of one request."""
 
-    outcome: Outcome
+    outcome: ContactOutcome
     reply: ControlReply | None = None
     """Only of an instance that answered."""
     seconds: float = 0.0

@@ -25,7 +25,7 @@ def run_metrics(arguments: Namespace) -> int:
         complain(nothing_found(arguments.instance))
         return NOTHING
     heard = ask([one.control for one in found], GiveMetrics())
-    told: list[openmetrics.Told] = []
+    told: list[openmetrics.LabelledFamilies] = []
     code = 0
     for one in found:
         reply, pid = heard[one.control].reply, one.instance.pid

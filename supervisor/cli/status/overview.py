@@ -12,7 +12,7 @@ from greenroom.protocol.ids import ConversationId, WorkerId
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.report import Part, ProcessEntry, Report, Role
 from greenroom.supervisor.cli.status.command_finder import FoundCommands, find_commands
-from greenroom.supervisor.cli.status.control_client import ControlResponse, Outcome
+from greenroom.supervisor.cli.status.control_client import ContactOutcome, ControlResponse
 from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.control.control_messages import ActionRefused, Reported
 from greenroom.supervisor.control.instances import RunningInstance
@@ -42,7 +42,7 @@ NAMES: Final[dict[str, Role]] = {
     "gr-ray": "ray",
 }
 """The names that processes of Greenroom give themselves."""
-_WITHOUT_ANSWER: Final[dict[Outcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
+_WITHOUT_ANSWER: Final[dict[ContactOutcome, ReplyKind]] = {"silent": "silent", "shut": "shut"}
 _FORKS: Final = frozenset({"supervisor", "fork_server"})
 """The processes whose children are known to be Greenroom's. Further down, a name proves nothing."""
 

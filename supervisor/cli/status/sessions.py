@@ -18,7 +18,7 @@ from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
 from greenroom.runtime import identity
 from greenroom.sessions import index as session_index
-from greenroom.sessions.index import SessionEntry, SessionState
+from greenroom.sessions.index import SavedState, SessionEntry
 from greenroom.sessions.passage import Passage, Speaker
 from greenroom.sessions.selection import select
 from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
@@ -40,7 +40,7 @@ _COLUMNS: Final = (
     Column("DIRECTORY", 3, least=12),
     Column("TITLE", 2, least=16),
 )
-_SAID: Final[Mapping[SessionState, str]] = {"failed": "failed", "aborted": "aborted", "unfinished": "unfinished"}
+_SAID: Final[Mapping[SavedState, str]] = {"failed": "failed", "aborted": "aborted", "unfinished": "unfinished"}
 """The states that the table has; the others can be seen, or are what is expected."""
 _FORMS: Final[Mapping[Speaker, tuple[str, str]]] = {
     "user": ("you    ", "bold"),

@@ -7,7 +7,7 @@ import msgspec
 
 from greenroom.protocol.app_server.wire import Result
 from greenroom.protocol.jsonrpc import Request, encode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 
 class _Match(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def placed(request: Request, directory: Callable[[str], str | None]) -> Request:
     return msgspec.structs.replace(request, params=encode({**params, "roots": msgspec.Raw(found)}))
 
 
-def described_search(search: Method, directory: Callable[[str], str | None]) -> Method:
+def described_search(search: AnswerMethod, directory: Callable[[str], str | None]) -> AnswerMethod:
     """Return a search whose matches are described, from the one of the conversation API; `directory` as in `placed`."""
 
     async def answer(request: Request) -> RequestAnswer:

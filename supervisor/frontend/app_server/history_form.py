@@ -4,7 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from greenroom.protocol.app_server.item import AgentMessageItem, ThreadItem, UserMessageItem
-from greenroom.protocol.app_server.thread import GitInfo, ItemsView, Thread, ThreadStatus, Turn, TurnError, TurnStatus
+from greenroom.protocol.app_server.thread import (
+    GitInfo,
+    ItemsView,
+    Thread,
+    ThreadStatus,
+    ThreadTurnStatus,
+    Turn,
+    TurnError,
+)
 from greenroom.protocol.app_server.threads import SortDirection, ThreadItemEntry
 from greenroom.protocol.app_server.wire import CODEX_VERSION
 from greenroom.protocol.jsonrpc import INVALID_REQUEST
@@ -126,7 +134,7 @@ def _summary(items: Sequence[ThreadItem]) -> Iterator[ThreadItem]:
     yield from [item for item in items if isinstance(item, AgentMessageItem)][-1:]
 
 
-def _status(turn: "StoredTurn", running: str | None) -> TurnStatus:
+def _status(turn: "StoredTurn", running: str | None) -> ThreadTurnStatus:
     match turn.state:
         case "open":
             return "inProgress" if turn.id == running else "interrupted"

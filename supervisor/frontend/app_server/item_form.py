@@ -96,8 +96,8 @@ def _(item: neutral.ExitedReviewMode) -> wire.ThreadItem:
     return wire.ExitedReviewModeItem(id=item.id, review=_review(item.review))
 
 
-def _inputs(item: neutral.UserMessage) -> list[wire.UserInput]:
-    content: list[wire.UserInput] = []
+def _inputs(item: neutral.UserMessage) -> list[wire.UserInputPart]:
+    content: list[wire.UserInputPart] = []
     for part in item.content:
         match part:
             case {"type": "text", "text": str(text)}:

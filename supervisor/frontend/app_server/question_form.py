@@ -12,9 +12,9 @@ from greenroom.protocol.approval import (
     FormQuestion,
     PatchQuestion,
     Question,
+    ReviewDecision,
     ToolQuestion,
     UrlQuestion,
-    Verdict,
 )
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
@@ -22,7 +22,7 @@ from greenroom.protocol.mcp.elicitation import read_decision
 from greenroom.protocol.question_text import form_of, tool_meta
 from greenroom.supervisor.frontend.app_server.item_form import actions_of
 
-_VERDICTS: Final[Mapping[str, Verdict]] = {
+_VERDICTS: Final[Mapping[str, ReviewDecision]] = {
     "accept": "approved",
     "acceptForSession": "approved_for_session",
     "decline": "denied",

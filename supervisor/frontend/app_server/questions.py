@@ -1,20 +1,15 @@
 """The open questions to one client: each ends once, by an answer, a deadline or a withdrawal, which is told."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeAlias
 
 import msgspec
 
 from greenroom.protocol.app_server.notifications import ServerRequestResolved
 from greenroom.protocol.app_server.questions import AnyQuestion
-from greenroom.protocol.approval import Decision
 from greenroom.protocol.jsonrpc import RequestId, Response, encode
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.question_form import decision_of
-from greenroom.supervisor.frontend.elicitor import too_late
-
-OnDecision: TypeAlias = Callable[[Decision], None]
+from greenroom.supervisor.frontend.elicitor import OnDecision, too_late
 
 
 class SentQuestion(msgspec.Struct, eq=False):

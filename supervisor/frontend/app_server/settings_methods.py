@@ -21,7 +21,7 @@ from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES
 from greenroom.supervisor.frontend.app_server.skills import list_skills
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 T = TypeVar("T")
 MOST_SKILL_ROOTS: Final = 50
@@ -35,7 +35,7 @@ class SettingsMethods:
         self._cli_overrides = cli_overrides
         self._jobs = jobs
         self._channel = channel
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "config/read": self._read,
             "config/value/write": self._write,
             "config/batchWrite": self._write_all,

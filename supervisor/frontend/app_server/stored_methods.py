@@ -35,7 +35,7 @@ from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 if TYPE_CHECKING:
     from greenroom.sessions.thread_list import Query
@@ -60,7 +60,7 @@ class StoredMethods:
         self._saved = saved
         self._channel = channel
         self._worktrees = worktrees
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "thread/list": self._list,
             "thread/read": self._read,
             "thread/turns/list": self._turns,

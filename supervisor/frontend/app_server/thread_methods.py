@@ -27,7 +27,7 @@ from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessi
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 
 class ThreadMethods:
@@ -50,7 +50,7 @@ class ThreadMethods:
         self._questions = questions
         self._channel = channel
         self._pursuit = pursuit
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "thread/start": self._start,
             "thread/resume": self._resume,
             "thread/fork": self._fork,

@@ -10,7 +10,7 @@ from greenroom.protocol.app_server.item import (
     EnteredReviewModeItem,
     ExitedReviewModeItem,
     ThreadItem,
-    UserInput,
+    UserInputPart,
     UserMessageItem,
 )
 from greenroom.protocol.app_server.notifications import (
@@ -46,7 +46,7 @@ GONE = Fault("The process of this conversation has died; the next turn goes on f
 class OwnInput(msgspec.Struct, frozen=True):
     """What this client has said, as it is repeated to it."""
 
-    content: list[UserInput]
+    content: list[UserInputPart]
     client_id: str | None
 
 

@@ -160,7 +160,7 @@ def told_policy(policy: ApprovalPolicy) -> wire.AskForApproval:
     return "on-request" if policy == "on-failure" else policy
 
 
-def read_sandbox(policy: wire.SandboxPolicy) -> TurnSandbox:
+def read_sandbox(policy: wire.ThreadSandboxPolicy) -> TurnSandbox:
     """Return a sandbox of a client. Raises `RefusedError`."""
     match policy:
         case wire.DangerFullAccess():
@@ -187,7 +187,7 @@ def policy_members(policy: TurnSandbox) -> dict[str, object]:
     return members if policy.type == "workspace-write" else {"type": policy.type}
 
 
-def told_sandbox(policy: TurnSandbox) -> wire.SandboxPolicy:
+def told_sandbox(policy: TurnSandbox) -> wire.ThreadSandboxPolicy:
     """Return a sandbox as clients know it."""
     match policy.type:
         case "danger-full-access":

@@ -27,7 +27,7 @@ from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, Stee
 from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
 from greenroom.supervisor.frontend.app_server.user_input import title_of_input, worker_items
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 OVERLOADED: Final = -32001
 """The code by which clients know that they may try again."""
@@ -40,7 +40,7 @@ class TurnMethods:
         self._questions = questions
         self._conversations = conversations
         self._sessions = sessions
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "turn/start": self._start,
             "turn/steer": self._steer,
             "turn/interrupt": self._interrupt,

@@ -13,7 +13,7 @@ TITLE = 200
 """Characters of a title."""
 
 
-def worker_items(content: Sequence[wire.UserInput]) -> bytes:
+def worker_items(content: Sequence[wire.UserInputPart]) -> bytes:
     """Return input as the JSON array that workers read. Raises `RefusedError`."""
     length = sum(len(part.text) for part in content if isinstance(part, wire.TextInput))
     if length > LONGEST_INPUT:
@@ -21,7 +21,7 @@ def worker_items(content: Sequence[wire.UserInput]) -> bytes:
     return encode([_item(part) for part in content])
 
 
-def _item(part: wire.UserInput) -> JsonObject:
+def _item(part: wire.UserInputPart) -> JsonObject:
     match part:
         case wire.TextInput():
             return {"type": "text", "text": part.text}
@@ -37,7 +37,7 @@ def _item(part: wire.UserInput) -> JsonObject:
             raise RefusedError(INVALID_REQUEST, "input of audio is not supported")
 
 
-def title_of_input(content: Sequence[wire.UserInput]) -> str | None:
+def title_of_input(content: Sequence[wire.UserInputPart]) -> str | None:
     """Return the first words of the user, on one line."""
     texts = " ".join(part.text for part in content if isinstance(part, wire.TextInput))
     return " ".join(texts[: TITLE * 2].split())[:TITLE] or None

@@ -20,10 +20,10 @@ from greenroom.protocol.jsonrpc import (
 )
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer, RequestQueue
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer, RequestQueue
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
-Told: TypeAlias = tuple[answers.Json, list[answers.AccountNotification]]
+AccountAnswer: TypeAlias = tuple[answers.ResultMembers, list[answers.AccountNotification]]
 """A result, and the notifications that are sent after it."""
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class AccountMethods:
         self._link = link
         self._preferred = preferred
         self._requires_openai_auth = requires_openai_auth
-        methods: Mapping[str, Callable[[Request], Awaitable[Told]]] = {
+        methods: Mapping[str, Callable[[Request], Awaitable[AccountAnswer]]] = {
             "getAuthStatus": self._get_auth_status,
             "loginChatGpt": self._login_chatgpt,
             "cancelLoginChatGpt": self._cancel_login,
@@ -67,7 +67,7 @@ class AccountMethods:
             case _:
                 pass
 
-    def _served(self, method: Callable[[Request], Awaitable[Told]]) -> Method:
+    def _served(self, method: Callable[[Request], Awaitable[AccountAnswer]]) -> AnswerMethod:
         async def answer(request: Request) -> RequestAnswer:
             try:
                 result, notifications = await method(request)
@@ -81,22 +81,22 @@ class AccountMethods:
         for notification in notifications:
             self._channel.notify(notification.method, notification.params)
 
-    async def _get_auth_status(self, request: Request) -> Told:
+    async def _get_auth_status(self, request: Request) -> AccountAnswer:
         params = _decode(request, StatusParams)
         status = await self._link.status(include_token=bool(params.include_token), refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.auth_status(status, self._preferred, requires_openai_auth=required), []
 
-    async def _account_read(self, request: Request) -> Told:
+    async def _account_read(self, request: Request) -> AccountAnswer:
         params = _decode(request, StatusParams)
         status = await self._link.status(refresh=bool(params.refresh_token))
         required = await asyncio.to_thread(self._requires_openai_auth)
         return answers.account(status, requires_openai_auth=required is not False), []
 
-    async def _login_chatgpt(self, _: Request) -> Told:
+    async def _login_chatgpt(self, _: Request) -> AccountAnswer:
         return answers.login_started(await self._link.login_start()), []
 
-    async def _account_login_start(self, request: Request) -> Told:
+    async def _account_login_start(self, request: Request) -> AccountAnswer:
         params = _decode(request, LoginParams)
         match params.type:
             case "apiKey" if params.api_key is not None:
@@ -110,21 +110,21 @@ class AccountMethods:
             INVALID_PARAMS, "invalid params: `type` is one of `apiKey` (with `apiKey`), `chatgpt`, `chatgptDeviceCode`"
         )
 
-    async def _cancel_login(self, request: Request) -> Told:
+    async def _cancel_login(self, request: Request) -> AccountAnswer:
         login_id = str(_decode(request, LoginIdParams).login_id)
         if not await self._link.login_cancel(login_id):
             raise RefusedError(INVALID_REQUEST, f"login id not found: {login_id}")
         return {}, []
 
-    async def _account_login_cancel(self, request: Request) -> Told:
+    async def _account_login_cancel(self, request: Request) -> AccountAnswer:
         found = await self._link.login_cancel(str(_decode(request, LoginIdParams).login_id))
         return {"status": "canceled" if found else "notFound"}, []
 
-    async def _login_api_key(self, request: Request) -> Told:
+    async def _login_api_key(self, request: Request) -> AccountAnswer:
         in_force = await self._link.login_api_key(_decode(request, KeyParams).api_key)
         return {}, answers.after_request(in_force)
 
-    async def _logout(self, _: Request) -> Told:
+    async def _logout(self, _: Request) -> AccountAnswer:
         in_force = await self._link.logout()
         return {}, answers.after_request(in_force)
 

@@ -17,7 +17,7 @@ from greenroom.supervisor.frontend.conversation_api.listener_buffer import Liste
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, OpeningAudience
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 
 class Configured(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class ConversationMethods:
         self._channel = elicitor.channel
         self._buffers: dict[ConversationId, ListenerBuffer] = {}
         self._subscriptions: dict[str, ListenerBuffer] = {}
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "newConversation": self._new,
             "sendUserMessage": self._send_message,
             "sendUserTurn": self._send_turn,

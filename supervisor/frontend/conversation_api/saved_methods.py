@@ -15,7 +15,7 @@ from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 SESSIONS = "sessions"
 
@@ -38,7 +38,7 @@ class SavedMethods:
         self._talk = talk
         self._channel = channel
         self._worktrees = worktrees
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "resumeConversation": self._resume,
             "archiveConversation": self._archive,
         }

@@ -7,7 +7,7 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request,
 from greenroom.supervisor.conversations.jobs import Job, JobFailedError, Jobs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 from greenroom.supervisor.processes.broker_client import BrokerClient
 
 
@@ -19,7 +19,7 @@ class UtilityMethods:
         self._broker = broker
         self._channel = channel
         self._searches: dict[str, Job] = {}
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "getUserSavedConfig": self._saved_config,
             "getConfigToml": self._config_toml,
             "getUserAgent": self._get_user_agent,

@@ -19,10 +19,10 @@ from greenroom.supervisor.frontend.exec.event_lines import INTERRUPTED
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.update import Update
 
-Style: TypeAlias = Literal["bold", "dim", "agent", "user", "warning", "error"]
+ReportStyle: TypeAlias = Literal["bold", "dim", "agent", "user", "warning", "error"]
 
 RULE: Final = "--------"
-_CODES: Final[dict[Style, str]] = {
+_CODES: Final[dict[ReportStyle, str]] = {
     "bold": "1",
     "dim": "2",
     "agent": "35;3",
@@ -165,7 +165,7 @@ class ReportText:
     def _warning(self, text: str) -> str:
         return f"{self._styled('warning', 'warning:')} {_clean(text)}"
 
-    def _styled(self, style: Style, text: str) -> str:
+    def _styled(self, style: ReportStyle, text: str) -> str:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._colored else text
 
     def _lines(self, *lines: str) -> bytes:

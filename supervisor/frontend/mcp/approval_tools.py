@@ -20,7 +20,7 @@ from greenroom.supervisor.conversations.approval_facts import (
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool_handler
+from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 
@@ -34,7 +34,7 @@ class ApprovalTools:
         self._approvals = approvals
         self._conversations = conversations
         self._client = client
-        self.tools: Mapping[str, Tool] = {
+        self.tools: Mapping[str, AnswerToolCall] = {
             "codex-approvals": tool_handler(requests, self._list, ListApprovalsArguments),
             "codex-approve": tool_handler(requests, self._decide, DecideArguments),
         }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from greenroom.supervisor.frontend.mcp.front_state import FrontState
     from greenroom.supervisor.frontend.mcp.services import McpServices
 
-Handler: TypeAlias = Callable[[Request], None]
+MethodFunction: TypeAlias = Callable[[Request], None]
 
 ENVELOPED = mcp.MODERN_VERSION_KEY.partition("/")[0].encode()
 """Part of the params of every request of the era without handshake, however slashes are escaped there."""
@@ -62,7 +62,7 @@ class Front(JsonRpcFront["McpServices"]):
         self._version: str | None = None
         self._initialize_params: bytes | None = None
         self._resumed: FrontState | None = None
-        self._methods: dict[str, Handler] = {
+        self._methods: dict[str, MethodFunction] = {
             "initialize": self._initialize,
             "ping": self._ping,
             "server/discover": self._discover,

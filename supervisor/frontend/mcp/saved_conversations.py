@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.sessions.fork import Fork
     from greenroom.sessions.index import SessionEntry, Story
 
-Standing: TypeAlias = lifecycle.State | Literal["saved", "elsewhere"]
+Standing: TypeAlias = lifecycle.LifecycleState | Literal["saved", "elsewhere"]
 """State of a conversation; `saved` has not been used in this run, `elsewhere` is open in another process."""
 
 

@@ -36,7 +36,7 @@ from greenroom.supervisor.frontend.mcp.task_keeper import TaskKeeper
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore
 from greenroom.supervisor.frontend.mcp.tasks import Tasks
 from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool
+from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall
 from greenroom.supervisor.frontend.mcp.wait_tool import WaitTool
 from greenroom.supervisor.frontend.openai_auth import requires_openai_auth
 from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
@@ -94,7 +94,7 @@ class McpServices:
         has_tools = options.session_tools
         turns = FollowedTurns(saved, host.started)
         self._waiting = WaitTool(self._live, turns)
-        self.further_tools: Mapping[str, Tool] = {
+        self.further_tools: Mapping[str, AnswerToolCall] = {
             **(
                 SessionTools(channel, self._reading, turns, conversations, elicitor.waits, worktrees).tools
                 if has_tools
@@ -178,7 +178,7 @@ class McpServices:
         await self._tasks.close()
         self._subscriptions.close()
 
-    def _approval_tools(self, host: ConversationHost, channel: ClientChannel) -> Mapping[str, Tool]:
+    def _approval_tools(self, host: ConversationHost, channel: ClientChannel) -> Mapping[str, AnswerToolCall]:
         if host.approvals is None:
             return {}
         from greenroom.supervisor.frontend.mcp.approval_tools import ApprovalTools

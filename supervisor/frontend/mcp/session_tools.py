@@ -31,7 +31,7 @@ from greenroom.supervisor.frontend.mcp.handshake_call import tool_call_origin
 from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
 from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, read_arguments, tool_handler
+from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, read_arguments, tool_handler
 from greenroom.supervisor.frontend.mcp.transcript import body
 from greenroom.supervisor.frontend.mcp.turn_status import turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
@@ -59,7 +59,7 @@ class SessionTools:
         self._saved = turns.saved
         self._conversations = conversations
         self._worktrees = worktrees
-        self.tools: Mapping[str, Tool] = {
+        self.tools: Mapping[str, AnswerToolCall] = {
             "codex-list": tool_handler(requests, self._list, ListArguments),
             "codex-read": tool_handler(requests, self._read, ReadArguments),
             "codex-interrupt": tool_handler(requests, self._interrupt, ThreadArguments),

@@ -15,10 +15,10 @@ from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQu
 T = TypeVar("T", bound=msgspec.Struct)
 ToolOutcome: TypeAlias = tuple[str, dict[str, object]]
 """A result as text, and in its structured form."""
-Tool: TypeAlias = Callable[[Request, CallToolParams], None]
+AnswerToolCall: TypeAlias = Callable[[Request, CallToolParams], None]
 
 
-def tool_handler(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T]) -> Tool:
+def tool_handler(requests: RequestQueue, work: Callable[[T], Awaitable[ToolOutcome]], form: type[T]) -> AnswerToolCall:
     """Return the handler of a tool whose result is that of `work`, which may raise `GreenroomError`."""
 
     def call(request: Request, params: CallToolParams) -> None:

@@ -19,7 +19,7 @@ from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns, GrowthMark
 from greenroom.supervisor.frontend.mcp.passages import Cursor
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
-from greenroom.supervisor.frontend.mcp.tool_requests import Tool, ToolOutcome, tool_handler
+from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
 from greenroom.supervisor.frontend.mcp.turn_status import live_turn, turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
@@ -43,7 +43,7 @@ class WaitTool:
         self._requests = requests
         self._turns = turns
         self._waits: dict[RequestId, _Wait] = {}
-        self.tools: Mapping[str, Tool] = {"codex-wait": self._call}
+        self.tools: Mapping[str, AnswerToolCall] = {"codex-wait": self._call}
 
     def cancel(self, request_id: RequestId) -> None:
         """Let the call with this id return at once, if it waits."""

@@ -35,11 +35,11 @@ from greenroom.protocol.thread_item import (
     FileChanges,
     McpToolCall,
     Reasoning,
-    Status,
+    ThreadItemStatus,
     read_item,
 )
 from greenroom.supervisor.frontend.thread_items import update
-from greenroom.supervisor.frontend.thread_items.update import Fault, TurnFinished, TurnStatus, Update
+from greenroom.supervisor.frontend.thread_items.update import EndedTurnStatus, Fault, TurnFinished, Update
 
 UNCOUNTED: Final = frozenset({"raw_response_item", "raw_response_completed", "agent_message", "agent_message_delta"})
 """Frequent events that tell nothing new beside the items; they are not decoded."""
@@ -123,7 +123,7 @@ class ThreadTracker:
     @_take.register
     def _(self, event: turn_events.TaskComplete) -> Iterator[Update]:
         fault = self._fault or _fault_of(event)
-        status: TurnStatus = "completed" if fault is None else "failed"
+        status: EndedTurnStatus = "completed" if fault is None else "failed"
         yield from self._end(
             status, fault, event.started_at, event.completed_at, event.duration_ms, event.last_agent_message
         )
@@ -259,7 +259,7 @@ class ThreadTracker:
 
     def _end(
         self,
-        status: TurnStatus,
+        status: EndedTurnStatus,
         fault: Fault | None,
         started_at: int | None = None,
         completed_at: int | None = None,
@@ -285,7 +285,7 @@ class ThreadTracker:
             last_message=last_message,
         )
 
-    def _end_open(self, item_id: str, status: Status) -> Iterator[Update]:
+    def _end_open(self, item_id: str, status: ThreadItemStatus) -> Iterator[Update]:
         """End an item on behalf of the worker. A text ends with what has come of it."""
         item = self._open.pop(item_id)
         self._asked.discard(item_id)

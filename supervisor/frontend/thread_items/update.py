@@ -15,7 +15,7 @@ from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.thread_item import AnyItem
 
-TurnStatus: TypeAlias = Literal["completed", "interrupted", "failed"]
+EndedTurnStatus: TypeAlias = Literal["completed", "interrupted", "failed"]
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class TurnBegan(msgspec.Struct, frozen=True):
 class TurnFinished(msgspec.Struct, frozen=True, kw_only=True):
     """A turn has ended. All of its items have ended before."""
 
-    status: TurnStatus
+    status: EndedTurnStatus
     fault: Fault | None = None
     """Set where it failed."""
     started_at: int | None

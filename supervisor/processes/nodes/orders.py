@@ -7,7 +7,7 @@ from greenroom.protocol.ids import HERE, NodeName, WorkerId
 from greenroom.supervisor.processes.nodes.engine import NodeEngine
 from greenroom.supervisor.processes.nodes.placement import Candidate, PathsOf, choose
 from greenroom.supervisor.processes.nodes.resources import Reservations
-from greenroom.supervisor.processes.nodes.supply import Enrol, NodeSupply
+from greenroom.supervisor.processes.nodes.supply import EnrolWorkers, NodeSupply
 from greenroom.supervisor.processes.nodes.wish import Needs, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 
@@ -28,7 +28,7 @@ class NodeOrders:
         host_capacity: int,
         paths_of: PathsOf,
         resources_of: Callable[[NodeName], Mapping[str, float]],
-        enrol: Enrol,
+        enrol: EnrolWorkers,
         place_again: PlaceAgain,
     ) -> None:
         """`host_capacity`: conversations that the host runs before it counts as full."""

@@ -39,7 +39,7 @@ from greenroom.sessions.lineage import names_origin, open_with_origins
 log = logging.getLogger(__name__)
 
 THREADS: Final = 4
-Reply: TypeAlias = Callable[[WorkerId, Sequence[bytes]], object]
+SendReply: TypeAlias = Callable[[WorkerId, Sequence[bytes]], object]
 """Sends a reply to a worker: its frames."""
 TOO_LATE: Final = "the host has ended before its disk had taken all records"
 OUTDATED: Final = "this process of the conversation does not count any more"
@@ -80,7 +80,7 @@ class _Entry:
 class RecordKeeper:
     """Runs on the host's loop."""
 
-    def __init__(self, reply: Reply, catch_up: Callable[[], None], home: str, *closed: str) -> None:
+    def __init__(self, reply: SendReply, catch_up: Callable[[], None], home: str, *closed: str) -> None:
         """`reply` sends frames to a worker, and `catch_up` hands over requests that have arrived.
 
         Files below the directories `closed` are not read.

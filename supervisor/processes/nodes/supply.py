@@ -21,7 +21,7 @@ READY_TIMEOUT = 60.0
 REPLENISH_DELAY = 0.015
 """Seconds between taking a ready worker and starting another."""
 
-Enrol: TypeAlias = Callable[[NodeName, int], None]
+EnrolWorkers: TypeAlias = Callable[[NodeName, int], None]
 """Enters a number of new workers of a node and starts them there; calls `NodeSupply.expect` with each first."""
 Displace: TypeAlias = Callable[[WorkerRequest], None]
 """Called with an order for which there will be no worker on its node."""
@@ -47,7 +47,7 @@ class NodeSupply:
         self,
         engine: NodeEngine,
         idle_workers: int,
-        enrol: Enrol,
+        enrol: EnrolWorkers,
         displace: Displace,
         fulfilled: Callable[[WorkerRequest, WorkerId], None] = lambda _, __: None,
     ) -> None:

@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,8 +20,7 @@ from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.sharing import SharedConversations
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.connection import Connection
-from greenroom.supervisor.frontend.mcp.front_state import FrontState
-from greenroom.supervisor.startup.replacement.holdings import Holdings
+from greenroom.supervisor.startup.replacement.holdings import Holdings, MakeConnection
 from greenroom.supervisor.startup.replacement.link import Link, Received
 from greenroom.supervisor.startup.replacement.messages import (
     FromOld,
@@ -42,8 +41,6 @@ from greenroom.supervisor.startup.replacement.same_service import is_same_servic
 
 log = logging.getLogger(__name__)
 
-MakeConnection: TypeAlias = Callable[[FrontState, int, int], Connection]
-"""Makes the connection of a client from its state, its descriptor and its pid."""
 
 OFFER_TIMEOUT: Final = 30.0
 """Seconds that a new host has to take what it was offered."""

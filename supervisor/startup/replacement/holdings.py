@@ -1,14 +1,20 @@
 """What a host holds as the one host of its home, and would hand over to another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from greenroom.runtime.service_manager import ServiceManager
+from greenroom.supervisor.frontend.connection import Connection
+from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.frontend.unix_listener import UnixListener
 from greenroom.supervisor.startup.host_lock import HostLock
 
 if TYPE_CHECKING:
     from greenroom.supervisor.frontend.http.listener import HttpListener
+
+MakeConnection: TypeAlias = Callable[[FrontState, int, int], Connection]
+"""Makes the connection of a client from its state, its descriptor and its pid."""
 
 
 @dataclass(slots=True)

@@ -26,12 +26,11 @@ from greenroom.supervisor.control.control_messages import (
 from greenroom.supervisor.conversations.claims import DecidingClaims
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.sharing import SharedConversations
-from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.frontend.unix_listener import UnixListener
 from greenroom.supervisor.startup.host_lock import HostLock
-from greenroom.supervisor.startup.replacement.holdings import Holdings
+from greenroom.supervisor.startup.replacement.holdings import Holdings, MakeConnection
 from greenroom.supervisor.startup.replacement.link import Link, Received
 from greenroom.supervisor.startup.replacement.messages import (
     FromNew,
@@ -64,8 +63,6 @@ MakeUnix: TypeAlias = Callable[[socket.socket, str], UnixListener]
 """Makes what takes in clients at a socket; the path is to be removed in the end, if it is not empty."""
 MakeHttp: TypeAlias = "Callable[[str | None, socket.socket | None], HttpListener | None]"
 """Makes what serves HTTP, given the address and the socket of the old host, if that serves it; `None`: nothing does."""
-MakeConnection: TypeAlias = Callable[[FrontState, int, int], Connection]
-"""Makes the connection of a client from its state, its descriptor and its pid."""
 
 
 class Takeover:

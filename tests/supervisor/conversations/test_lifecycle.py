@@ -14,15 +14,15 @@ from greenroom.supervisor.conversations.lifecycle import (
     WAITING_FOR_SLOT,
     WITH_PROCESS,
     LifecycleEvent,
-    State,
+    LifecycleState,
     after,
 )
 
-STATES: tuple[State, ...] = get_args(State)
+STATES: tuple[LifecycleState, ...] = get_args(LifecycleState)
 HAPPENINGS: tuple[LifecycleEvent, ...] = get_args(LifecycleEvent)
 
 
-def reachable(start: State) -> set[State]:
+def reachable(start: LifecycleState) -> set[LifecycleState]:
     found, edge = {start}, [start]
     while edge:
         state = edge.pop()
@@ -37,7 +37,7 @@ def test_every_state_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_life_can_end(state: State) -> None:
+def test_every_life_can_end(state: LifecycleState) -> None:
     assert "closed" in reachable(state)
     if state != "closed":
         assert after(state, "closed") == "closed"
@@ -65,7 +65,7 @@ def test_what_the_table_does_not_know_cannot_happen() -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_state_with_a_process_can_lose_it_and_no_other_can(state: State) -> None:
+def test_a_state_with_a_process_can_lose_it_and_no_other_can(state: LifecycleState) -> None:
     assert ((state, "died") in TRANSITIONS) == (state in WITH_PROCESS)
 
 
@@ -77,7 +77,7 @@ def test_a_turn_brings_a_process_wherever_there_is_none() -> None:
 
 @given(st.lists(st.sampled_from(HAPPENINGS), max_size=30))
 def test_a_conversation_that_is_closed_stays_so(happenings: list[LifecycleEvent]) -> None:
-    state: State = "new"
+    state: LifecycleState = "new"
     for happening in happenings:
         closed = state == "closed"
         if (state, happening) in TRANSITIONS:

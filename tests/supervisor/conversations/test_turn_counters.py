@@ -11,7 +11,7 @@ from hypothesis import given
 from greenroom.config.defaults import Limits
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.timing_metrics import STATUSES, TIMING_METRICS, Labels, TimingMetric, attempt_label
+from greenroom.protocol.timing_metrics import STATUSES, TIMING_METRICS, LabelValues, TimingMetric, attempt_label
 from greenroom.protocol.timings import (
     BUILTIN_TOOLS,
     FAULTS,
@@ -74,7 +74,7 @@ def test_labels_are_of_small_sets_whatever_a_worker_tells(timing: Timing) -> Non
                 assert value in allowed[label], name
 
 
-def series(counters: TurnCounters, name: str) -> list[Labels]:
+def series(counters: TurnCounters, name: str) -> list[LabelValues]:
     if name in counters.timings.counts:
         return list(counters.timings.counts[name])
     return [one.labels for one in counters.timings.histograms[name].distributions]

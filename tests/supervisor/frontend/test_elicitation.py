@@ -23,7 +23,7 @@ from greenroom.protocol.approval import (
 )
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.events.command import Listing, Reading, Searching, UnknownCommand
-from greenroom.protocol.events.file_change import AddedFile, Changes, DeletedFile, UpdatedFile
+from greenroom.protocol.events.file_change import AddedFile, ChangesByPath, DeletedFile, UpdatedFile
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import mode_of
@@ -32,7 +32,7 @@ from greenroom.supervisor.frontend.elicitation import request_params
 
 THREAD: Final = ConversationId("0199")
 SAMPLES: Final = json.loads((Path(__file__).parent / "golden" / "questions.json").read_text())
-CHANGES: Final[Changes] = {
+CHANGES: Final[ChangesByPath] = {
     "/w/new.txt": AddedFile("hello\n"),
     "/w/old.txt": DeletedFile("gone\u2026\n"),
     "/w/a.py": UpdatedFile("@@ -1 +1 @@\n-a\n+b\n", None),

@@ -13,13 +13,13 @@ from greenroom.supervisor.processes.service_state import (
     MEANINGS,
     TRANSITIONS,
     ServiceEvent,
+    ServicePhase,
     ServiceState,
     ServiceStatus,
-    State,
     next_service_state,
 )
 
-STATES, HAPPENINGS = get_args(State), get_args(ServiceEvent)
+STATES, HAPPENINGS = get_args(ServicePhase), get_args(ServiceEvent)
 TWICE = Intensity(deaths=2, period=60.0, delays=(0.0, 1.0))
 
 
@@ -29,7 +29,7 @@ def test_the_table_speaks_of_known_states_and_happenings_and_every_state_is_expl
 
 
 @pytest.mark.parametrize(("state", "happening"), sorted(set(product(STATES, HAPPENINGS)) - set(TRANSITIONS)))
-def test_what_the_table_does_not_know_cannot_happen(state: State, happening: ServiceEvent) -> None:
+def test_what_the_table_does_not_know_cannot_happen(state: ServicePhase, happening: ServiceEvent) -> None:
     with pytest.raises(LocalProtocolError):
         next_service_state(state, happening)
 

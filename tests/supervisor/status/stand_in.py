@@ -18,9 +18,9 @@ from greenroom.runtime import directory, hardening
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.control_messages import (
-    Action,
     ActionDone,
     ActionRefused,
+    ControlAction,
     ControlAnswer,
     GiveReport,
     StopInstance,
@@ -126,7 +126,7 @@ async def play(part: Part, pids: dict[str, int]) -> None:
             raise ValueError("no report today")
         return Report.model_validate({"at": time.time(), "instance": instance, **msgspec.json.decode(text)})
 
-    def act(action: Action) -> ControlAnswer:
+    def act(action: ControlAction) -> ControlAnswer:
         say(do=type(action).__name__, conversation_id=getattr(action, "conversation_id", None))
         if part.refusal:
             return ActionRefused(part.refusal)

@@ -19,9 +19,9 @@ from greenroom.supervisor.control import control, instances, peer
 from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.control_messages import (
     MAX_REQUEST,
-    Action,
     ActionDone,
     ActionRefused,
+    ControlAction,
     ControlAnswer,
     ControlReply,
     ControlRequest,
@@ -47,7 +47,7 @@ class Stage:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self.orders: list[Action] = []
+        self.orders: list[ControlAction] = []
         self.fault: Exception | None = None
         self.asked: list[GiveReport] = []
         self.server = ControlServer(directory, INSTANCE, self._report, self._act)
@@ -74,7 +74,7 @@ class Stage:
             raise self.fault
         return Report(at=1.0, instance=INSTANCE)
 
-    def _act(self, action: Action) -> ControlAnswer:
+    def _act(self, action: ControlAction) -> ControlAnswer:
         if self.fault is not None:
             raise self.fault
         self.orders.append(action)
@@ -134,7 +134,7 @@ def test_a_report_may_be_asked_for_without_measuring_anything(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("order", [StopInstance(), InterruptConversation(ID), KillConversation(ID)])
-def test_an_order_is_passed_on_and_answered(tmp_path: Path, order: Action) -> None:
+def test_an_order_is_passed_on_and_answered(tmp_path: Path, order: ControlAction) -> None:
     async def scene(stage: Stage) -> None:
         assert await stage.ask(order) == ActionDone("so be it")
 
@@ -293,7 +293,7 @@ async def _no_report(_: GiveReport) -> Report:
     raise AssertionError("nobody asks for one")
 
 
-def _nothing(_: Action) -> ControlAnswer:
+def _nothing(_: ControlAction) -> ControlAnswer:
     raise AssertionError("nobody orders anything")
 
 

@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.protocol.mcp.toolset import APPROVAL_POLICIES, SANDBOX_MODES
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval import decision
 from greenroom.workers.approval.decision import (
     AskFirst,
-    Decision,
+    ExecutionDecision,
     Refuse,
     Run,
     RunReadOnly,
@@ -37,7 +42,7 @@ SITUATIONS = st.builds(
     can_confine=st.booleans(),
 )
 HERE = Surroundings(cwd="/home/ada/shop", codex_home="/home/ada/.codex", runtime_directory="/run/greenroom")
-SANDBOXES: dict[SandboxMode, SandboxPolicy] = {
+SANDBOXES: dict[SandboxMode, ConfinementPolicy] = {
     "read-only": ReadOnlyPolicy(),
     "workspace-write": WorkspaceWritePolicy(),
     "danger-full-access": DangerFullAccessPolicy(),
@@ -45,7 +50,7 @@ SANDBOXES: dict[SandboxMode, SandboxPolicy] = {
 CONFINED = [mode for mode in SANDBOX_MODES if mode != "danger-full-access"]
 
 
-def verdict(decided: Decision) -> str:
+def verdict(decided: ExecutionDecision) -> str:
     return {Run: "run", RunSandboxed: "sandboxed", RunReadOnly: "read-only", AskFirst: "ask", Refuse: "refuse"}[
         type(decided)
     ]

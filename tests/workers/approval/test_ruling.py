@@ -13,7 +13,7 @@ from greenroom.protocol.policy import ApprovalPolicy
 from greenroom.workers.approval.decision import (
     EXEC_REJECTED_BY_USER,
     AskFirst,
-    Decision,
+    ExecutionDecision,
     Refuse,
     Run,
     RunReadOnly,
@@ -157,7 +157,7 @@ def test_whatever_the_quoting_only_commands_with_the_words_of_a_rule_are_allowed
 
 # What becomes of a command
 
-WITHOUT: dict[str, Decision] = {
+WITHOUT: dict[str, ExecutionDecision] = {
     "run": Run(),
     "sandboxed": RunSandboxed(),
     "read-only": RunReadOnly(),
@@ -195,7 +195,7 @@ def test_allow_lifts_the_question_and_the_sandbox_and_forbidden_refuses(without:
         ("refuse", Refuse("no")),
     ],
 )
-def test_prompt_asks_and_changes_nothing_else(without: str, expected: Decision) -> None:
+def test_prompt_asks_and_changes_nothing_else(without: str, expected: ExecutionDecision) -> None:
     decision = WITHOUT[without]
     assert apply_ruling(ruling("cat", "x"), decision, "on-request") == expected
     confirmed = apply_ruling(ruling("cat", "x"), decision, "on-request", confirmed=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from greenroom.demo.script import Action, CommandStep, FailStep, Stall, Text, make_script, rule
+from greenroom.demo.script import CommandStep, FailStep, ScriptedAction, Stall, Text, make_script, rule
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
@@ -28,7 +28,7 @@ from tests.support.post import Post
 from tests.workers.stubs import StubMailbox
 
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
-RULES: dict[str, list[list[Action]]] = {
+RULES: dict[str, list[list[ScriptedAction]]] = {
     "hello": [[Text("Good day.")]],
     "run": [[CommandStep(("sh", "-c", "echo $PWD"))], [Text("Done.")]],
     "sleep": [[CommandStep(("sleep", "600"))]],

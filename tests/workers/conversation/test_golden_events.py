@@ -16,12 +16,12 @@ from typing import Any, Final
 import pytest
 
 from greenroom.demo.script import (
-    Action,
     Call,
     FailStep,
     MalformedStep,
     PatchStep,
     ReasoningStep,
+    ScriptedAction,
     Stall,
     Text,
     make_script,
@@ -31,7 +31,7 @@ from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker.notices import AskUser, Notice
+from greenroom.protocol.internal.worker.notices import AskUser, WorkerNotice
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
@@ -88,7 +88,7 @@ PATCH: Final = """\
 *** End Patch
 """
 PLAN: Final = {"explanation": "why", "plan": [{"step": "look", "status": "in_progress"}]}
-TURNS: Final[dict[str, list[list[Action]]]] = {
+TURNS: Final[dict[str, list[list[ScriptedAction]]]] = {
     "talk": [[ReasoningStep("Hm."), Text("Good day.")]],
     "run": [[Call("shell", {"command": ["sh", "-c", "echo hi; exit 3"]})], [Text("Done.")]],
     "quit": [[Call("shell", {"command": ["no-such-program"]})], [Text("Done.")]],
@@ -126,7 +126,7 @@ class AskingMailbox(StubMailbox):
 
     conversation: OpenedConversation
 
-    def notify(self, notice: Notice, payload: bytes = b"") -> None:
+    def notify(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         if isinstance(notice, AskUser):
             asyncio.get_running_loop().call_soon(
                 self.conversation.approvals.settle, notice.question_id, Decision(verdict="approved")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.events.event import Event
-from greenroom.protocol.events.file_change import AddedFile, Changes
+from greenroom.protocol.events.file_change import AddedFile, ChangesByPath
 from greenroom.workers.conversation import step_reporter
 from greenroom.workers.conversation.step import LONGEST, begun, done, one_line
 from greenroom.workers.conversation.step_reporter import StepReporter
@@ -22,7 +22,7 @@ TESTS = {"command": ["bash", "-lc", "pytest -q"], "call_id": "a"}
 REMOTE = {"invocation": {"server": "docs", "tool": "find", "arguments": {}}, "call_id": "a"}
 
 
-def files(*paths: str) -> Changes:
+def files(*paths: str) -> ChangesByPath:
     return dict.fromkeys(paths, AddedFile(""))
 
 

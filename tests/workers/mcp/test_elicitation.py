@@ -4,13 +4,20 @@ import asyncio
 
 import pytest
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy, DangerFullAccessPolicy, ReadOnlyPolicy
 from greenroom.protocol.approval import AnyQuestion, Decision, FormQuestion, UrlQuestion
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.elicitation import read_decision
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.workers.mcp.elicitation import ACCEPTED, Elicitation, ElicitationReply, answer_alone, decline, pass_on
+from greenroom.workers.mcp.elicitation import (
+    ACCEPTED,
+    ElicitationQuestion,
+    ElicitationReply,
+    answer_alone,
+    decline,
+    pass_on,
+)
 from greenroom.workers.mcp.questions import ServerQuestions
 from tests.support.events import members
 
@@ -32,7 +39,7 @@ URL = UrlQuestion(server="docs", message="Log in", url="https://docs.test/login"
     ],
 )
 def test_only_under_never_is_the_user_not_asked(
-    policy: ApprovalPolicy, sandbox: SandboxPolicy, question: Elicitation, action: str | None
+    policy: ApprovalPolicy, sandbox: ConfinementPolicy, question: ElicitationQuestion, action: str | None
 ) -> None:
     reply = answer_alone(policy, sandbox, question)
     assert (reply and reply.action) == action
@@ -54,7 +61,7 @@ class Desk:
         return self._decision
 
 
-def answered(result: bytes | None, question: Elicitation = FORM) -> ElicitationReply:
+def answered(result: bytes | None, question: ElicitationQuestion = FORM) -> ElicitationReply:
     desk = Desk(read_decision(result))
 
     async def elicit() -> ElicitationReply:

@@ -16,7 +16,7 @@ from greenroom.protocol.approval import FormQuestion
 from greenroom.protocol.errors import StartError
 from greenroom.runtime.spawn import OWN_VARIABLES
 from greenroom.workers.mcp import servers as module
-from greenroom.workers.mcp.elicitation import Elicitation, ElicitationReply
+from greenroom.workers.mcp.elicitation import ElicitationQuestion, ElicitationReply
 from greenroom.workers.mcp.host import SERVER
 from tests.support.deadline import until
 from tests.support.processes import ends
@@ -462,9 +462,9 @@ def test_a_program_that_cannot_be_started_again_fails_the_call_and_not_the_conve
 
 
 def test_a_form_reaches_the_user_and_comes_back_filled_in() -> None:
-    asked: list[Elicitation] = []
+    asked: list[ElicitationQuestion] = []
 
-    async def elicit(question: Elicitation) -> ElicitationReply:
+    async def elicit(question: ElicitationQuestion) -> ElicitationReply:
         asked.append(question)
         return ElicitationReply("accept", {"name": "Ada"})
 
@@ -499,7 +499,7 @@ def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why() ->
 
 
 def test_a_question_does_not_count_against_the_limit_of_its_call() -> None:
-    async def elicit(_question: Elicitation) -> ElicitationReply:
+    async def elicit(_question: ElicitationQuestion) -> ElicitationReply:
         await asyncio.sleep(0.5)  # the user thinks longer than the tool may take
         return ElicitationReply("accept", {})
 
@@ -515,7 +515,7 @@ def test_a_question_is_withdrawn_with_its_call() -> None:
     async def test() -> None:
         asked, withdrawn = asyncio.Event(), asyncio.Event()
 
-        async def elicit(_question: Elicitation) -> ElicitationReply:
+        async def elicit(_question: ElicitationQuestion) -> ElicitationReply:
             asked.set()
             try:
                 await asyncio.Event().wait()
@@ -536,7 +536,7 @@ def test_a_question_is_withdrawn_with_its_call() -> None:
 
 
 def test_a_server_without_a_handshake_is_spoken_to_in_its_own_way() -> None:
-    async def elicit(_question: Elicitation) -> ElicitationReply:
+    async def elicit(_question: ElicitationQuestion) -> ElicitationReply:
         return ElicitationReply("accept", {})
 
     async def test() -> None:

@@ -12,11 +12,11 @@ from greenroom.workers.model.outcome import (
     REQUEST,
     STREAM,
     CredentialDelayed,
-    ErrorInfo,
     HttpRefused,
     Levels,
     MalformedRequestError,
     ModelRequestError,
+    RequestErrorInfo,
     SealedHistoryError,
     StreamBroken,
     Unreachable,
@@ -110,7 +110,10 @@ def refused(status: int, headers: dict[str, str] | None = None, **error: object)
     ],
 )
 def test_each_cause_has_its_verdict(
-    outcome: HttpRefused | Unreachable | StreamBroken | CredentialDelayed, levels: Levels, text: str, info: ErrorInfo
+    outcome: HttpRefused | Unreachable | StreamBroken | CredentialDelayed,
+    levels: Levels,
+    text: str,
+    info: RequestErrorInfo,
 ) -> None:
     verdict = judge(outcome, NOW)
     assert verdict.levels == levels

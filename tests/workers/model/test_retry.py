@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.outcome import CredentialDelayed, HttpRefused, Outcome, StreamBroken, Unreachable
+from greenroom.workers.model.outcome import AttemptResult, CredentialDelayed, HttpRefused, StreamBroken, Unreachable
 from greenroom.workers.model.retry import (
     BACKOFF_CAP_MS,
     LONGEST_WAIT,
-    Decision,
     GiveUp,
     Retry,
+    RetryDecision,
     RetryLimits,
     RetryPolicy,
     backoff_ms,
@@ -29,7 +29,7 @@ def policy(request: int = 4, stream: int = 5, random: float = 0.5) -> RetryPolic
     return RetryPolicy(RetryLimits(request, stream), random=lambda: random, clock=lambda: 0.0)
 
 
-def decisions(outcome: Outcome, rules: RetryPolicy) -> list[Decision]:
+def decisions(outcome: AttemptResult, rules: RetryPolicy) -> list[RetryDecision]:
     """Repeat one outcome until the policy gives up."""
     made = [rules.decide(outcome)]
     while isinstance(made[-1], Retry):
@@ -41,14 +41,14 @@ def decisions(outcome: Outcome, rules: RetryPolicy) -> list[Decision]:
     ("outcome", "attempts"),
     [(REFUSED, 1), (CUT, 4), (OVERLOADED, 3), (BUSY, 12), (NO_CONNECTION, 12), (HttpRefused(401, {}), 1)],
 )
-def test_attempts_are_as_many_as_the_limits_allow(outcome: Outcome, attempts: int) -> None:
+def test_attempts_are_as_many_as_the_limits_allow(outcome: AttemptResult, attempts: int) -> None:
     assert len(decisions(outcome, policy(request=2, stream=3))) == attempts
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=60), st.integers(0, 5), st.integers(0, 5))
-def test_no_mixture_of_outcomes_exceeds_the_limits(outcomes: list[Outcome], request: int, stream: int) -> None:
+def test_no_mixture_of_outcomes_exceeds_the_limits(outcomes: list[AttemptResult], request: int, stream: int) -> None:
     rules = policy(request, stream)
-    made: list[Decision] = []
+    made: list[RetryDecision] = []
     for outcome in outcomes:
         made.append(rules.decide(outcome))
         if isinstance(made[-1], GiveUp):
@@ -126,7 +126,7 @@ LIMITED = [
 
 
 @pytest.mark.parametrize(("outcome", "wait"), LIMITED)
-def test_a_rate_limit_is_waited_out_whatever_the_numbers_of_retries_are(outcome: Outcome, wait: float) -> None:
+def test_a_rate_limit_is_waited_out_whatever_the_numbers_of_retries_are(outcome: AttemptResult, wait: float) -> None:
     rules = policy(request=0, stream=0)
     first = rules.decide(outcome)
     assert isinstance(first, Retry)

@@ -8,7 +8,6 @@ import pytest
 
 from greenroom.config.tables.providers import WireApi
 from greenroom.demo.script import (
-    Action,
     Call,
     Disconnect,
     FailedEvent,
@@ -17,6 +16,7 @@ from greenroom.demo.script import (
     Quote,
     ReasoningStep,
     Script,
+    ScriptedAction,
     Text,
     make_script,
     rule,
@@ -159,7 +159,7 @@ def test_second_chat_request_carries_the_calls_with_their_outputs() -> None:
 
 @pytest.mark.parametrize("wire_api", PATHS)
 @pytest.mark.parametrize("trouble", [Disconnect(), Disconnect(orderly=True), FailedEvent("server_error", "no")])
-def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, trouble: Action) -> None:
+def test_answer_that_breaks_off_in_the_middle_starts_over(wire_api: WireApi, trouble: ScriptedAction) -> None:
     played = make_script(rule("look", [First(1, Text("half")), First(1, trouble), Text("whole")]))
     history = History([input_message([{"type": "text", "text": "look"}])])
     last, ears, bodies = asyncio.run(turn(wire_api, played, history))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.workers.patch.errors import PatchError, PatchSyntaxError
-from greenroom.workers.patch.language import AddFile, Chunk, DeleteFile, Patch, Section, UpdateFile, parse_patch
+from greenroom.workers.patch.language import AddFile, Chunk, DeleteFile, Patch, PatchSection, UpdateFile, parse_patch
 
 HEADERS = "'*** Add File: {path}', '*** Delete File: {path}', '*** Update File: {path}'"
 
@@ -14,7 +14,7 @@ def patch(*lines: str) -> str:
     return "\n".join(["*** Begin Patch", *lines, "*** End Patch"])
 
 
-def sections(*lines: str) -> tuple[Section, ...]:
+def sections(*lines: str) -> tuple[PatchSection, ...]:
     return parse_patch(patch(*lines)).sections
 
 

@@ -18,7 +18,12 @@ from typing import Literal, TypeAlias
 
 import psutil
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.runtime import hardening
 from greenroom.workers.sandbox import features, kernel
 from greenroom.workers.sandbox.confinement import Confinement
@@ -58,7 +63,7 @@ class Order:
     argv: tuple[str, ...]
     mode: Mode
     cwd: str
-    policy: SandboxPolicy | None = None
+    policy: ConfinementPolicy | None = None
     """In place of the one that the mode stands for."""
     home_name: str = ""
     stay: bool = False
@@ -156,7 +161,7 @@ class Place:
             return file.read()
 
 
-POLICIES: dict[Mode, SandboxPolicy] = {
+POLICIES: dict[Mode, ConfinementPolicy] = {
     "read-only": ReadOnlyPolicy(),
     "workspace-write": WorkspaceWritePolicy(),
     "online": WorkspaceWritePolicy(network_access=True),
@@ -189,7 +194,7 @@ class Cell:
         *argv: str,
         mode: Mode = "workspace-write",
         cwd: str | None = None,
-        policy: SandboxPolicy | None = None,
+        policy: ConfinementPolicy | None = None,
         home_name: str = "",
         stay: bool = False,
         sockets: tuple[str, ...] = (),

@@ -11,7 +11,12 @@ import pytest
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules.rules import NO_RULES, Rules
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import (
+    ConfinementPolicy,
+    DangerFullAccessPolicy,
+    ReadOnlyPolicy,
+    WorkspaceWritePolicy,
+)
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
@@ -31,7 +36,7 @@ from greenroom.workers.tools.registry import call, call_custom
 from greenroom.workers.tools.rule_file import keep_rule
 from tests.support.events import members
 
-SANDBOXES: Final[Mapping[SandboxMode, SandboxPolicy]] = {
+SANDBOXES: Final[Mapping[SandboxMode, ConfinementPolicy]] = {
     "read-only": ReadOnlyPolicy(),
     "workspace-write": WorkspaceWritePolicy(exclude_slash_tmp=True, exclude_tmpdir_env_var=True),
     "danger-full-access": DangerFullAccessPolicy(),

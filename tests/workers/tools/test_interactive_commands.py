@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy, DangerFullAccessPolicy, ReadOnlyPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.tools import background_commands, write_stdin
@@ -80,7 +80,7 @@ def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @SANDBOXES
 @pytest.mark.parametrize("tty", [True, False])
-def test_what_ends_in_time_is_told_whole(place: Place, sandbox: SandboxPolicy, tty: bool) -> None:
+def test_what_ends_in_time_is_told_whole(place: Place, sandbox: ConfinementPolicy, tty: bool) -> None:
     async def scene(toolbox: Toolbox) -> None:
         told = await run(toolbox, "echo hi; exit 3", tty=tty)
         assert told == Result("hi\r\n" if tty else "hi\n", code=3, number=None, tokens=1)
@@ -95,7 +95,7 @@ def test_what_ends_in_time_is_told_whole(place: Place, sandbox: SandboxPolicy, t
 
 
 @SANDBOXES
-def test_a_terminal_is_written_to_across_turns(place: Place, sandbox: SandboxPolicy) -> None:
+def test_a_terminal_is_written_to_across_turns(place: Place, sandbox: ConfinementPolicy) -> None:
     async def scene(toolbox: Toolbox) -> None:
         number = await go_on(toolbox, "stty size; while read line; do echo got $line; done", tty=True)
         seen = await write_until(toolbox, number, "one\n", "got one")
@@ -132,7 +132,7 @@ def test_output_is_told_once(place: Place) -> None:
 
 @SANDBOXES
 def test_ctrl_c_stops_what_has_no_terminal_and_nothing_else_can_be_written(
-    place: Place, sandbox: SandboxPolicy
+    place: Place, sandbox: ConfinementPolicy
 ) -> None:
     async def scene(toolbox: Toolbox) -> None:
         # Without a child of its own: bash drops an interrupt if the command that it waits for ends in another way.
@@ -183,7 +183,7 @@ def test_ctrl_c_in_a_terminal_reaches_what_runs_there(place: Place) -> None:
 
 
 @SANDBOXES
-def test_the_end_of_the_conversation_ends_them_all(place: Place, sandbox: SandboxPolicy) -> None:
+def test_the_end_of_the_conversation_ends_them_all(place: Place, sandbox: ConfinementPolicy) -> None:
     async def scene(toolbox: Toolbox) -> None:
         await go_on(toolbox, "sleep 600 & sleep 600", tty=True)
         await go_on(toolbox, "(setsid sleep 600 &) ; exec sleep 600")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, SandboxPolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy, DangerFullAccessPolicy, ReadOnlyPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.sandbox import features
@@ -144,7 +144,7 @@ def test_a_call_of_nothing_we_have_is_told(place: Place, call: JsonObject) -> No
 
 
 @pytest.mark.parametrize("sandbox", [INSIDE, DangerFullAccessPolicy()], ids=lambda policy: policy.type)
-def test_what_a_command_leaves_running_ends_with_the_conversation(place: Place, sandbox: SandboxPolicy) -> None:
+def test_what_a_command_leaves_running_ends_with_the_conversation(place: Place, sandbox: ConfinementPolicy) -> None:
     async def scene(toolbox: Toolbox) -> None:
         pid = int(output(await toolbox.call(FIRST, shell("sleep 600 >/dev/null 2>&1 & echo $!"))))
         assert processes.alive(pid)

@@ -9,7 +9,7 @@ import msgspec
 from greenroom.config.path_map import PathMap
 from greenroom.config.paths import require_directory, resolve_path
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
-from greenroom.config.tables.sandbox import SandboxPolicy, WorkspaceWritePolicy
+from greenroom.config.tables.sandbox import ConfinementPolicy, WorkspaceWritePolicy
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 
@@ -75,8 +75,8 @@ def _schema(output_schema: bytes) -> dict[str, object]:
         raise ConfigError(f"the output schema is no JSON object: {error}") from None
 
 
-def _policy(sandbox: TurnSandbox, cwd: str) -> SandboxPolicy:
-    policy: SandboxPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), SandboxPolicy)
+def _policy(sandbox: TurnSandbox, cwd: str) -> ConfinementPolicy:
+    policy: ConfinementPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), ConfinementPolicy)
     if not isinstance(policy, WorkspaceWritePolicy):
         return policy
     roots = tuple(resolve_path(cwd, root, os.environ) for root in policy.writable_roots)

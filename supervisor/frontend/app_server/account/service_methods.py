@@ -19,7 +19,7 @@ from greenroom.supervisor.frontend.app_server.account import service_answers as 
 from greenroom.supervisor.frontend.app_server.account import service_form as form
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class AccountServiceMethods:
     def __init__(self, jobs: Jobs, channel: AppServerChannel) -> None:
         self._jobs = jobs
         self._channel = channel
-        self.methods: dict[str, Method] = {
+        self.methods: dict[str, AnswerMethod] = {
             "account/rateLimits/read": self._rate_limits,
             "account/usage/read": self._usage,
             "account/workspaceMessages/read": self._messages,

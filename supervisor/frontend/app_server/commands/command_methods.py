@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_request import command_job
 from greenroom.supervisor.frontend.app_server.commands.open_command import OpenCommand
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 MOST: Final = 64
 """Commands with a `processId` that one client has at a time."""
@@ -28,9 +28,9 @@ class CommandMethods:
         self._channel = channel
         self._jobs = jobs
         self._open: dict[str, OpenCommand] = {}
-        self.long: Mapping[str, Method] = {"command/exec": self._exec}
+        self.long: Mapping[str, AnswerMethod] = {"command/exec": self._exec}
         """The methods whose answers may take as long as a command."""
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "command/exec/write": self._write,
             "command/exec/resize": self._resize,
             "command/exec/terminate": self._terminate,

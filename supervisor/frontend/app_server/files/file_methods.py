@@ -10,7 +10,7 @@ from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.request_params import RefusedError
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 
 class FileMethods:
@@ -19,7 +19,7 @@ class FileMethods:
     def __init__(self, jobs: Jobs, sessions: ThreadSessions) -> None:
         self._jobs = jobs
         self._sessions = sessions
-        self.methods: Mapping[str, Method] = {f"fs/{operation}": self._operate for operation in READERS}
+        self.methods: Mapping[str, AnswerMethod] = {f"fs/{operation}": self._operate for operation in READERS}
 
     async def _operate(self, request: Request) -> RequestAnswer:
         directory = self._sessions.channel.directory(None)

@@ -12,14 +12,14 @@ from greenroom.protocol.jsonrpc import INVALID_PARAMS, Request
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings, policy_members
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 
-Members: TypeAlias = dict[str, Any]
+RequestMembers: TypeAlias = dict[str, Any]
 
 
-def _path(request: Request) -> Members:
+def _path(request: Request) -> RequestMembers:
     return {"path": decode(request, wire.FsPathParams).path}
 
 
-def _write(request: Request) -> Members:
+def _write(request: Request) -> RequestMembers:
     params = decode(request, wire.FsWriteFileParams, quotes=False)
     try:
         return {"path": params.path, "data": b64decode(params.data_base64, validate=True)}
@@ -27,22 +27,22 @@ def _write(request: Request) -> Members:
         raise RefusedError(INVALID_PARAMS, f"fs/writeFile: invalid `dataBase64`: {error}") from None
 
 
-def _create(request: Request) -> Members:
+def _create(request: Request) -> RequestMembers:
     params = decode(request, wire.FsCreateDirectoryParams)
     return {"path": params.path, "recursive": params.recursive is not False}
 
 
-def _remove(request: Request) -> Members:
+def _remove(request: Request) -> RequestMembers:
     params = decode(request, wire.FsRemoveParams)
     return {"path": params.path, "recursive": params.recursive is not False, "force": params.force is not False}
 
 
-def _copy(request: Request) -> Members:
+def _copy(request: Request) -> RequestMembers:
     params = decode(request, wire.FsCopyParams)
     return {"path": params.source_path, "destination": params.destination_path, "recursive": params.recursive}
 
 
-READERS: Final[Mapping[str, Callable[[Request], Members]]] = {
+READERS: Final[Mapping[str, Callable[[Request], RequestMembers]]] = {
     "readFile": _path,
     "writeFile": _write,
     "createDirectory": _create,

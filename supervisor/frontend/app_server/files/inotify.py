@@ -26,7 +26,7 @@ ONLY_DIRECTORIES: Final = 0x01000000
 CHANGES: Final = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF
 
 
-class FileChange(NamedTuple):
+class InotifyChange(NamedTuple):
     """One report."""
 
     number: int
@@ -68,7 +68,7 @@ class Inotify:
         """Watch a directory no more. One that is gone is gone already."""
         self._libc.inotify_rm_watch(self.descriptor, number)
 
-    def read(self) -> list[FileChange]:
+    def read(self) -> list[InotifyChange]:
         """Return what has been reported, a piece at most."""
         try:
             return list(read_changes(os.read(self.descriptor, READ_SIZE)))
@@ -93,7 +93,7 @@ class Inotify:
         return result
 
 
-def read_changes(data: bytes) -> Iterator[FileChange]:
+def read_changes(data: bytes) -> Iterator[InotifyChange]:
     """Yield the reports in what the kernel has written."""
     at = 0
     while at < len(data):
@@ -101,4 +101,4 @@ def read_changes(data: bytes) -> Iterator[FileChange]:
         at += _HEAD.size
         name = data[at : at + length].rstrip(b"\0")
         at += length
-        yield FileChange(number, mask, name.decode(errors="replace"))
+        yield InotifyChange(number, mask, name.decode(errors="replace"))

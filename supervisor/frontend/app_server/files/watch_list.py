@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.supervisor.frontend.app_server.files.inotify import IGNORED, OVERFLOW, FileChange
+from greenroom.supervisor.frontend.app_server.files.inotify import IGNORED, OVERFLOW, InotifyChange
 
 MOST_PATHS: Final = 1000
 """Paths that are kept of one watch; where there are more, what is watched stands for them."""
@@ -24,7 +24,7 @@ class Watched(msgspec.Struct, frozen=True):
     name: str = ""
     """The name of the file; empty for a directory."""
 
-    def changed_by(self, change: FileChange) -> str | None:
+    def changed_by(self, change: InotifyChange) -> str | None:
         """Return the path that a change of its directory is about; `None` where that does not count."""
         if not change.name:
             return self.path
@@ -65,7 +65,7 @@ class WatchList:
         del self._by_number[gone.number]
         return gone.number
 
-    def take(self, found: Iterable[FileChange]) -> bool:
+    def take(self, found: Iterable[InotifyChange]) -> bool:
         """Note changes, and return whether there is something to tell."""
         for change in found:
             if change.mask & OVERFLOW:

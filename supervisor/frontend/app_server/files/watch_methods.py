@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.files.file_request import require_
 from greenroom.supervisor.frontend.app_server.files.inotify import Inotify
 from greenroom.supervisor.frontend.app_server.files.watch_list import Watched, WatchList
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 SECONDS: Final = 0.2
 """How long changes are collected before the client is told of them."""
@@ -33,7 +33,7 @@ class WatchMethods:
         self._inotify: Inotify | None = None
         self._due: asyncio.TimerHandle | None = None
         self._changing = asyncio.Lock()
-        self.methods: Mapping[str, Method] = {"fs/watch": self._watch, "fs/unwatch": self._unwatch}
+        self.methods: Mapping[str, AnswerMethod] = {"fs/watch": self._watch, "fs/unwatch": self._unwatch}
 
     async def _watch(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.FsWatchParams)

@@ -15,7 +15,7 @@ from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 
 class GoalMethods:
@@ -25,7 +25,7 @@ class GoalMethods:
         self._conversations = conversations
         self._sessions = sessions
         self._pursuit = pursuit
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "thread/goal/set": self._set,
             "thread/goal/get": self._get,
             "thread/goal/clear": self._clear,

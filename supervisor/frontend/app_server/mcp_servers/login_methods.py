@@ -12,7 +12,7 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request,
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 
 TIMEOUT: Final = 300
@@ -27,7 +27,7 @@ class McpLoginMethods:
         self._broker = broker
         self._sessions = sessions
         self._channel = channel
-        self.methods: dict[str, Method] = {"mcpServer/oauth/login": self._login}
+        self.methods: dict[str, AnswerMethod] = {"mcpServer/oauth/login": self._login}
 
     async def _login(self, request: Request) -> RequestAnswer:
         params = decode(request, wire.McpServerOauthLoginParams)

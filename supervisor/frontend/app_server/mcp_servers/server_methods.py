@@ -21,7 +21,7 @@ from greenroom.supervisor.frontend.app_server.mcp_servers.status_form import sta
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
-from greenroom.supervisor.frontend.request_queue import Method, RequestAnswer
+from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer
 
 _RESULT: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -32,7 +32,7 @@ class McpServerMethods:
     def __init__(self, conversations: Conversations, sessions: ThreadSessions) -> None:
         self._conversations = conversations
         self._sessions = sessions
-        self.methods: Mapping[str, Method] = {
+        self.methods: Mapping[str, AnswerMethod] = {
             "mcpServerStatus/list": self._list,
             "mcpServer/tool/call": self._call,
             "mcpServer/resource/read": self._read,

@@ -17,7 +17,7 @@ from greenroom.runtime import child, orphans
 from greenroom.runtime.launch import CONTROL, DATAGRAM
 from greenroom.runtime.restart import Backoff, Delays
 from greenroom.runtime.spawn import OWN_VARIABLES, spawn
-from greenroom.supervisor.processes.service_state import ServiceStatus, State
+from greenroom.supervisor.processes.service_state import ServicePhase, ServiceStatus
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class RayProcess:
     @property
     def status(self) -> ServiceStatus:
         """How it stands: it is ready where it has the cluster before it."""
-        state: State = "restarting" if self.pid is None else "ready" if self._is_connected else "starting"
+        state: ServicePhase = "restarting" if self.pid is None else "ready" if self._is_connected else "starting"
         deaths = self._backoff.deaths_in_period(asyncio.get_running_loop().time())
         return ServiceStatus(state, self.pid, deaths, self._restarts)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from greenroom.supervisor.cli.dashboard.collector import Collector
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, Tables, apply_changes
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, DashboardTables, apply_changes
 from greenroom.supervisor.cli.status.overview import Overview
 from tests.supervisor.cli.dashboard import scenes
 
@@ -59,7 +59,7 @@ def test_a_page_that_has_slept_is_told_the_difference_to_what_it_knows() -> None
 
     async def scene(collector: Collector) -> None:
         sleepy, lively = collector.reader(), collector.reader()
-        held: Tables = EMPTY
+        held: DashboardTables = EMPTY
         first, _ = await asyncio.gather(sleepy.next(), lively.next())
         held = apply_changes(held, first.changes)
         for _ in range(3):

@@ -12,7 +12,7 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.report import Report
 from greenroom.supervisor.cli.dashboard.samples import KEPT, Samples
 from greenroom.supervisor.cli.dashboard.snapshot import COMMAND, MOST_COMMANDS, snapshot
-from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, Tables, apply_changes, changes_between
+from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, DashboardTables, apply_changes, changes_between
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.cli.dashboard import scenes
 from tests.supervisor.status.sights import BROKER, NOW, conversation, process, report, sight, view
@@ -22,8 +22,8 @@ TABLES = st.fixed_dictionaries(dict.fromkeys(NAMES, ROWS))
 
 
 @given(st.lists(TABLES, min_size=1, max_size=4))
-def test_applying_all_changes_leads_to_the_same_tables(states: list[Tables]) -> None:
-    held: Tables = EMPTY
+def test_applying_all_changes_leads_to_the_same_tables(states: list[DashboardTables]) -> None:
+    held: DashboardTables = EMPTY
     for state in states:
         told = json.loads(msgspec.json.encode(changes_between(held, state)))
         held = apply_changes(held, told)

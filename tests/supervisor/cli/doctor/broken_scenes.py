@@ -14,7 +14,7 @@ import pytest
 
 from greenroom.protocol.instance import Instance
 from greenroom.runtime import identity
-from greenroom.supervisor.cli.doctor.finding import Status
+from greenroom.supervisor.cli.doctor.finding import FindingStatus
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.workers.sandbox.features import KernelFeatures
@@ -41,7 +41,7 @@ class Broken:
 
     prepare: Prepare
     check: str
-    status: Status
+    status: FindingStatus
     says: str
     """A part of the summary."""
     advises: str

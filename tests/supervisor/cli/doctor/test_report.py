@@ -11,13 +11,13 @@ from rich.cells import cell_len
 from greenroom.protocol.errors import ConfigError
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.examination import examine
-from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, Problem, Status, combined_finding, worst
+from greenroom.supervisor.cli.doctor.finding import SEVERITY, Finding, FindingStatus, Problem, combined_finding, worst
 from greenroom.supervisor.cli.doctor.page import doctor_page
 from greenroom.supervisor.cli.doctor.report import WITHHELD, CheckResult, make_report
 from greenroom.supervisor.cli.doctor.secret_texts import SecretTexts
 from greenroom.supervisor.cli.doctor.table import CHECKS, Check
 
-statuses: st.SearchStrategy[Status] = st.sampled_from(["ok", "warning", "fail"])
+statuses: st.SearchStrategy[FindingStatus] = st.sampled_from(["ok", "warning", "fail"])
 texts = st.text(max_size=120)
 findings = st.builds(
     Finding, statuses, texts, st.dictionaries(texts, texts | st.lists(texts, max_size=3), max_size=3), st.just("Do it.")
@@ -38,7 +38,7 @@ def test_several_problems_are_one_finding_the_worst_first() -> None:
 
 
 @given(st.lists(statuses, max_size=6))
-def test_the_worst_counts(found: list[Status]) -> None:
+def test_the_worst_counts(found: list[FindingStatus]) -> None:
     assert SEVERITY[worst(found)] == max((SEVERITY[status] for status in found), default=0)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.demo.script import Action, CommandStep, FailStep, PatchStep, Text, rule
+from greenroom.demo.script import CommandStep, FailStep, PatchStep, ScriptedAction, Text, rule
 from tests.supervisor.frontend.app_server.conftest import Serve
 from tests.support.app_server import AppClient
 from tests.support.model import inputs, members
@@ -20,7 +20,7 @@ def answer(verdict: str, **more: str) -> str:
     return json.dumps({"verdict": verdict, "risk": "low", "authorization": "high", "rationale": "Because.", **more})
 
 
-def play(stage: Stage, *actions: Action) -> None:
+def play(stage: Stage, *actions: ScriptedAction) -> None:
     stage.play(rule(REVIEWED, list(actions)), TOUCH, ADD)
 
 
@@ -71,7 +71,7 @@ def test_the_reviewer_goes_by_a_policy_and_what_was_said_with_a_form_for_its_ans
     ],
 )
 def test_what_the_reviewer_does_not_plainly_allow_does_not_happen(
-    stage: Stage, app: Serve, action: Action, reason: str
+    stage: Stage, app: Serve, action: ScriptedAction, reason: str
 ) -> None:
     play(stage, action)
     client = app().app

@@ -7,7 +7,7 @@ import pytest
 
 from greenroom.protocol.choices import DELTA_EVENTS, EventForm
 from greenroom.protocol.events.event import Event
-from greenroom.protocol.events.file_change import AddedFile, Changes, DeletedFile, UpdatedFile
+from greenroom.protocol.events.file_change import AddedFile, ChangesByPath, DeletedFile, UpdatedFile
 from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
@@ -29,7 +29,7 @@ COMMAND: JsonObject = {
     "parsed_cmd": [{"type": "unknown", "cmd": "echo hi"}],
     "source": "agent",
 }
-CHANGES: Changes = {
+CHANGES: ChangesByPath = {
     "/a": AddedFile("x"),
     "/d": DeletedFile("old"),
     "/u": UpdatedFile("@@", None),
