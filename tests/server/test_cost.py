@@ -8,7 +8,7 @@ import jsonschema
 
 from greenroom.demo.script import Call, Disconnect, FailStep, First, ScriptedUsage, Text, rule
 from greenroom.protocol.mcp.toolset import OUTPUT_SCHEMA
-from tests.supervisor.status.test_real_server import greenroom, look
+from tests.supervisor.cli.status.test_real_server import greenroom, look
 from tests.support.client import Client, text, thread_id
 from tests.support.stage import Stage
 

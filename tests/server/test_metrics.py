@@ -10,7 +10,7 @@ from greenroom.demo.script import CommandStep, FailStep, First, Quote, ScriptedU
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, KillConversation, Reported
-from tests.supervisor.status.test_real_server import greenroom
+from tests.supervisor.cli.status.test_real_server import greenroom
 from tests.support.client import kind, text
 from tests.support.deadline import until
 from tests.support.host import hosting

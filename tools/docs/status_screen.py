@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from generated import GeneratedPage  # noqa: E402
 
 from greenroom.supervisor.cli.status.page import overview_page  # noqa: E402
-from tests.supervisor.status.sights import ID, conversation, report, sight, view  # noqa: E402
+from tests.supervisor.cli.status.sights import ID, conversation, report, sight, view  # noqa: E402
 
 PICTURE: Final = ROOT / "docs" / "images" / "status.svg"
 COLUMNS: Final = 90

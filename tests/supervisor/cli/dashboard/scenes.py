@@ -11,7 +11,7 @@ from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview
 from greenroom.supervisor.cli.status.seen_process import SeenProcess
 from greenroom.supervisor.control.instances import RunningInstance
-from tests.supervisor.status.sights import NOW, process, report, sight, view
+from tests.supervisor.cli.status.sights import NOW, process, report, sight, view
 
 MIB: Final = 1 << 20
 MOST: Final = 200

@@ -17,8 +17,8 @@ from tests.sessions.test_index import called, meta, said
 from tests.supervisor.cli.dashboard import scenes, script
 from tests.supervisor.cli.dashboard.served import Dashboard, dashboard
 from tests.supervisor.cli.dashboard.test_page import CONVERSATION, HEIGHTS, LOADED, PROBE, VIEWS, WIDTHS, play, turn_to
-from tests.supervisor.status.sights import view
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.sights import view
+from tests.supervisor.cli.status.stand_ins import House
 from tests.support.browser import Browser, Page
 
 HOSTILE: Final = (

@@ -10,8 +10,8 @@ from greenroom.supervisor.cli.dashboard.orders import ORDERS
 from greenroom.supervisor.control import instances
 from tests.supervisor.cli.dashboard import scenes
 from tests.supervisor.cli.dashboard.served import Dashboard, dashboard
-from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_in import Part
+from tests.supervisor.cli.status.stand_ins import House
 
 SAID = {
     "interrupt": "InterruptConversation",

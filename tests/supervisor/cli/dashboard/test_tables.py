@@ -15,7 +15,7 @@ from greenroom.supervisor.cli.dashboard.snapshot import COMMAND, MOST_COMMANDS, 
 from greenroom.supervisor.cli.dashboard.tables import EMPTY, NAMES, DashboardTables, apply_changes, changes_between
 from tests.protocol.test_report import REPORTS
 from tests.supervisor.cli.dashboard import scenes
-from tests.supervisor.status.sights import BROKER, NOW, conversation, process, report, sight, view
+from tests.supervisor.cli.status.sights import BROKER, NOW, conversation, process, report, sight, view
 
 ROWS = st.dictionaries(st.sampled_from("abc"), st.dictionaries(st.sampled_from("xy"), st.integers(0, 2), max_size=2))
 TABLES = st.fixed_dictionaries(dict.fromkeys(NAMES, ROWS))

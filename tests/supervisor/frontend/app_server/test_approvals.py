@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from greenroom.demo.script import CommandStep, PatchStep, Quote, Text, rule
+from tests.supervisor.cli.status.test_real_server import greenroom
 from tests.supervisor.frontend.app_server.conftest import Serve
-from tests.supervisor.status.test_real_server import greenroom
 from tests.support.app_server import AppClient
 from tests.support.deadline import until
 from tests.support.stage import Stage

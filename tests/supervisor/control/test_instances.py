@@ -15,7 +15,7 @@ import pytest
 from greenroom.protocol.instance import Instance
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.instances import INFANCY, remove_stale, running, this_instance, write
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_ins import House
 
 LONG_AGO = time.time() - 2 * INFANCY
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len as width
 
 from greenroom.sessions.lock import WriterLock
 from tests.sessions.test_index import FIRST, SECOND, context, meta, said, save, used
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_ins import House
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_ins import House
 
 
 @pytest.fixture

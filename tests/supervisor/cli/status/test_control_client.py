@@ -12,8 +12,8 @@ import pytest
 
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, StopInstance, control_line
-from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_in import Part
+from tests.supervisor.cli.status.stand_ins import House
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from greenroom.protocol.footprint import Footprint
 from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.page import QUIET_ROWS, overview_page
 from tests.protocol.test_report import REPORTS
-from tests.supervisor.status.sights import (
+from tests.supervisor.cli.status.sights import (
     BROKER,
     ENTRIES,
     FORK_SERVER,
@@ -24,7 +24,7 @@ from tests.supervisor.status.sights import (
     sight,
     view,
 )
-from tests.supervisor.status.sights import process as seen
+from tests.supervisor.cli.status.sights import process as seen
 
 TITLE = "Mend the 漢字 build\x1b[31m"
 BUSY = report(

@@ -14,7 +14,7 @@ from greenroom.sessions.index import SessionEntry, Story
 from greenroom.sessions.passage import Passage, Speaker
 from greenroom.supervisor.cli.status.session_export import as_markdown, story_as_json
 from tests.sessions.test_index import FIRST, answered, called, ended, line, meta, said, save
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_ins import House
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e\u2066\x9b31m"
 

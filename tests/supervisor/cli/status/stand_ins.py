@@ -14,8 +14,8 @@ import msgspec
 import psutil
 
 from greenroom.supervisor.cli.status.commands import add_commands
-from tests.supervisor.status import stand_in
-from tests.supervisor.status.stand_in import Part
+from tests.supervisor.cli.status import stand_in
+from tests.supervisor.cli.status.stand_in import Part
 from tests.support import forked, processes
 from tests.support.server import give_up_tracing
 

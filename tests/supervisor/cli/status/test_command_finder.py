@@ -6,7 +6,7 @@ from typing import Final
 from greenroom.protocol.report import Role
 from greenroom.supervisor.cli.status.command_finder import FoundCommands, find_commands
 from greenroom.supervisor.cli.status.seen_process import SeenProcess
-from tests.supervisor.status.sights import process
+from tests.supervisor.cli.status.sights import process
 
 ROLES: Final[Mapping[int, Role]] = {1: "supervisor", 2: "fork_server", 3: "zygote", 10: "worker", 11: "worker"}
 OWN: Final = (

@@ -9,7 +9,7 @@ import pytest
 
 from greenroom.demo.script import Call, Quote, ScriptRule, rule
 from greenroom.supervisor.cli.command_line import run
-from tests.supervisor.status.test_real_server import greenroom
+from tests.supervisor.cli.status.test_real_server import greenroom
 from tests.support.client import RequestId, kind, text
 from tests.support.deadline import until
 from tests.support.server import Server

@@ -4,7 +4,7 @@ import msgspec
 
 from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.control.control_messages import ActionDone, ActionRefused, Reported
-from tests.supervisor.status.sights import (
+from tests.supervisor.cli.status.sights import (
     BROKER,
     COMMAND,
     FORK_SERVER,
@@ -16,7 +16,7 @@ from tests.supervisor.status.sights import (
     report,
     sight,
 )
-from tests.supervisor.status.sights import process as seen
+from tests.supervisor.cli.status.sights import process as seen
 
 SILENT = ControlResponse("silent", seconds=1.0)
 

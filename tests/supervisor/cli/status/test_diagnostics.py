@@ -11,7 +11,7 @@ from greenroom.supervisor.cli.status.control_client import ControlResponse
 from greenroom.supervisor.cli.status.diagnostics import CODES, DEGRADED, SILENT, WELL, exit_code
 from greenroom.supervisor.cli.status.overview import InstanceStatus, TroubleKind
 from greenroom.supervisor.control.control_messages import ActionRefused
-from tests.supervisor.status.sights import (
+from tests.supervisor.cli.status.sights import (
     BROKER,
     ENTRIES,
     FORK_SERVER,

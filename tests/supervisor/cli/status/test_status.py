@@ -18,9 +18,9 @@ from rich.cells import cell_len as width
 
 from greenroom.supervisor.cli.status.overview import Overview
 from greenroom.supervisor.control import instances
-from tests.supervisor.status.screen import Screen, on_a_terminal
-from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import COMMAND, House, StandIn, command
+from tests.supervisor.cli.status.screen import Screen, on_a_terminal
+from tests.supervisor.cli.status.stand_in import Part
+from tests.supervisor.cli.status.stand_ins import COMMAND, House, StandIn, command
 from tests.support import forked
 
 pytestmark = pytest.mark.processes

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from greenroom.supervisor.cli.status.process_sampler import ProcessSampler
-from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_in import Part
+from tests.supervisor.cli.status.stand_ins import House
 
 
 def test_a_tree_is_seen_from_its_root_down(house: House) -> None:

@@ -11,7 +11,7 @@ from greenroom.sessions.finder import find_listed
 from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.retention import DAY
 from tests.sessions.test_index import FIRST, SECOND, ended, meta, save
-from tests.supervisor.status.stand_ins import House
+from tests.supervisor.cli.status.stand_ins import House
 
 THIRD = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf80000")
 

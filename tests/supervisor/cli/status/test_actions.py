@@ -9,8 +9,8 @@ import pytest
 
 from greenroom.supervisor.cli.status import actions
 from greenroom.supervisor.control.instances import parents, running
-from tests.supervisor.status.stand_in import Part
-from tests.supervisor.status.stand_ins import House, StandIn
+from tests.supervisor.cli.status.stand_in import Part
+from tests.supervisor.cli.status.stand_ins import House, StandIn
 from tests.support import processes
 
 pytestmark = pytest.mark.processes
