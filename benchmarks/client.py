@@ -11,8 +11,8 @@ from typing import Final, Self
 
 import msgspec
 
-from benchmarks.contestant import Contestant, environment
 from benchmarks.cores import given
+from benchmarks.subject import Contestant, environment
 
 TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20

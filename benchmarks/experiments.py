@@ -12,7 +12,12 @@ from typing import Final
 
 from benchmarks.app_experiments import app_start, app_turns, attach, many
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import (
+from benchmarks.interpreters import VERSIONS, name_of
+from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
+from benchmarks.resources import at_rest
+from benchmarks.stage import Measured, Stage
+from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
+from benchmarks.subject import (
     APP,
     APP_ATTACHED,
     ATTACHED,
@@ -22,11 +27,6 @@ from benchmarks.contestant import (
     REFERENCE,
     environment,
 )
-from benchmarks.holdings import at_rest
-from benchmarks.interpreters import VERSIONS, name_of
-from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
-from benchmarks.stage import Measured, Stage
-from benchmarks.stream_experiments import capacity, one_silent_stream, one_stream, silent_streams, streams
 from benchmarks.telemetry import telemetry
 from greenroom.demo.scripts import COMMANDS, LOGIN_COMMANDS, PROSE, TRICKLE, bench_prompt
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from benchmarks.budgets import AtLeast, AtMost, Both, Budget, RatioAtLeast, RatioAtMost, Unit
-from benchmarks.contestant import APP, APP_ATTACHED, ATTACHED, GREENROOM, LAUNCHED, NEWEST, REFERENCE
 from benchmarks.interpreters import VERSIONS, Version, name_of
+from benchmarks.subject import APP, APP_ATTACHED, ATTACHED, GREENROOM, LAUNCHED, NEWEST, REFERENCE
 
 Statistic: TypeAlias = Literal["median", "p99"]
 

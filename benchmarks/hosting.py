@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from benchmarks.client import ContestantError
-from benchmarks.holdings import at_rest
+from benchmarks.resources import at_rest
 from greenroom.config.defaults import IDLE_WORKERS
 from greenroom.runtime.host_socket import candidates
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestant import GREENROOM, Contestant
+from benchmarks.subject import GREENROOM, Contestant
 from greenroom.runtime import filelock
 
 VERSIONS: Final = ((3, 11), (3, 12), (3, 13))

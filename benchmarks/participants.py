@@ -4,7 +4,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmarks.contestant import (
+from benchmarks.experiments import Experiment
+from benchmarks.interpreters import Uninstalled, others
+from benchmarks.reference_program import LAST_MCP_SERVER, Found, Missing, Release, ensure_reference
+from benchmarks.reference_program import NEWEST as NEWEST_RELEASE
+from benchmarks.subject import (
     LAUNCHED,
     NEWEST,
     REFERENCE,
@@ -15,10 +19,6 @@ from benchmarks.contestant import (
     newest_reference,
     reference,
 )
-from benchmarks.experiments import Experiment
-from benchmarks.interpreters import Uninstalled, others
-from benchmarks.reference_program import LAST_MCP_SERVER, Found, Missing, Release, ensure_reference
-from benchmarks.reference_program import NEWEST as NEWEST_RELEASE
 
 
 class Participants:

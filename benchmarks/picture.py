@@ -4,8 +4,8 @@ from typing import Final
 
 from benchmarks.capacity import LONGEST, RATE
 from benchmarks.chart import Panel, svg
-from benchmarks.contestant import GREENROOM, REFERENCE
 from benchmarks.report import Samples
+from benchmarks.subject import GREENROOM, REFERENCE
 
 NAME: Final = "streaming.svg"
 MARKDOWN: Final = (

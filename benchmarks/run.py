@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from benchmarks.app_experiments import app_first_turn
 from benchmarks.client import ContestantError
-from benchmarks.contestant import Contestant, write_config
 from benchmarks.experiments import Experiment, first_turn
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
 from benchmarks.stage import FULL, QUICK, Stage
+from benchmarks.subject import Contestant, write_config
 
 
 @dataclass(slots=True)

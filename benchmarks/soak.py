@@ -17,13 +17,13 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bath import IDLE_WORKERS, LOOKS, Bath
 from benchmarks.client import Client
-from benchmarks.contestant import Contestant, greenroom, write_config
-from benchmarks.crowd import Conversation, conversations
+from benchmarks.load import Conversation, conversations
 from benchmarks.machine import Machine
 from benchmarks.model_process import ModelProcess
-from benchmarks.stretch import TREND, Stretch
+from benchmarks.phase import TREND, Stretch
+from benchmarks.soak_server import IDLE_WORKERS, LOOKS, Bath
+from benchmarks.subject import Contestant, greenroom, write_config
 
 HELPER_DEATHS: Final = 4
 """Kills of the fork server, and of the broker: with one more within a minute, a server gives the broker up."""

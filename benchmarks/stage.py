@@ -9,10 +9,10 @@ from typing import Final, TypeAlias
 
 from benchmarks.app_client import AppClient
 from benchmarks.client import Client
-from benchmarks.contestant import Contestant, environment, write_config
 from benchmarks.hosting import hosting
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
+from benchmarks.subject import Contestant, environment, write_config
 
 Measured: TypeAlias = Mapping[str, list[float]]
 """Samples by the key of their figure."""

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import Contestant
 from benchmarks.paced_process import PacedModel, prompt
 from benchmarks.processes import cpu_by_role, cpu_seconds
 from benchmarks.report import percentile
 from benchmarks.stamps import Arrivals
+from benchmarks.subject import Contestant
 
 TIMEOUT: Final = 120.0
 """Seconds that a step may take."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from benchmarks.calibration import Calibration
 from benchmarks.client import ContestantError
-from benchmarks.contestant import GREENROOM, REFERENCE, Contestant, greenroom, reference, write_config
 from benchmarks.paced_process import PacedModel
 from benchmarks.reference_program import Missing, ensure_reference
 from benchmarks.streamer import Streamed, Streamer
+from benchmarks.subject import GREENROOM, REFERENCE, Contestant, greenroom, reference, write_config
 
 
 @dataclass(frozen=True, slots=True)

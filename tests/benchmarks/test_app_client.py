@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.app_client import AppClient
 from benchmarks.client import ContestantError
-from benchmarks.contestant import Contestant
+from benchmarks.subject import Contestant
 
 PROGRAM = """
 import json, os, sys

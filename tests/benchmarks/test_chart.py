@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.chart import Panel, axis, svg
-from benchmarks.contestant import GREENROOM, REFERENCE
 from benchmarks.picture import picture
+from benchmarks.subject import GREENROOM, REFERENCE
 
 SVG = "{http://www.w3.org/2000/svg}"
 values = st.floats(1e-3, 1e6)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks.client import Client, ContestantError
-from benchmarks.contestant import Contestant
+from benchmarks.subject import Contestant
 
 LINES = (
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'

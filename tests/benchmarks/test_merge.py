@@ -3,10 +3,10 @@
 import pytest
 
 from benchmarks.budgets import AtMost
-from benchmarks.contestant import GREENROOM
 from benchmarks.figures import Figure
 from benchmarks.merge import merged
 from benchmarks.report import page, rows
+from benchmarks.subject import GREENROOM
 
 REPLY, START, KILL = (Figure(key, f"a {key}", "ms", AtMost(8)) for key in ("reply", "start", "kill"))
 FIGURES = (REPLY, START, KILL)

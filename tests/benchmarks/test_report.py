@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.budgets import AtLeast, AtMost, Both, Budget, RatioAtLeast, RatioAtMost, quantity
-from benchmarks.contestant import GREENROOM, LAUNCHED, REFERENCE
 from benchmarks.experiments import EXPERIMENTS, Experiment, returns
 from benchmarks.figures import FIGURES, KEYS, Figure
 from benchmarks.report import missed, page, percentile, rows, summarise, table
+from benchmarks.subject import GREENROOM, LAUNCHED, REFERENCE
 
 REPLY = Figure("reply", "a reply", "ms", AtMost(8))
 START = Figure("start", "the start", "ms", RatioAtMost(0.6, aim=0.4))

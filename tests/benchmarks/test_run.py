@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.client import ContestantError
-from benchmarks.contestant import Contestant
 from benchmarks.experiments import Experiment
 from benchmarks.run import Run
 from benchmarks.stage import Stage
+from benchmarks.subject import Contestant
 
 GREENROOM = Contestant("greenroom", ("greenroom",), {})
 REFERENCE = Contestant("reference", ("codex",), {})

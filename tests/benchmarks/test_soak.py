@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from benchmarks.crowd import Account
-from benchmarks.holdings import Holdings
+from benchmarks.load import Account
+from benchmarks.phase import DRIFT, PER_CONVERSATION, TREND, Stretch
+from benchmarks.resources import Holdings
 from benchmarks.soak import page
-from benchmarks.stretch import DRIFT, PER_CONVERSATION, TREND, Stretch
 
 MEMORY = {"supervisor": 30_000_000, "fork_server": 6_000_000}
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from benchmarks.contestant import GREENROOM, REFERENCE, Contestant
 from benchmarks.processes import cpu_by_role, cpu_seconds
 from benchmarks.streamer import Streamed, Use
 from benchmarks.streaming import Cost, Load, text
+from benchmarks.subject import GREENROOM, REFERENCE, Contestant
 
 
 def test_what_idling_costs_is_taken_off_for_the_time_that_passed() -> None:

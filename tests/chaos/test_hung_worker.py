@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import holdings
+from benchmarks import resources as holdings
 from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.report import Report
 from tests.support.client import kind, text, thread_id

@@ -2,7 +2,7 @@
 
 import psutil
 
-from benchmarks import holdings
+from benchmarks import resources as holdings
 from greenroom.demo.script import Call, CommandStep, Quote, Stall, Text, rule
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until

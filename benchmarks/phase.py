@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.crowd import Account
-from benchmarks.holdings import Holdings
+from benchmarks.load import Account
+from benchmarks.resources import Holdings
 
 TREND: Final = 512 * 1024
 """Bytes by which the minimum memory in the second half of the measurements may exceed that in the first half.

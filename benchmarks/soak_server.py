@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Final
 
 from benchmarks.client import Client
-from benchmarks.contestant import Contestant, environment
-from benchmarks.crowd import Account, Conversation, Crowd, Killer, conversations
-from benchmarks.holdings import Holdings, at_rest, victims
-from benchmarks.stretch import Stretch
+from benchmarks.load import Account, Conversation, Crowd, Killer, conversations
+from benchmarks.phase import Stretch
+from benchmarks.resources import Holdings, at_rest, victims
+from benchmarks.subject import Contestant, environment
 
 IDLE_WORKERS: Final = 2
 """Idle workers of such a server."""
