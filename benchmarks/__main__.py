@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.calibration import Calibration
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.experiments import EXPERIMENTS, Experiment
 from benchmarks.figures import FIGURES, KEYS, Figure
 from benchmarks.machine import Machine
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run(participants.found, model, paced, root, quick=options.quick)
         try:
             run.prepare()
-        except ContestantError as error:
+        except SubjectError as error:
             print(f"nothing was measured: {error}", file=sys.stderr)
             return 1
         for experiment in experiments:

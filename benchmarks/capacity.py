@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.search import largest
 from benchmarks.stage import Stage
 from benchmarks.streamer import Streamer
@@ -65,7 +65,7 @@ class Capacity:
             program = self._started()
             program.grow(count)
             found = program.stream(count, RATE, seconds, program.rest())
-        except ContestantError as error:
+        except SubjectError as error:
             self._say(f"{count} conversations: {error}")
             self._held.close()
             self._program = None
@@ -78,13 +78,13 @@ class Capacity:
         return bool(found.delays) and found.delay(99) <= LONGEST and found.offered >= OFFERED
 
     def _say(self, text: str) -> None:
-        print(f"{self._stage.contestant.name}, {text}", file=sys.stderr, flush=True)
+        print(f"{self._stage.subject.name}, {text}", file=sys.stderr, flush=True)
 
     def _started(self) -> Streamer:
         if self._program is None:
             stage = self._stage
             load = Load(stage.sizes.most_conversations, RATE, _SECONDS)
-            program = Streamer(load.program(stage.contestant), stage.paced, stage.home, stage.workspace)
+            program = Streamer(load.program(stage.subject), stage.paced, stage.home, stage.workspace)
             self._program = self._held.enter_context(program)
         return self._program
 

@@ -12,7 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from benchmarks.cores import given
-from benchmarks.subject import Contestant, environment
+from benchmarks.subject import Subject, environment
 
 TIMEOUT: Final = 60.0
 _BLOCK: Final = 1 << 20
@@ -25,7 +25,7 @@ _FORMS: Final = (b"", b"content_")
 _LOG_TAIL: Final = 2000
 
 
-class ContestantError(Exception):
+class SubjectError(Exception):
     """A program did not do what is to be measured."""
 
 
@@ -57,8 +57,8 @@ class Client:
     has_envelope = True
     """Whether messages have the member `jsonrpc`."""
 
-    def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
-        self.contestant = contestant
+    def __init__(self, subject: Subject, home: str, workspace: str) -> None:
+        self.subject = subject
         self.workspace = workspace
         self._characters = dict.fromkeys(_FORMS, 0)
         self.last_delta = 0.0
@@ -69,7 +69,7 @@ class Client:
         self._seen = b""
         self._seeking: re.Pattern[bytes] | None = None
         self.started = time.monotonic()
-        self._process = self._start(environment(contestant, home))
+        self._process = self._start(environment(subject, home))
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input = self._process.stdin.fileno()
@@ -169,10 +169,10 @@ class Client:
 
     def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
-        with open(self._log, "ab") as log, given(self.contestant.cores):
+        with open(self._log, "ab") as log, given(self.subject.cores):
             try:
                 return subprocess.Popen(
-                    self.contestant.command,
+                    self.subject.command,
                     stdin=pipe,
                     stdout=pipe,
                     stderr=log,
@@ -181,7 +181,7 @@ class Client:
                     cwd=self.workspace,
                 )
             except OSError as error:
-                raise ContestantError(f"{self.contestant.name} cannot be started: {error}") from error
+                raise SubjectError(f"{self.subject.name} cannot be started: {error}") from error
 
     def _write(self, fields: dict[str, object]) -> None:
         envelope = {"jsonrpc": "2.0"} if self.has_envelope else {}
@@ -217,8 +217,8 @@ class Client:
             if b'"method"' not in line[:200] and (b'"result"' in line or b'"error"' in line):
                 self._answers[int(match[1])] = Answer(now, line)
 
-    def _failure(self, what: str) -> ContestantError:
+    def _failure(self, what: str) -> SubjectError:
         with open(self._log, "rb") as log:
             log.seek(max(0, os.path.getsize(self._log) - _LOG_TAIL))
             tail = log.read().decode(errors="replace")
-        return ContestantError(f"{self.contestant.name} {what}\n{tail}")
+        return SubjectError(f"{self.subject.name} {what}\n{tail}")

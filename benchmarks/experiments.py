@@ -1,4 +1,4 @@
-"""How each figure is measured: one function for each kind of run, which starts a contestant and returns samples."""
+"""How each figure is measured: one function for each kind of run, which starts a subject and returns samples."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from itertools import cycle, islice
 from typing import Final
 
 from benchmarks.app_experiments import app_start, app_turns, attach, many
-from benchmarks.client import Client, ContestantError
+from benchmarks.client import Client, SubjectError
 from benchmarks.interpreters import VERSIONS, name_of
 from benchmarks.processes import cpu_seconds, private_bytes, worker_of_command, workers
 from benchmarks.resources import at_rest
@@ -94,7 +94,7 @@ def returns(stage: Stage) -> Measured:
     with stage.client("greenroom.park_after_s=0.1") as client:
         thread = _warmed_up(client)
         for _ in range(stage.sizes.turns):
-            at_rest(client.pid, environment(stage.contestant, stage.home), (), _SPARE)
+            at_rest(client.pid, environment(stage.subject, stage.home), (), _SPARE)
             before = stage.model.total()
             begun = time.monotonic()
             client.succeed(client.reply(thread, _HELLO))
@@ -103,7 +103,7 @@ def returns(stage: Stage) -> Measured:
 
 
 def stream(stage: Stage) -> Measured:
-    """One turn of many deltas: how fast they reach the client and what they cost the contestant."""
+    """One turn of many deltas: how fast they reach the client and what they cost the subject."""
     count = stage.sizes.deltas
     with stage.client() as client:
         thread = _warmed_up(client)
@@ -157,7 +157,7 @@ def memory(stage: Stage) -> Measured:
     with stage.client() as client:
         client.initialize()
         time.sleep(_SETTLING)
-        if not stage.contestant.is_greenroom:
+        if not stage.subject.is_greenroom:
             return {"memory-idle": _growth_of_conversation(client, stage.sizes.workers)}
         used = [_turn_with_command(client) for _ in range(stage.sizes.workers)]
         waiting = [worker.pid for worker in workers(client.pid) if worker.pid not in used]
@@ -170,8 +170,8 @@ def login_shells(stage: Stage) -> Measured:
     os.makedirs(home, exist_ok=True)
     with open(os.path.join(home, ".bash_profile"), "w", encoding="utf-8") as profile:
         profile.write(f"sleep {_PROFILE_SECONDS}\n")
-    contestant = replace(stage.contestant, environment={**stage.contestant.environment, "HOME": home})
-    with replace(stage, contestant=contestant).client() as client:
+    subject = replace(stage.subject, environment={**stage.subject.environment, "HOME": home})
+    with replace(stage, subject=subject).client() as client:
         thread = _warmed_up(client)
         client.succeed(client.reply(thread, _LOGIN_COMMANDS))
         begun = time.monotonic()
@@ -211,7 +211,7 @@ def kill(stage: Stage) -> Measured:
             os.kill(worker.pid, signal.SIGKILL)
             answer = client.wait(call)
             if b'"isError":true' not in answer.line:
-                raise ContestantError(f"a killed worker's call was answered with {answer.line[:500]!r}")
+                raise SubjectError(f"a killed worker's call was answered with {answer.line[:500]!r}")
             took.append((answer.at - killed) * 1e3)
     return {"kill": took}
 
@@ -230,13 +230,13 @@ class Experiment:
     """Whether the reference takes part through its launcher, too."""
     on_each_interpreter: bool = False
     """Whether Greenroom takes part on every interpreter of the machine."""
-    contestants: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
     """Who takes part, where that is not Greenroom and the reference as MCP servers."""
 
     def takes(self, name: str) -> bool:
-        """Tell whether the contestant of this name takes part at all."""
-        if self.contestants:
-            return name in self.contestants
+        """Tell whether the subject of this name takes part at all."""
+        if self.subjects:
+            return name in self.subjects
         if name == LAUNCHED:
             return self.launched
         if name in _INTERPRETERS:
@@ -244,7 +244,7 @@ class Experiment:
         return name in (GREENROOM, REFERENCE)
 
     def repetitions(self, *, of_reference: bool, quick: bool) -> int:
-        """Return how often one contestant does it."""
+        """Return how often one subject does it."""
         rounds = self.quick_rounds if quick else self.rounds
         if not of_reference or self.reference_rounds is None:
             return rounds
@@ -280,10 +280,10 @@ EXPERIMENTS: Final = (
     Experiment(bearers, ("bearer", "bearer-p99"), rounds=3, quick_rounds=1, reference_rounds=0),
     Experiment(parked, ("memory-parked",), rounds=1, quick_rounds=1, reference_rounds=0),
     Experiment(kill, ("kill",), rounds=2, quick_rounds=1, reference_rounds=0),
-    Experiment(attach, ("attach",), rounds=15, quick_rounds=3, contestants=(ATTACHED, GREENROOM)),
-    Experiment(app_start, ("app-start",), rounds=15, quick_rounds=3, contestants=_APP_SERVERS),
-    Experiment(app_turns, ("app-new-conversation", "app-reply"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
-    Experiment(many, ("many-cpu", "many-memory", "many-p99"), rounds=3, quick_rounds=1, contestants=_APP_SERVERS),
+    Experiment(attach, ("attach",), rounds=15, quick_rounds=3, subjects=(ATTACHED, GREENROOM)),
+    Experiment(app_start, ("app-start",), rounds=15, quick_rounds=3, subjects=_APP_SERVERS),
+    Experiment(app_turns, ("app-new-conversation", "app-reply"), rounds=3, quick_rounds=1, subjects=_APP_SERVERS),
+    Experiment(many, ("many-cpu", "many-memory", "many-p99"), rounds=3, quick_rounds=1, subjects=_APP_SERVERS),
     Experiment(telemetry, ("telemetry-cpu",), rounds=3, quick_rounds=1, reference_rounds=0),
 )
 """In the order in which they run."""
@@ -318,7 +318,7 @@ def _relay(client: Client, thread: str, what: str, count: int) -> None:
     client.succeed(client.reply(thread, bench_prompt(what)))
     sent = sum(map(len, islice(cycle(PROSE), count)))
     if client.streamed != sent:
-        raise ContestantError(f"{client.contestant.name} relayed {client.streamed} of {sent} characters")
+        raise SubjectError(f"{client.subject.name} relayed {client.streamed} of {sent} characters")
 
 
 def _supervisor_with_parked(client: Client, count: int) -> int | None:

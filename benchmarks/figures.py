@@ -26,10 +26,10 @@ class Figure:
     """The figure whose samples of Greenroom the row shows, where they are not its own."""
     compared_with: str | None = None
     """The figure whose samples of the reference the row shows, where they are not its own."""
-    contestant: str = GREENROOM
-    """The contestant whose samples are those of Greenroom."""
+    subject: str = GREENROOM
+    """The subject whose samples are those of Greenroom."""
     rival: str = REFERENCE
-    """The contestant that Greenroom is compared with."""
+    """The subject that Greenroom is compared with."""
 
     @property
     def source(self) -> str:
@@ -154,7 +154,7 @@ _HOST_FIGURES: Final = (
         "attach to a host → `initialize` answered, beside a server of its own",
         "ms",
         RatioAtMost(0.6, rival=_OWN),
-        contestant=ATTACHED,
+        subject=ATTACHED,
         rival=GREENROOM,
     ),
     *(
@@ -165,10 +165,10 @@ _HOST_FIGURES: Final = (
             _APP_BUDGETS[key],
             measured_as=key,
             compared_with=key,
-            contestant=contestant,
+            subject=subject,
             rival=NEWEST,
         )
-        for suffix, where, contestant in (("", "", APP), ("-attached", " of a host", APP_ATTACHED))
+        for suffix, where, subject in (("", "", APP), ("-attached", " of a host", APP_ATTACHED))
         for key, title in _APP_TITLES.items()
     ),
     *(
@@ -182,7 +182,7 @@ _HOST_FIGURES: Final = (
             "p99" if key == "many-p99" else "median",
             measured_as=key,
             compared_with=key,
-            contestant=APP_ATTACHED,
+            subject=APP_ATTACHED,
             rival=rival,
         )
         for key, title in _MANY_TITLES.items()
@@ -212,7 +212,7 @@ def _on(version: Version, figure: Figure) -> Figure:
         title=f"CPython {number}: {figure.title}",
         measured_as=figure.key,
         compared_with=figure.key,
-        contestant=name_of(version),
+        subject=name_of(version),
     )
 
 

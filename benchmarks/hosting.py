@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.resources import at_rest
 from greenroom.config.defaults import IDLE_WORKERS
 from greenroom.runtime.host_socket import candidates
@@ -20,7 +20,7 @@ _PAUSE: Final = 0.01
 
 @contextmanager
 def hosting(program: str, home: str, environment: Mapping[str, str]) -> Iterator[int]:
-    """Start a host on a home, and provide its pid once it is at rest. Raises `ContestantError`.
+    """Start a host on a home, and provide its pid once it is at rest. Raises `SubjectError`.
 
     It listens before it has imported what it needs, so that early clients wait instead of failing: a client that comes
     then waits for the rest of the start, in which host and fork server have both cores.
@@ -48,7 +48,7 @@ def _await_socket(process: "subprocess.Popen[bytes]", home: str, environment: Ma
         if any(_listens(path) for path in candidates(home, environment)):
             return
         time.sleep(_PAUSE)
-    raise ContestantError(f"the host on {home} does not listen")
+    raise SubjectError(f"the host on {home} does not listen")
 
 
 def _listens(path: str) -> bool:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from benchmarks.subject import GREENROOM, Contestant
+from benchmarks.subject import GREENROOM, Subject
 from greenroom.runtime import filelock
 
 VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
@@ -46,17 +46,17 @@ def interpreters() -> dict[Version, str]:
     return found
 
 
-def others() -> list[Contestant | Uninstalled]:
+def others() -> list[Subject | Uninstalled]:
     """Return Greenroom on every version but the one that runs this, installed where that was not done before."""
     found = ((version, installed(version)) for version in VERSIONS if version != sys.version_info[:2])
     return [
-        one if isinstance(one, Uninstalled) else Contestant(name_of(version), (str(one / "greenroom"), "mcp-server"))
+        one if isinstance(one, Uninstalled) else Subject(name_of(version), (str(one / "greenroom"), "mcp-server"))
         for version, one in found
     ]
 
 
 def name_of(version: Version) -> str:
-    """Return the name of the contestant that is Greenroom on a version."""
+    """Return the name of the subject that is Greenroom on a version."""
     return f"{GREENROOM} on CPython {_text(version)}"
 
 

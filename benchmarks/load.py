@@ -106,7 +106,7 @@ class Account:
             self.violations.append(f"{hit} calls crashed, though only {killed} workers were killed")
 
 
-class Crowd:
+class LoadGenerator:
     """Plays conversations on one client until all have had their turns."""
 
     def __init__(self, client: Client, cast: Iterable[Conversation], seed: int) -> None:

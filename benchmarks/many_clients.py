@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.app_client import AppClient
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.processes import cpu_seconds, shared_bytes
 from greenroom.demo.scripts import bench_prompt
 
@@ -46,7 +46,7 @@ class Used:
 def measure(clients: Sequence[AppClient], pids: Sequence[int], seconds: float) -> Used:
     """Open the conversations of started clients, have a turn in each, and then turns for some seconds.
 
-    `pids` are the processes whose trees are measured. Raises `ContestantError`.
+    `pids` are the processes whose trees are measured. Raises `SubjectError`.
     """
     conversations = [Conversation(client, client.open()) for _ in range(CONVERSATIONS) for client in clients]
     for one in conversations:
@@ -83,7 +83,7 @@ def paced(conversations: Sequence[Conversation], period: float, seconds: float) 
         while running or any(due.values()):
             now = time.monotonic()
             if now > deadline:
-                raise ContestantError(f"{len(running)} turns have not ended")
+                raise SubjectError(f"{len(running)} turns have not ended")
             for one in conversations:
                 if one.thread not in running and due[one.thread] and due[one.thread][0] <= now:
                     running[one.thread] = due[one.thread].popleft()

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 
 _COMMAND: Final = (sys.executable, "-m", "benchmarks.paced_model")
 _PLACE: Final = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ class PacedModel:
         return self._process.pid
 
     def report(self) -> Report:
-        """Return what was sent so far. Raises `ContestantError`, as `stop` does."""
+        """Return what was sent so far. Raises `SubjectError`, as `stop` does."""
         return self._ask("report")
 
     def stop(self) -> Report:
@@ -71,7 +71,7 @@ class PacedModel:
             with urlopen(address, timeout=60.0) as response:
                 return msgspec.json.decode(response.read(), type=Report)
         except OSError as error:  # it has no processor left to answer with
-            raise ContestantError(f"the model server does not answer: {error}") from error
+            raise SubjectError(f"the model server does not answer: {error}") from error
 
 
 def prompt(rate: int) -> str:

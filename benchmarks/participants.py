@@ -12,7 +12,7 @@ from benchmarks.subject import (
     LAUNCHED,
     NEWEST,
     REFERENCE,
-    Contestant,
+    Subject,
     app_servers,
     attached,
     greenroom,
@@ -26,7 +26,7 @@ class Participants:
 
     def __init__(self, experiments: Sequence[Experiment]) -> None:
         self._experiments = experiments
-        self.found: list[Contestant] = []
+        self.found: list[Subject] = []
         self.remarks: list[str] = []
 
     def add_greenroom(self, *, on_all_interpreters: bool) -> None:
@@ -74,17 +74,17 @@ class Participants:
         print(self.remarks[-1], file=sys.stderr)
         return None
 
-    def _add(self, contestant: Contestant) -> None:
-        if self._wants(contestant.name):
-            self.found.append(contestant)
+    def _add(self, subject: Subject) -> None:
+        if self._wants(subject.name):
+            self.found.append(subject)
 
     def _wants(self, name: str) -> bool:
         return any(experiment.takes(name) for experiment in self._experiments)
 
 
-def _version(contestant: Contestant) -> str:
+def _version(subject: Subject) -> str:
     try:
-        asked = [contestant.command[0], "--version"]
+        asked = [subject.command[0], "--version"]
         return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "of unknown version"

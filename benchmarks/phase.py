@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.load import Account
-from benchmarks.resources import Holdings
+from benchmarks.resources import Resources
 
 TREND: Final = 512 * 1024
 """Bytes by which the minimum memory in the second half of the measurements may exceed that in the first half.
@@ -24,18 +24,18 @@ _WATCHED_ROLES: Final = ("supervisor", "fork_server", "broker")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Phase:
     """One part of a soak: what was run, and the server's resources before and after."""
 
     title: str
     conversations: int
     newcomers: int
-    """Conversations that the server remembers only since this stretch."""
+    """Conversations that the server remembers only since this phase."""
     seconds: float
     account: Account
-    before: Holdings
-    after: Holdings
-    looks: tuple[Holdings, ...] = ()
+    before: Resources
+    after: Resources
+    looks: tuple[Resources, ...] = ()
     """Measurements in between, at equal intervals, during which its memory must not grow."""
 
     @property
@@ -88,5 +88,5 @@ class Stretch:
                 yield f"private memory of the {role.replace('_', ' ')} grows: by {trend:,} bytes while it was watched"
 
 
-def _least(looks: Sequence[Holdings], role: str) -> int:
+def _least(looks: Sequence[Resources], role: str) -> int:
     return min(look.memory[role] for look in looks)

@@ -84,7 +84,7 @@ def rows(figures: Sequence[Figure], samples: Samples) -> list[Row]:
     return [
         Row(
             figure,
-            summarise(samples.get((figure.source, figure.contestant), ()), figure.statistic),
+            summarise(samples.get((figure.source, figure.subject), ()), figure.statistic),
             summarise(samples.get((figure.compared_with or figure.key, figure.rival), ()), figure.statistic),
         )
         for figure in figures

@@ -9,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from greenroom.protocol.report import Report, Role
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
@@ -23,12 +23,12 @@ _KEPT: Final = ("sessions", "log")
 """Directories of a home whose files are permanent."""
 
 
-class UnsettledError(ContestantError):
+class UnsettledError(SubjectError):
     """The server did not come to rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class Resources:
     """One measurement of a server at rest."""
 
     conversations: int
@@ -43,7 +43,7 @@ class Holdings:
     """In the home, except sessions and the log; in the runtime directory; and in the workspace."""
 
 
-def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], idle_workers: int) -> Holdings:
+def at_rest(pid: int, environment: Mapping[str, str], places: tuple[str, ...], idle_workers: int) -> Resources:
     """Wait until no conversation has a process, and measure. `places` are directories besides the runtime directory.
 
     Raises `UnsettledError`.
@@ -95,7 +95,7 @@ def _is_at_rest(report: Report, idle_workers: int) -> bool:
     )
 
 
-def _look(pid: int, report: Report, places: tuple[str, ...]) -> Holdings:
+def _look(pid: int, report: Report, places: tuple[str, ...]) -> Resources:
     table = report.statistics.conversations
     processes, threads = _count(pid)
     descriptors: dict[str, int] = {}
@@ -105,7 +105,7 @@ def _look(pid: int, report: Report, places: tuple[str, ...]) -> Holdings:
             descriptors[entry.role] = max(descriptors.get(entry.role, 0), entry.own.descriptors or 0)
             memory[entry.role] = max(memory.get(entry.role, 0), entry.own.uss or 0)
     files = sum(1 for place in places for _ in _files(place))
-    return Holdings(table.known if table else 0, processes, threads, descriptors, memory, files)
+    return Resources(table.known if table else 0, processes, threads, descriptors, memory, files)
 
 
 def _count(pid: int) -> tuple[Counter[str], Counter[str]]:

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.app_experiments import app_first_turn
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.experiments import Experiment, first_turn
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
 from benchmarks.stage import FULL, QUICK, Stage
-from benchmarks.subject import Contestant, write_config
+from benchmarks.subject import Subject, write_config
 
 
 @dataclass(slots=True)
 class Run:
     """A measurement in progress."""
 
-    contestants: Sequence[Contestant]
+    subjects: Sequence[Subject]
     model: ModelProcess
     paced: PacedModel
     root: str
@@ -32,43 +32,43 @@ class Run:
 
     def prepare(self) -> None:
         """Give each program a home with one start and one turn."""
-        for contestant in self.contestants:
-            stage = self._stage(contestant)
+        for subject in self.subjects:
+            stage = self._stage(subject)
             write_config(stage.home, self.model.base_url)
             os.makedirs(stage.workspace)
             with stage.host():
-                (app_first_turn if contestant.speaks_app_server else first_turn)(stage)
+                (app_first_turn if subject.speaks_app_server else first_turn)(stage)
 
     def measure(self, experiment: Experiment) -> None:
         """Repeat an experiment the required number of times with the programs that take part."""
         for number in range(experiment.quick_rounds if self.quick else experiment.rounds):
-            for contestant in self.contestants if number % 2 == 0 else reversed(self.contestants):
-                if not experiment.takes(contestant.name):
+            for subject in self.subjects if number % 2 == 0 else reversed(self.subjects):
+                if not experiment.takes(subject.name):
                     continue
-                of_reference = not contestant.is_greenroom
+                of_reference = not subject.is_greenroom
                 if number < experiment.repetitions(of_reference=of_reference, quick=self.quick):
-                    self._measure_once(experiment, contestant, number + 1)
+                    self._measure_once(experiment, subject, number + 1)
 
-    def _measure_once(self, experiment: Experiment, contestant: Contestant, number: int) -> None:
-        name = f"{experiment.measure.__name__} {number}, {contestant.name}"
+    def _measure_once(self, experiment: Experiment, subject: Subject, number: int) -> None:
+        name = f"{experiment.measure.__name__} {number}, {subject.name}"
         try:
-            measured = experiment.measure(self._stage(contestant))
-        except (ContestantError, LookupError) as error:
-            if contestant.is_greenroom:
+            measured = experiment.measure(self._stage(subject))
+        except (SubjectError, LookupError) as error:
+            if subject.is_greenroom:
                 self.failures.append(f"{name}: {error}")
             else:
                 self.unmeasured.append(f"{name}: {str(error).partition(chr(10))[0]}")
             _say(f"{name}: failed")
             return
         for key, values in measured.items():
-            self.samples[key, contestant.name].extend(values)
+            self.samples[key, subject.name].extend(values)
         _say(f"{name}: " + "; ".join(f"{key} {_brief(values)}" for key, values in measured.items()))
 
-    def _stage(self, contestant: Contestant) -> Stage:
-        place = os.path.join(self.root, contestant.name)
+    def _stage(self, subject: Subject) -> Stage:
+        place = os.path.join(self.root, subject.name)
         sizes = QUICK if self.quick else FULL
         home, workspace = os.path.join(place, "home"), os.path.join(place, "workspace")
-        return Stage(contestant, self.model, self.paced, home, workspace, sizes)
+        return Stage(subject, self.model, self.paced, home, workspace, sizes)
 
 
 def _say(text: str) -> None:

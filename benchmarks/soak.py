@@ -21,9 +21,9 @@ from benchmarks.client import Client
 from benchmarks.load import Conversation, conversations
 from benchmarks.machine import Machine
 from benchmarks.model_process import ModelProcess
-from benchmarks.phase import TREND, Stretch
-from benchmarks.soak_server import IDLE_WORKERS, LOOKS, Bath
-from benchmarks.subject import Contestant, greenroom, write_config
+from benchmarks.phase import TREND, Phase
+from benchmarks.soak_server import IDLE_WORKERS, LOOKS, SoakServer
+from benchmarks.subject import Subject, greenroom, write_config
 
 HELPER_DEATHS: Final = 4
 """Kills of the fork server, and of the broker: with one more within a minute, a server gives the broker up."""
@@ -51,44 +51,44 @@ _FORGETFUL: Final = f"greenroom.known_at_rest={KNOWN_AT_REST}"
 _MINDFUL: Final = "greenroom.known_at_rest=1_000_000"
 
 
-def soak(root: str, options: argparse.Namespace) -> Iterator[Stretch]:
-    """Yield the stretches as they end."""
+def soak(root: str, options: argparse.Namespace) -> Iterator[Phase]:
+    """Yield the phases as they end."""
     with ModelProcess.start() as model:
         if options.deaths or options.seconds or options.conversations:
-            with _bath(os.path.join(root, "a"), options, model, _FORGETFUL) as bath:
-                yield from _amid_deaths(bath, options)
+            with _soak_server(os.path.join(root, "a"), options, model, _FORGETFUL) as soak_server:
+                yield from _amid_deaths(soak_server, options)
         if options.parked:
-            with _bath(os.path.join(root, "b"), options, model, _MINDFUL) as bath:
+            with _soak_server(os.path.join(root, "b"), options, model, _MINDFUL) as soak_server:
                 parked = [Conversation(deque()) for _ in range(options.parked)]
-                yield bath.greet("conversations that are parked", parked)
-                yield bath.greet("each of them spoken to once more", parked)
+                yield soak_server.greet("conversations that are parked", parked)
+                yield soak_server.greet("each of them spoken to once more", parked)
 
 
-def _amid_deaths(bath: Bath, options: argparse.Namespace) -> Iterator[Stretch]:
+def _amid_deaths(soak_server: SoakServer, options: argparse.Namespace) -> Iterator[Phase]:
     if options.deaths or options.seconds:
         end = time.monotonic() + options.seconds
         endless = takewhile(lambda _: time.monotonic() < end, conversations(options.seed))
         cast = endless if options.seconds else islice(conversations(options.seed), options.deaths)
         title = "commands, patches, cancellations and deaths of every process"
-        yield bath.play(title, cast, options.kill_every, HELPER_DEATHS)
+        yield soak_server.play(title, cast, options.kill_every, HELPER_DEATHS)
     if options.conversations:
-        bath.warm_up(WARM_UP, WARM_UP_KILLS)
+        soak_server.warm_up(WARM_UP, WARM_UP_KILLS)
         title = "commands, patches, cancellations and deaths of workers, while memory is watched"
-        yield bath.watch(title, options.conversations, options.kill_every)
+        yield soak_server.watch(title, options.conversations, options.kill_every)
 
 
 @contextmanager
-def _bath(root: str, options: argparse.Namespace, model: ModelProcess, *more: str) -> Iterator[Bath]:
+def _soak_server(root: str, options: argparse.Namespace, model: ModelProcess, *more: str) -> Iterator[SoakServer]:
     """Start a server with its own home."""
     home, workspace, runtime = (os.path.join(root, name) for name in ("home", "work", "run"))
     for directory in (workspace, runtime):
         os.makedirs(directory, mode=0o700)
     flags = [word for flag in (*_FLAGS, *more) for word in ("-c", flag)]
     command = (*greenroom().command, "--engine", options.engine, *flags)
-    contestant = Contestant("greenroom", command, {"XDG_RUNTIME_DIR": runtime})
+    subject = Subject("greenroom", command, {"XDG_RUNTIME_DIR": runtime})
     write_config(home, model.base_url)
-    with Client(contestant, home, workspace) as client:
-        yield Bath(client, contestant, home, options.warm_up, options.seed)
+    with Client(subject, home, workspace) as client:
+        yield SoakServer(client, subject, home, options.warm_up, options.seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,42 +96,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     machine = Machine.look()
     with tempfile.TemporaryDirectory(prefix="gr-", dir="/tmp") as root:
-        stretches = []
-        for stretch in soak(root, options):
-            stretches.append(stretch)
-            print("\n".join(describe(stretch)), file=sys.stderr, flush=True)
+        phases = []
+        for phase in soak(root, options):
+            phases.append(phase)
+            print("\n".join(describe(phase)), file=sys.stderr, flush=True)
     if options.output is not None:
-        options.output.write_text(page(stretches, machine.lines()), encoding="utf-8")
-    return 1 if any(stretch.faults() for stretch in stretches) else 0
+        options.output.write_text(page(phases, machine.lines()), encoding="utf-8")
+    return 1 if any(phase.faults() for phase in phases) else 0
 
 
-def describe(stretch: Stretch) -> list[str]:
-    """Return the results of a stretch as the items of a Markdown list."""
-    account, after = stretch.account, stretch.after
+def describe(phase: Phase) -> list[str]:
+    """Return the results of a phase as the items of a Markdown list."""
+    account, after = phase.account, phase.after
     fates = ", ".join(f"{count:,} {fate}" for fate, count in account.fates.most_common())
     killed = ", ".join(f"{count} {role}" for role, count in account.killed.most_common())
     memory = ", ".join(f"{role} {size / 1e6:.1f} MB" for role, size in after.memory.items())
-    trends = ", ".join(f"{role} {size / 1e3:+,.0f} kB" for role, size in stretch.trends.items())
+    trends = ", ".join(f"{role} {size / 1e3:+,.0f} kB" for role, size in phase.trends.items())
     return [
-        f"**{stretch.title}**: {stretch.conversations:,} conversations in {stretch.seconds:.0f} s",
+        f"**{phase.title}**: {phase.conversations:,} conversations in {phase.seconds:.0f} s",
         f"calls: {fates}; the slowest took {account.slowest:.2f} s",
         *([f"killed: {killed}"] if killed else []),
         f"processes at rest: {_counts(after.processes)}; threads: {_counts(after.threads)}",
         f"descriptors: {_counts(after.descriptors)}; files beside sessions and the log: {after.files}",
         f"private memory at rest: {memory}",
-        f"growth of the supervisor for each of its new conversations: {stretch.per_conversation / 1e3:.2f} kB"
-        if stretch.newcomers
-        else f"growth of the supervisor: {stretch.growth / 1e6:.2f} MB",
+        f"growth of the supervisor for each of its new conversations: {phase.per_conversation / 1e3:.2f} kB"
+        if phase.newcomers
+        else f"growth of the supervisor: {phase.growth / 1e6:.2f} MB",
         *([f"growth while it was watched: {trends}"] if trends else []),
-        *(f"FAULT: {fault}" for fault in stretch.faults()),
+        *(f"FAULT: {fault}" for fault in phase.faults()),
     ]
 
 
-def page(stretches: Sequence[Stretch], machine: Sequence[str]) -> str:
+def page(phases: Sequence[Phase], machine: Sequence[str]) -> str:
     """Return the page with the results."""
     parts = ["# Soak", INTRODUCTION]
-    for stretch in stretches:
-        title, *items = describe(stretch)
+    for phase in phases:
+        title, *items = describe(phase)
         parts += [title, "\n".join(f"* {item}" for item in items)]
     return "\n\n".join([*parts, "## Machine", "\n".join(f"* {line}" for line in machine)]) + "\n"
 

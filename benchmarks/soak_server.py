@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Final
 
 from benchmarks.client import Client
-from benchmarks.load import Account, Conversation, Crowd, Killer, conversations
-from benchmarks.phase import Stretch
-from benchmarks.resources import Holdings, at_rest, victims
-from benchmarks.subject import Contestant, environment
+from benchmarks.load import Account, Conversation, Killer, LoadGenerator, conversations
+from benchmarks.phase import Phase
+from benchmarks.resources import Resources, at_rest, victims
+from benchmarks.subject import Subject, environment
 
 IDLE_WORKERS: Final = 2
 """Idle workers of such a server."""
@@ -20,54 +20,54 @@ LOOKS: Final = 12
 """How often a server whose memory is watched is measured after the beginning."""
 
 
-class Bath:
+class SoakServer:
     """A server under soak."""
 
-    def __init__(self, client: Client, contestant: Contestant, home: str, warm_up: int, seed: int) -> None:
+    def __init__(self, client: Client, subject: Subject, home: str, warm_up: int, seed: int) -> None:
         self._client = client
-        self._variables = environment(contestant, home)
+        self._variables = environment(subject, home)
         self._slots = (home, client.workspace)
         self._seed = seed
         client.initialize()
-        Crowd(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
+        LoadGenerator(client, self._some(warm_up), seed).play(self._killer(helpers=0, workers=3), every=0.2)
         self.look()  # the first report takes memory
 
     def warm_up(self, count: int, kill_every: float) -> None:
         """Run conversations before the first measurement, while workers are killed."""
-        Crowd(self._client, self._some(count), self._seed).play(self._killer(helpers=0), kill_every)
+        LoadGenerator(self._client, self._some(count), self._seed).play(self._killer(helpers=0), kill_every)
 
-    def look(self) -> Holdings:
+    def look(self) -> Resources:
         """Wait until the server is at rest, and measure it."""
         # the last worker to exit removes temporary files
-        Crowd(self._client, [Conversation(deque(["patch"]))], self._seed).play()
+        LoadGenerator(self._client, [Conversation(deque(["patch"]))], self._seed).play()
         return at_rest(self._client.pid, self._variables, self._slots, IDLE_WORKERS)
 
-    def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Stretch:
+    def play(self, title: str, cast: Iterable[Conversation], kill_every: float, helpers: int) -> Phase:
         """Run conversations and kill a process every so many seconds, at most `helpers` fork servers and brokers."""
         seen: list[Conversation] = []
         before, begun = self.look(), time.monotonic()
-        crowd = Crowd(self._client, _noted(cast, seen), self._seed)
+        crowd = LoadGenerator(self._client, _noted(cast, seen), self._seed)
         account = crowd.play(self._killer(helpers), kill_every)
-        return Stretch(title, len(seen), 0, time.monotonic() - begun, account, before, self.look())
+        return Phase(title, len(seen), 0, time.monotonic() - begun, account, before, self.look())
 
-    def watch(self, title: str, count: int, kill_every: float) -> Stretch:
+    def watch(self, title: str, count: int, kill_every: float) -> Phase:
         """Run conversations, kill workers every so many seconds, and measure the server repeatedly."""
         cast, account, killer = self._some(count), Account(), self._killer(helpers=0)
         looks, begun = [self.look()], time.monotonic()
         for _ in range(LOOKS):
-            account += Crowd(self._client, islice(cast, count // LOOKS), self._seed).play(killer, kill_every)
+            account += LoadGenerator(self._client, islice(cast, count // LOOKS), self._seed).play(killer, kill_every)
             looks.append(self.look())
         seconds = time.monotonic() - begun
-        return Stretch(title, count // LOOKS * LOOKS, 0, seconds, account, looks[0], looks[-1], tuple(looks[1:]))
+        return Phase(title, count // LOOKS * LOOKS, 0, seconds, account, looks[0], looks[-1], tuple(looks[1:]))
 
-    def greet(self, title: str, cast: Sequence[Conversation]) -> Stretch:
+    def greet(self, title: str, cast: Sequence[Conversation]) -> Phase:
         """Have one turn in every conversation, new or parked."""
         newcomers = sum(1 for one in cast if one.thread is None)
         for conversation in cast:
             conversation.turns.append("hello")
         before, begun = self.look(), time.monotonic()
-        account = Crowd(self._client, cast, self._seed).play()
-        return Stretch(title, len(cast), newcomers, time.monotonic() - begun, account, before, self.look())
+        account = LoadGenerator(self._client, cast, self._seed).play()
+        return Phase(title, len(cast), newcomers, time.monotonic() - begun, account, before, self.look())
 
     def _some(self, count: int) -> Iterator[Conversation]:
         return islice(conversations(self._seed), count)

@@ -12,7 +12,7 @@ from benchmarks.client import Client
 from benchmarks.hosting import hosting
 from benchmarks.model_process import ModelProcess
 from benchmarks.paced_process import PacedModel
-from benchmarks.subject import Contestant, environment, write_config
+from benchmarks.subject import Subject, environment, write_config
 
 Measured: TypeAlias = Mapping[str, list[float]]
 """Samples by the key of their figure."""
@@ -69,7 +69,7 @@ QUICK: Final = Sizes(
 class Stage:
     """Where one run takes place."""
 
-    contestant: Contestant
+    subject: Subject
     model: ModelProcess
     paced: PacedModel
     home: str
@@ -77,22 +77,22 @@ class Stage:
     sizes: Sizes
 
     def client(self, *flags: str) -> Client:
-        """Start the contestant, with further settings."""
+        """Start the subject, with further settings."""
         more = [word for flag in flags for word in ("-c", flag)]
-        contestant = replace(self.contestant, command=(*self.contestant.command, *more))
-        return Client(contestant, self.home, self.workspace)
+        subject = replace(self.subject, command=(*self.subject.command, *more))
+        return Client(subject, self.home, self.workspace)
 
     def app_client(self) -> AppClient:
-        """Start the contestant, which speaks the protocol of `app-server`."""
-        return AppClient(self.contestant, self.home, self.workspace)
+        """Start the subject, which speaks the protocol of `app-server`."""
+        return AppClient(self.subject, self.home, self.workspace)
 
     @contextmanager
     def host(self) -> Iterator[int | None]:
-        """Run the host that the contestant joins, and provide its pid; nothing where it joins none."""
-        if self.contestant.host is None:
+        """Run the host that the subject joins, and provide its pid; nothing where it joins none."""
+        if self.subject.host is None:
             yield None
             return
-        with hosting(self.contestant.host, self.home, environment(self.contestant, self.home)) as pid:
+        with hosting(self.subject.host, self.home, environment(self.subject, self.home)) as pid:
             yield pid
 
     @contextmanager

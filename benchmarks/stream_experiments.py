@@ -47,7 +47,7 @@ def capacity(stage: Stage) -> Measured:
     """How many conversations a program carries, and what each number tried has cost: the points of the picture."""
     deadline = time.monotonic() + stage.sizes.search_seconds
     with cores.confined(CORES, stage.paced.pid) as given, stage.in_fresh_home(stage.paced.base_url) as fresh:
-        found = Capacity(replace(fresh, contestant=replace(fresh.contestant, cores=frozenset(given))))
+        found = Capacity(replace(fresh, subject=replace(fresh.subject, cores=frozenset(given))))
         most = found.search(deadline)
     points = curve(found.points)
     return {
@@ -60,4 +60,4 @@ def capacity(stage: Stage) -> Measured:
 
 def _stream(stage: Stage, load: Load) -> Cost:
     with stage.in_fresh_home(stage.paced.base_url) as fresh:
-        return measure(fresh.contestant, load, fresh.paced, fresh.home, fresh.workspace)
+        return measure(fresh.subject, load, fresh.paced, fresh.home, fresh.workspace)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.client import Client, ContestantError
+from benchmarks.client import Client, SubjectError
 from benchmarks.paced_process import PacedModel, prompt
 from benchmarks.processes import cpu_by_role, cpu_seconds
 from benchmarks.report import percentile
 from benchmarks.stamps import Arrivals
-from benchmarks.subject import Contestant
+from benchmarks.subject import Subject
 
 TIMEOUT: Final = 120.0
 """Seconds that a step may take."""
@@ -56,7 +56,7 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """CPU that a contestant has used while time passed."""
+    """CPU that a subject has used while time passed."""
 
     seconds: float
     roles: dict[str, float]
@@ -77,9 +77,9 @@ class Use:
 class StreamClient(Client):
     """A client that notes when each delta has come."""
 
-    def __init__(self, contestant: Contestant, home: str, workspace: str) -> None:
+    def __init__(self, subject: Subject, home: str, workspace: str) -> None:
         self.arrivals = Arrivals()
-        super().__init__(contestant, home, workspace)
+        super().__init__(subject, home, workspace)
 
     def read_for(self, seconds: float) -> None:
         """Read whatever comes for so many seconds."""
@@ -94,17 +94,17 @@ class StreamClient(Client):
 
 
 class Streamer:
-    """A contestant with conversations that have had a turn each. Its methods raise `ContestantError`."""
+    """A subject with conversations that have had a turn each. Its methods raise `SubjectError`."""
 
-    def __init__(self, contestant: Contestant, model: PacedModel, home: str, workspace: str) -> None:
+    def __init__(self, subject: Subject, model: PacedModel, home: str, workspace: str) -> None:
         self._model = model
-        self._client = StreamClient(contestant, home, workspace)
+        self._client = StreamClient(subject, home, workspace)
         self._threads: list[str] = []
 
     def __enter__(self) -> Self:
         try:
             self._client.initialize()
-        except ContestantError:
+        except SubjectError:
             self._client.__exit__(None, None, None)
             raise
         return self
@@ -124,11 +124,11 @@ class Streamer:
         deadline = time.monotonic() + TIMEOUT
         while (now := self.watch(_IDLE)).seconds > _IDLE_CORES * now.took:
             if time.monotonic() > deadline:
-                raise ContestantError(f"{self._client.contestant.name} has not come to rest")
+                raise SubjectError(f"{self._client.subject.name} has not come to rest")
         return now
 
     def watch(self, seconds: float) -> Use:
-        """Read for some seconds, and return what the contestant has used."""
+        """Read for some seconds, and return what the subject has used."""
         pid, begun = self._client.pid, time.monotonic()
         roles, before = cpu_by_role(pid), cpu_seconds(pid)
         self._client.read_for(seconds)
@@ -202,11 +202,11 @@ class Streamer:
         deadline = time.monotonic() + TIMEOUT
         while (found := self._model.report().streaming) < count:
             if time.monotonic() > deadline:
-                raise ContestantError(f"{self._client.contestant.name} opened {found} of {count} streams")
+                raise SubjectError(f"{self._client.subject.name} opened {found} of {count} streams")
             self._client.read_for(_PAUSE)
 
     def _check(self, sent: int) -> None:
         """See that each delta has come."""
         come = len(self._client.arrivals.delays)
         if come != sent:
-            raise ContestantError(f"{self._client.contestant.name} relayed {come} of {sent} deltas")
+            raise SubjectError(f"{self._client.subject.name} relayed {come} of {sent} deltas")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.calibration import Calibration
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.paced_process import PacedModel
 from benchmarks.reference_program import Missing, ensure_reference
 from benchmarks.streamer import Streamed, Streamer
-from benchmarks.subject import GREENROOM, REFERENCE, Contestant, greenroom, reference, write_config
+from benchmarks.subject import GREENROOM, REFERENCE, Subject, greenroom, reference, write_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,20 @@ class Load:
     events: bool = True
     """Whether the client gets the deltas."""
 
-    def program(self, contestant: Contestant) -> Contestant:
-        """Return the contestant with the settings that it needs for this."""
-        if not contestant.is_greenroom:
-            return contestant
+    def program(self, subject: Subject) -> Subject:
+        """Return the subject with the settings that it needs for this."""
+        if not subject.is_greenroom:
+            return subject
         settings = [f"greenroom.live_workers={max(200, 2 * self.conversations)}"]
         if not self.events:
             settings.append('greenroom.events="off"')
         words = [word for setting in settings for word in ("-c", setting)]
-        return replace(contestant, command=(*contestant.command, *words))
+        return replace(subject, command=(*subject.command, *words))
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a load has cost one contestant."""
+    """What a load has cost one subject."""
 
     streamed: Streamed
     """In the midst of the streams."""
@@ -48,9 +48,9 @@ class Cost:
     """CPU seconds for a delta over new conversations, from their calls to their answers."""
 
 
-def measure(contestant: Contestant, load: Load, model: PacedModel, home: str, workspace: str) -> Cost:
-    """Stream to one started contestant until it has been measured. Raises `ContestantError`."""
-    with Streamer(load.program(contestant), model, home, workspace) as streamer:
+def measure(subject: Subject, load: Load, model: PacedModel, home: str, workspace: str) -> Cost:
+    """Stream to one started subject until it has been measured. Raises `SubjectError`."""
+    with Streamer(load.program(subject), model, home, workspace) as streamer:
         streamer.grow(load.conversations)
         idle = streamer.rest()
         streamed = streamer.stream(load.conversations, load.rate, load.seconds, idle, delivered=load.events)
@@ -58,11 +58,11 @@ def measure(contestant: Contestant, load: Load, model: PacedModel, home: str, wo
         return Cost(streamed, whole)
 
 
-def text(contestant: Contestant, load: Load, cost: Cost) -> str:
+def text(subject: Subject, load: Load, cost: Cost) -> str:
     """Return one run for people, with what each role had of the CPU of a delta."""
     found = cost.streamed
     lines = [
-        f"{contestant.name}, {load.conversations} \u00d7 {load.rate} deltas a second for {load.seconds:g} s,"
+        f"{subject.name}, {load.conversations} \u00d7 {load.rate} deltas a second for {load.seconds:g} s,"
         f" events {'on' if load.events else 'off'}: {found.deltas} deltas, {found.late} of them sent late",
         f"{cost.whole * 1e6:8.1f} \u00b5s of CPU for a delta, over whole new conversations",
         f"{found.cost * 1e6:8.1f} \u00b5s of CPU for a delta in the midst of the streams"
@@ -78,7 +78,7 @@ def text(contestant: Contestant, load: Load, cost: Cost) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what one load costs one contestant."""
+    """Print what one load costs one subject."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
     parser.add_argument("--conversations", type=int, default=1)
     parser.add_argument("--rate", type=int, default=100, help="deltas a second of each conversation")
@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", choices=("on", "off"), default="on")
     parser.add_argument("--subject", choices=(GREENROOM, REFERENCE), default=GREENROOM)
     options = parser.parse_args(arguments)
-    contestant = greenroom() if options.subject == GREENROOM else _reference()
-    if contestant is None:
+    subject = greenroom() if options.subject == GREENROOM else _reference()
+    if subject is None:
         return 1
     print("\n".join(Calibration.take().lines()))
     load = Load(options.conversations, options.rate, options.seconds, options.events == "on")
@@ -96,14 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_config(home, model.base_url)
         os.makedirs(workspace)
         try:
-            print(text(contestant, load, measure(contestant, load, model, home, workspace)))
-        except ContestantError as error:
+            print(text(subject, load, measure(subject, load, model, home, workspace)))
+        except SubjectError as error:
             print(error, file=sys.stderr)
             return 1
     return 0
 
 
-def _reference() -> Contestant | None:
+def _reference() -> Subject | None:
     program = ensure_reference()
     if isinstance(program, Missing):
         print(program.reason, file=sys.stderr)

@@ -35,7 +35,7 @@ stream_idle_timeout_ms = 300000
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Subject:
     """One program that speaks MCP, or the protocol of `app-server`, on its standard input and output."""
 
     name: str
@@ -54,35 +54,35 @@ class Contestant:
         return self.name.startswith(GREENROOM)
 
 
-def greenroom() -> Contestant:
+def greenroom() -> Subject:
     """Return our own program, as it is installed beside the interpreter that runs the benchmark."""
-    return Contestant(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
+    return Subject(GREENROOM, (os.path.join(os.path.dirname(sys.executable), "greenroom"), "mcp-server"))
 
 
-def attached() -> Contestant:
+def attached() -> Subject:
     """Return our own program where it joins a host."""
     own = greenroom()
-    return Contestant(ATTACHED, (*own.command, "--attach"), host=own.command[0])
+    return Subject(ATTACHED, (*own.command, "--attach"), host=own.command[0])
 
 
-def app_servers() -> tuple[Contestant, Contestant]:
+def app_servers() -> tuple[Subject, Subject]:
     """Return our own program as it speaks the protocol of `app-server`: by itself, and where it joins a host."""
     program = greenroom().command[0]
     alone = (program, "app-server")
     return (
-        Contestant(APP, alone, speaks_app_server=True),
-        Contestant(APP_ATTACHED, (*alone, "--attach"), host=program, speaks_app_server=True),
+        Subject(APP, alone, speaks_app_server=True),
+        Subject(APP_ATTACHED, (*alone, "--attach"), host=program, speaks_app_server=True),
     )
 
 
-def newest_reference(program: str) -> Contestant:
+def newest_reference(program: str) -> Subject:
     """Return the newest release of the reference, at this path."""
-    return Contestant(NEWEST, (program, "app-server"), speaks_app_server=True)
+    return Subject(NEWEST, (program, "app-server"), speaks_app_server=True)
 
 
-def reference(program: str, name: str = REFERENCE) -> Contestant:
+def reference(program: str, name: str = REFERENCE) -> Subject:
     """Return the reference program, or its launcher, at this path."""
-    return Contestant(name, (program, "mcp-server"))
+    return Subject(name, (program, "mcp-server"))
 
 
 def write_config(home: str, base_url: str) -> None:
@@ -92,7 +92,7 @@ def write_config(home: str, base_url: str) -> None:
         config.write(_CONFIG.format(base_url=base_url))
 
 
-def environment(contestant: Contestant, home: str) -> dict[str, str]:
-    """Return the whole environment of a contestant, free of what could lead it to an account."""
+def environment(subject: Subject, home: str) -> dict[str, str]:
+    """Return the whole environment of a subject, free of what could lead it to an account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CODEX_", "OPENAI_"))}
-    return {**kept, "CODEX_HOME": home, **contestant.environment}
+    return {**kept, "CODEX_HOME": home, **subject.environment}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.app_client import AppClient
-from benchmarks.client import ContestantError
-from benchmarks.subject import Contestant
+from benchmarks.client import SubjectError
+from benchmarks.subject import Subject
 
 PROGRAM = """
 import json, os, sys
@@ -35,8 +35,8 @@ for line in sys.stdin:
 
 def client(tmp_path: Path, piece: int = 100_000, status: str = "completed") -> AppClient:
     source = PROGRAM.format(piece=piece, status=status)
-    contestant = Contestant("fake", (sys.executable, "-I", "-c", source), speaks_app_server=True)
-    return AppClient(contestant, str(tmp_path), str(tmp_path))
+    subject = Subject("fake", (sys.executable, "-I", "-c", source), speaks_app_server=True)
+    return AppClient(subject, str(tmp_path), str(tmp_path))
 
 
 @pytest.mark.parametrize("piece", [7, 100_000])
@@ -64,5 +64,5 @@ def test_ends_of_turns_are_read_as_they_come(tmp_path: Path) -> None:
 def test_a_turn_that_fails_is_a_failure(tmp_path: Path) -> None:
     with client(tmp_path, status="failed") as started:
         started.initialize()
-        with pytest.raises(ContestantError, match="ended a turn as failed"):
+        with pytest.raises(SubjectError, match="ended a turn as failed"):
             started.turn(started.open(), "hi", timeout_s=10)

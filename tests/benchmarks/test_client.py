@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from benchmarks.client import Client, ContestantError
-from benchmarks.subject import Contestant
+from benchmarks.client import Client, SubjectError
+from benchmarks.subject import Subject
 
 LINES = (
     '{"jsonrpc":"2.0","method":"codex/event","params":{"_meta":{"requestId":1},"id":"1","msg":'
@@ -29,7 +29,7 @@ def program(text: str, piece: int) -> str:
 
 
 def client(tmp_path: os.PathLike[str], source: str) -> Client:
-    return Client(Contestant("fake", (sys.executable, "-I", "-c", source)), str(tmp_path), str(tmp_path))
+    return Client(Subject("fake", (sys.executable, "-I", "-c", source)), str(tmp_path), str(tmp_path))
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100, 100_000])
@@ -44,11 +44,11 @@ def test_an_answer_and_the_deltas_before_it_are_found(tmp_path: os.PathLike[str]
 
 def test_a_program_that_ends_is_reported_with_what_it_said(tmp_path: os.PathLike[str]) -> None:
     source = "import sys; sys.stdin.readline(); sys.exit('out of luck')"
-    with client(tmp_path, source) as started, pytest.raises(ContestantError, match="out of luck"):
+    with client(tmp_path, source) as started, pytest.raises(SubjectError, match="out of luck"):
         started.wait(started.begin("hi"), timeout_s=10)
 
 
 def test_an_error_is_no_success(tmp_path: os.PathLike[str]) -> None:
     text = '{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}\n'
-    with client(tmp_path, program(text, 100)) as started, pytest.raises(ContestantError, match="answered with"):
+    with client(tmp_path, program(text, 100)) as started, pytest.raises(SubjectError, match="answered with"):
         started.succeed(started.begin("hi"), timeout_s=10)

@@ -118,7 +118,7 @@ def test_a_budget_says_what_is_aimed_at(budget: Budget, text: str) -> None:
     assert budget.text("ms") == text
 
 
-def test_a_row_may_be_compared_with_another_figure_or_another_contestant() -> None:
+def test_a_row_may_be_compared_with_another_figure_or_another_subject() -> None:
     samples = {
         ("start", GREENROOM): [50.0],
         ("start", REFERENCE): [100.0],
@@ -198,21 +198,21 @@ def test_quantities_have_about_three_digits(value: float, unit: str, text: str) 
 def test_every_experiment_fills_rows_of_the_table_and_no_row_is_filled_twice() -> None:
     filled = [key for experiment in EXPERIMENTS for key in experiment.figures]
     assert len(filled) == len(set(filled))
-    own = {figure.key for figure in FIGURES if figure.contestant == GREENROOM}
-    assert own | {figure.source for figure in FIGURES if figure.contestant != GREENROOM} == set(filled)
+    own = {figure.key for figure in FIGURES if figure.subject == GREENROOM}
+    assert own | {figure.source for figure in FIGURES if figure.subject != GREENROOM} == set(filled)
     assert len(KEYS) == len(set(KEYS))
 
 
-def test_each_row_is_filled_by_an_experiment_in_which_its_contestants_take_part() -> None:
+def test_each_row_is_filled_by_an_experiment_in_which_its_subjects_take_part() -> None:
     for figure in FIGURES:
         (experiment,) = [one for one in EXPERIMENTS if figure.source in one.figures]
-        assert experiment.takes(figure.contestant)
-    of_others = [figure for figure in FIGURES if " on CPython " in figure.contestant]
+        assert experiment.takes(figure.subject)
+    of_others = [figure for figure in FIGURES if " on CPython " in figure.subject]
     for figure in FIGURES:
         (experiment,) = [one for one in EXPERIMENTS if (figure.compared_with or figure.key) in one.figures]
         assert experiment.takes(figure.rival)
     assert of_others
-    assert [one.takes(of_others[0].contestant) for one in EXPERIMENTS if one.measure is returns] == [False]
+    assert [one.takes(of_others[0].subject) for one in EXPERIMENTS if one.measure is returns] == [False]
 
 
 @pytest.mark.parametrize(

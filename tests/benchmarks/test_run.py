@@ -5,21 +5,21 @@ from typing import Any, cast
 
 import pytest
 
-from benchmarks.client import ContestantError
+from benchmarks.client import SubjectError
 from benchmarks.experiments import Experiment
 from benchmarks.run import Run
 from benchmarks.stage import Stage
-from benchmarks.subject import Contestant
+from benchmarks.subject import Subject
 
-GREENROOM = Contestant("greenroom", ("greenroom",), {})
-REFERENCE = Contestant("reference", ("codex",), {})
+GREENROOM = Subject("greenroom", ("greenroom",), {})
+REFERENCE = Subject("reference", ("codex",), {})
 
 
 @pytest.mark.parametrize("failing", ["greenroom", "reference", ""])
 def test_only_a_failure_of_greenroom_fails_the_run(failing: str, tmp_path: Path) -> None:
     def measured(stage: Stage) -> dict[str, list[float]]:
-        if stage.contestant.name == failing:
-            raise ContestantError("no answer in time\nand its log")
+        if stage.subject.name == failing:
+            raise SubjectError("no answer in time\nand its log")
         return {"figure": [1.0]}
 
     unused = cast("Any", None)

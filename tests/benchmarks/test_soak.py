@@ -3,14 +3,14 @@
 from collections import Counter
 
 from benchmarks.load import Account
-from benchmarks.phase import DRIFT, PER_CONVERSATION, TREND, Stretch
-from benchmarks.resources import Holdings
+from benchmarks.phase import DRIFT, PER_CONVERSATION, TREND, Phase
+from benchmarks.resources import Resources
 from benchmarks.soak import page
 
 MEMORY = {"supervisor": 30_000_000, "fork_server": 6_000_000}
 
 
-def holdings(**facts: object) -> Holdings:
+def resources(**facts: object) -> Resources:
     known = {
         "conversations": 1,
         "processes": {"supervisor": 1, "gr-worker": 2},
@@ -19,33 +19,35 @@ def holdings(**facts: object) -> Holdings:
         "memory": MEMORY,
         "files": 8,
     }
-    return Holdings(**(known | facts))  # type: ignore[arg-type]
+    return Resources(**(known | facts))  # type: ignore[arg-type]
 
 
-def stretch(after: Holdings, account: Account | None = None) -> Stretch:
-    return Stretch("a stretch", 100, 100, 1.0, account or Account(), holdings(), after)
+def phase(after: Resources, account: Account | None = None) -> Phase:
+    return Phase("a phase", 100, 100, 1.0, account or Account(), resources(), after)
 
 
 def test_a_server_that_holds_what_it_held_is_well() -> None:
     grown = MEMORY["supervisor"] + 100 * PER_CONVERSATION
-    assert stretch(holdings(conversations=101, memory=MEMORY | {"supervisor": grown})).faults() == []
+    assert phase(resources(conversations=101, memory=MEMORY | {"supervisor": grown})).faults() == []
 
 
 def test_what_is_left_or_grows_is_told() -> None:
-    left = holdings(processes={"supervisor": 1, "gr-worker": 2, "stranger": 1}, files=9, descriptors={"supervisor": 60})
-    assert {fault.split(":")[0] for fault in stretch(left).faults()} == {
+    left = resources(
+        processes={"supervisor": 1, "gr-worker": 2, "stranger": 1}, files=9, descriptors={"supervisor": 60}
+    )
+    assert {fault.split(":")[0] for fault in phase(left).faults()} == {
         "processes",
         "files",
         "descriptors of the supervisor",
     }
-    grown = holdings(memory={name: size + DRIFT + 1 for name, size in MEMORY.items()})
-    assert [fault.split(":")[0] for fault in stretch(grown).faults()] == ["private memory of the fork server"]
+    grown = resources(memory={name: size + DRIFT + 1 for name, size in MEMORY.items()})
+    assert [fault.split(":")[0] for fault in phase(grown).faults()] == ["private memory of the fork server"]
 
 
-def watched(*sizes: int) -> Stretch:
-    """A stretch in which the broker was seen to hold so much."""
-    looks = [holdings(memory=MEMORY | {"broker": size}) for size in sizes]
-    return Stretch("a stretch", 100, 0, 1.0, Account(), looks[0], looks[-1], tuple(looks))
+def watched(*sizes: int) -> Phase:
+    """A phase in which the broker was seen to hold so much."""
+    looks = [resources(memory=MEMORY | {"broker": size}) for size in sizes]
+    return Phase("a phase", 100, 0, 1.0, Account(), looks[0], looks[-1], tuple(looks))
 
 
 def test_memory_that_keeps_growing_is_told_and_one_large_look_is_not() -> None:
@@ -59,8 +61,8 @@ def test_memory_that_keeps_growing_is_told_and_one_large_look_is_not() -> None:
 
 
 def test_memory_of_what_outlived_its_fork_server_is_not_compared() -> None:
-    grown = holdings(memory=MEMORY | {"fork_server": 60_000_000})
-    assert stretch(grown, Account(killed=Counter({"fork_server": 1}))).faults() == []
+    grown = resources(memory=MEMORY | {"fork_server": 60_000_000})
+    assert phase(grown, Account(killed=Counter({"fork_server": 1}))).faults() == []
 
 
 def test_a_death_may_cost_one_call() -> None:
@@ -69,11 +71,11 @@ def test_a_death_may_cost_one_call() -> None:
     assert account.violations == []
     account.fates["crashed"] += 1
     account.judge()
-    assert stretch(holdings(), account).faults() == ["3 calls crashed, though only 2 workers were killed"]
+    assert phase(resources(), account).faults() == ["3 calls crashed, though only 2 workers were killed"]
 
 
-def test_the_page_tells_of_all_stretches_and_the_machine() -> None:
-    told = page([stretch(holdings(conversations=101))], ["a processor"])
-    assert "**a stretch**: 100 conversations in 1 s" in told
+def test_the_page_tells_of_all_phases_and_the_machine() -> None:
+    told = page([phase(resources(conversations=101))], ["a processor"])
+    assert "**a phase**: 100 conversations in 1 s" in told
     assert "growth of the supervisor for each of its new conversations: 0.00 kB" in told
     assert told.endswith("* a processor\n")

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.processes import cpu_by_role, cpu_seconds
 from benchmarks.streamer import Streamed, Use
 from benchmarks.streaming import Cost, Load, text
-from benchmarks.subject import GREENROOM, REFERENCE, Contestant
+from benchmarks.subject import GREENROOM, REFERENCE, Subject
 
 
 def test_what_idling_costs_is_taken_off_for_the_time_that_passed() -> None:
@@ -21,8 +21,8 @@ def test_what_idling_costs_is_taken_off_for_the_time_that_passed() -> None:
 
 def test_only_greenroom_gets_its_settings() -> None:
     load = Load(150, 50, 1.0, events=False)
-    assert load.program(Contestant(REFERENCE, ("a",))).command == ("a",)
-    assert load.program(Contestant(GREENROOM, ("a",))).command == (
+    assert load.program(Subject(REFERENCE, ("a",))).command == ("a",)
+    assert load.program(Subject(GREENROOM, ("a",))).command == (
         "a",
         "-c",
         "greenroom.live_workers=300",
@@ -33,7 +33,7 @@ def test_only_greenroom_gets_its_settings() -> None:
 
 def test_a_run_is_told_with_its_roles_and_delays() -> None:
     streamed = Streamed(1, 100, 1.0, 2, 300e-6, 0.1, {"root": 0.02, "worker": 0.01, "none": 0.0}, [0.001] * 99 + [0.5])
-    told = text(Contestant(GREENROOM, ()), Load(1, 100, 1.0), Cost(streamed, 400e-6)).splitlines()
+    told = text(Subject(GREENROOM, ()), Load(1, 100, 1.0), Cost(streamed, 400e-6)).splitlines()
     assert "100 deltas, 2 of them sent late" in told[0]
     assert [line.split()[0] for line in told[1:5]] == ["400.0", "300.0", "200.0", "100.0"]
     assert told[-1] == "    1.00 ms from the model to the client, p50; 1.00 ms p99"
