@@ -14,8 +14,7 @@ from benchmarks.figures import FIGURES, KEYS, Figure
 from benchmarks.machine import Machine
 from benchmarks.merge import merged
 from benchmarks.method import METHOD, NOTES
-from benchmarks.model_process import ModelProcess
-from benchmarks.paced_process import PacedModel
+from benchmarks.model_process import ModelProcess, PacedModel
 from benchmarks.participants import Participants
 from benchmarks.picture import MARKDOWN, NAME, picture
 from benchmarks.report import Row, missed, page, rows, table

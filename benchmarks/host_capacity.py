@@ -19,7 +19,7 @@ from typing import Final
 
 from benchmarks.host_figures import FILES, LIVE, NODES, RATE, WIDE_WINDOW, Figures, Process
 from benchmarks.light_nodes import Crew, key_file
-from benchmarks.paced_process import PacedModel, prompt
+from benchmarks.model_process import PacedModel, prompt
 from benchmarks.quiet_client import QuietClient
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.finder import find_listed

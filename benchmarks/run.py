@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.app_experiments import app_first_turn
 from benchmarks.client import SubjectError
 from benchmarks.experiments import Experiment, first_turn
-from benchmarks.model_process import ModelProcess
-from benchmarks.paced_process import PacedModel
+from benchmarks.model_process import ModelProcess, PacedModel
 from benchmarks.stage import FULL, QUICK, Stage
 from benchmarks.subject import Subject, write_config
 

@@ -10,8 +10,7 @@ from typing import Final, TypeAlias
 from benchmarks.app_client import AppClient
 from benchmarks.client import Client
 from benchmarks.hosting import hosting
-from benchmarks.model_process import ModelProcess
-from benchmarks.paced_process import PacedModel
+from benchmarks.model_process import ModelProcess, PacedModel
 from benchmarks.subject import Subject, environment, write_config
 
 Measured: TypeAlias = Mapping[str, list[float]]

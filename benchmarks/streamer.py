@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from benchmarks.client import Client, SubjectError
-from benchmarks.paced_process import PacedModel, prompt
+from benchmarks.model_process import PacedModel, prompt
 from benchmarks.processes import cpu_by_role, cpu_seconds
 from benchmarks.report import percentile
 from benchmarks.stamps import Arrivals

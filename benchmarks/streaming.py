@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.calibration import Calibration
 from benchmarks.client import SubjectError
-from benchmarks.paced_process import PacedModel
+from benchmarks.model_process import PacedModel
 from benchmarks.reference_program import Missing, ensure_reference
 from benchmarks.streamer import Streamed, Streamer
 from benchmarks.subject import GREENROOM, REFERENCE, Subject, greenroom, reference, write_config

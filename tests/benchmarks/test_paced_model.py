@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from benchmarks.paced_process import PacedModel, prompt
+from benchmarks.model_process import PacedModel, prompt
 from benchmarks.stamps import Arrivals
 
 
