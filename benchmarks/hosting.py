@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.client import SubjectError
 from benchmarks.resources import at_rest
 from greenroom.config.defaults import IDLE_WORKERS
-from greenroom.runtime.host_socket import candidates
+from greenroom.runtime.sockets.host_socket import candidates
 
 _START_SECONDS: Final = 30.0
 _PAUSE: Final = 0.01

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.subject import GREENROOM, Subject
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 
 VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
 """Versions of CPython that the program supports."""

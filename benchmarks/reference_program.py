@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 
 PACKAGE: Final = "@openai/codex"
 PLACE: Final = Path(__file__).parent / ".reference"

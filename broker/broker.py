@@ -74,11 +74,12 @@ from greenroom.protocol.internal.broker.questions import (
     ReportUnauthorized,
 )
 from greenroom.protocol.internal.process import BrokerSpec
-from greenroom.runtime import footprint, hardening, logfile
-from greenroom.runtime import log as logs
-from greenroom.runtime.keep_alive import keep_alive
-from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.log import log as logs
+from greenroom.runtime.log import logfile
+from greenroom.runtime.process import footprint, hardening
+from greenroom.runtime.zmq.keep_alive import keep_alive
+from greenroom.runtime.zmq.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 if TYPE_CHECKING:
     from greenroom.broker.mcp_login.keeper import McpKeeper

@@ -12,7 +12,7 @@ from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.internal.broker.answers import AuthError, BrokerAnswer, broker_frames
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, broadcast_frames
 from greenroom.protocol.internal.broker.questions import SUPERVISOR_MAY, WORKER_MAY, BrokerQuestion, read_question
-from greenroom.runtime.zap import sender
+from greenroom.runtime.zmq.zap import sender
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.internal.broker.answers import AuthError, ProviderToken
 from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from greenroom.protocol.secrecy import Secret
-from greenroom.runtime.log import redact
+from greenroom.runtime.log.log import redact
 from greenroom.runtime.search_path import with_absolute_path
 
 LONGEST_COMPLAINT: Final = 240

@@ -70,7 +70,7 @@ class StdioFigures(Part):
 
 
 class PortFigures(Part):
-    """The socket that workers are reached through (`greenroom.runtime.zmq_stream.ZmqStreamStatistics`)."""
+    """The socket that workers are reached through (`greenroom.runtime.zmq.zmq_stream.ZmqStreamStatistics`)."""
 
     received: int
     """Messages taken."""

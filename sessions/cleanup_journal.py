@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from greenroom.runtime.open_directory import enter
+from greenroom.runtime.files.open_directory import enter
 
 _NAME: Final = re.compile(rb"\.greenroom-[0-9a-f]{16}")
 _END: Final = b"\0"

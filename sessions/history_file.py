@@ -13,7 +13,7 @@ import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 
 log = logging.getLogger(__name__)
 

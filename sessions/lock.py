@@ -16,7 +16,7 @@ from typing import Final
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 from greenroom.sessions import cleanup_journal
 from greenroom.sessions.directory import make_private
 

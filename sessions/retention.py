@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import GreenroomError, SessionFileError
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 from greenroom.sessions import lineage, shelf
 from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
 from greenroom.sessions.packed import SUFFIX

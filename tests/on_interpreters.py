@@ -36,12 +36,12 @@ PART: Final = (
 )
 """Of the tests, below the root."""
 SHORT_PART: Final = (
-    "tests/runtime/test_footprint.py",
-    "tests/runtime/test_hardening.py",
-    "tests/runtime/test_malloc.py",
-    "tests/runtime/test_orphans.py",
-    "tests/runtime/test_spawn.py",
-    "tests/runtime/test_zap.py",
+    "tests/runtime/process/test_footprint.py",
+    "tests/runtime/process/test_hardening.py",
+    "tests/runtime/process/test_malloc.py",
+    "tests/runtime/process/test_orphans.py",
+    "tests/runtime/process/test_spawn.py",
+    "tests/runtime/zmq/test_zap.py",
     "tests/supervisor/processes/test_exits.py",
     "tests/supervisor/processes/test_fork_engine.py",
     "tests/supervisor/processes/test_fork_server.py",

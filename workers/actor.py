@@ -45,7 +45,8 @@ from greenroom.protocol.internal.worker.operations import (
     TellJob,
     WithdrawRequest,
 )
-from greenroom.runtime import connections, footprint, logfile, orphans
+from greenroom.runtime.log import logfile
+from greenroom.runtime.process import connections, footprint, orphans
 from greenroom.workers.conversation.client_requests import ServedRequests
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation

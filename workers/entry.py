@@ -10,8 +10,9 @@ from greenroom.protocol import message
 from greenroom.protocol.internal.broker.answers import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker.operations import Open, StartTurn
-from greenroom.runtime import hardening, log, logfile
 from greenroom.runtime.http import tls_context
+from greenroom.runtime.log import log, logfile
+from greenroom.runtime.process import hardening
 from greenroom.workers.actor import Actor
 
 # The fork server imports this module, so that all workers share what is loaded here.

@@ -20,8 +20,8 @@ from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import is_reply
 from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, NoticeOrder, WorkerNotice, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
-from greenroom.runtime.zmq_connections import BROKEN
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_connections import BROKEN
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream
 from greenroom.workers.message_stream import MessageStream
 

@@ -2,7 +2,7 @@
 
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameEncoder
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 
 class MessageStream:

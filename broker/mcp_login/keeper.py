@@ -21,7 +21,7 @@ from greenroom.config.mcp_logins import McpLogins, mcp_logins
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.protocol.internal.broker.questions import GetMcpBearer
-from greenroom.runtime.filelock import LockTimeoutError
+from greenroom.runtime.files.filelock import LockTimeoutError
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,10 @@ from greenroom.broker.token_issuer.client import TOTAL, Issuer
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
 from greenroom.protocol.choices import CredentialsStore
 from greenroom.protocol.secrecy import Secret
-from greenroom.runtime import hardening, logfile
-from greenroom.runtime import log as logs
-from greenroom.runtime.launch import CONTROL, LAST_TIMEOUT, LIFELINE
+from greenroom.runtime.log import log as logs
+from greenroom.runtime.log import logfile
+from greenroom.runtime.process import hardening
+from greenroom.runtime.process.launch import CONTROL, LAST_TIMEOUT, LIFELINE
 
 log = logging.getLogger(__name__)
 

@@ -32,8 +32,8 @@ from greenroom.broker.token_issuer.classify import (
     token_fingerprint,
 )
 from greenroom.protocol.secrecy import Secret
-from greenroom.runtime.filelock import LockTimeoutError
-from greenroom.runtime.launch import LAST_TIMEOUT
+from greenroom.runtime.files.filelock import LockTimeoutError
+from greenroom.runtime.process.launch import LAST_TIMEOUT
 
 log = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from greenroom.broker.refresh.process import (
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.classify import Unanswered, Unreached, token_fingerprint
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
-from greenroom.runtime import child
-from greenroom.runtime.launch import CONTROL, LIFELINE
-from greenroom.runtime.orphans import terminate
-from greenroom.runtime.spawn import OWN_VARIABLES, spawn
+from greenroom.runtime.process import child
+from greenroom.runtime.process.launch import CONTROL, LIFELINE
+from greenroom.runtime.process.orphans import terminate
+from greenroom.runtime.process.spawn import OWN_VARIABLES, spawn
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Final
 
-from greenroom.runtime import filelock
-from greenroom.runtime.filelock import LockTimeoutError
+from greenroom.runtime.files import filelock
+from greenroom.runtime.files.filelock import LockTimeoutError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.broker.token_issuer.classify import RefreshAnswered, RefreshRefused, Unanswered
 from greenroom.protocol.secrecy import Secret
-from greenroom.runtime.log import redact
+from greenroom.runtime.log.log import redact
 
 LONGEST_MESSAGE: Final = 240
 """Characters of an issuer's message that are passed on."""

@@ -263,7 +263,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _mcp_login(arguments: argparse.Namespace) -> int:
-    from greenroom.runtime import hardening
+    from greenroom.runtime.process import hardening
     from greenroom.supervisor.cli import mcp_login
     from greenroom.supervisor.cli.login_attempt import open_browser
 
@@ -274,7 +274,7 @@ def _mcp_login(arguments: argparse.Namespace) -> int:
 
 
 def _mcp_logout(arguments: argparse.Namespace) -> int:
-    from greenroom.runtime import hardening
+    from greenroom.runtime.process import hardening
     from greenroom.supervisor.cli import mcp_login
 
     hardening.make_undumpable()
@@ -282,7 +282,7 @@ def _mcp_logout(arguments: argparse.Namespace) -> int:
 
 
 def _mcp_list(arguments: argparse.Namespace) -> int:
-    from greenroom.runtime import hardening
+    from greenroom.runtime.process import hardening
     from greenroom.supervisor.cli import mcp_login
 
     hardening.make_undumpable()
@@ -292,7 +292,7 @@ def _mcp_list(arguments: argparse.Namespace) -> int:
 def _login(arguments: argparse.Namespace) -> int:
     from greenroom.broker.credential.rules import LoginRules
     from greenroom.broker.storage.store import open_store
-    from greenroom.runtime import hardening
+    from greenroom.runtime.process import hardening
     from greenroom.supervisor.cli import login as login_command
     from greenroom.supervisor.cli.login_attempt import open_browser
 
@@ -312,7 +312,7 @@ def _login(arguments: argparse.Namespace) -> int:
 
 def _logout(arguments: argparse.Namespace) -> int:
     from greenroom.broker.storage.store import open_store
-    from greenroom.runtime import hardening
+    from greenroom.runtime.process import hardening
     from greenroom.supervisor.cli import login as login_command
 
     hardening.make_undumpable()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.ids import NodeName
 from greenroom.protocol.instance import Instance
-from greenroom.runtime.thread_import import import_in_thread
+from greenroom.runtime.threads.thread_import import import_in_thread
 from greenroom.supervisor.control.control import ControlServer, GiveConnection, OnHandOver
 from greenroom.supervisor.control.control_messages import (
     ActionDone,

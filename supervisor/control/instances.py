@@ -20,7 +20,8 @@ import msgspec
 from greenroom.protocol.choices import EngineName
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
-from greenroom.runtime import host_socket, identity
+from greenroom.runtime.process import identity
+from greenroom.runtime.sockets import host_socket
 
 FACTS: Final = "instance.json"
 CONTROL: Final = "control"
@@ -32,7 +33,7 @@ INFANCY: Final = 60.0
 _NAME: Final = re.compile(r"(\d+)-\w+")
 
 parents: Final = host_socket.parents
-"""Returns the directories in which instances of this user have their directories (`greenroom.runtime.directory`)."""
+"""Returns where instances of this user have their directories (`greenroom.runtime.files.directory`)."""
 
 
 class RunningInstance(msgspec.Struct, frozen=True):

@@ -18,8 +18,8 @@ from greenroom.config.tables.http import HttpTable
 from greenroom.protocol import openmetrics
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.metric import Family
-from greenroom.runtime import socket_file
-from greenroom.runtime.tcp_owner import owner_of_peer
+from greenroom.runtime.sockets import socket_file
+from greenroom.runtime.sockets.tcp_owner import owner_of_peer
 from greenroom.supervisor.control import peer
 from greenroom.supervisor.frontend.http.address import ListenAddress, Names, parse_address
 from greenroom.supervisor.frontend.http.listener import HttpServer, bound_socket

@@ -10,7 +10,7 @@ import struct
 import sys
 from typing import Final, NamedTuple
 
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 
 _LINUX_FORM: Final = "3i"
 """struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)."""

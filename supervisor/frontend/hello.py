@@ -31,7 +31,7 @@ class ClientHello(msgspec.Struct, frozen=True):
     program: str = ""
     """The version of the client's program, for people."""
     home: str = ""
-    """`greenroom.runtime.host_socket.home_id` of the Codex home that the client means; empty where any will do."""
+    """`greenroom.runtime.sockets.host_socket.home_id` of the Codex home that the client means; empty: any will do."""
     cwd: str = ""
     """The client's own directory, in which conversations work that name none; empty: the host's."""
 

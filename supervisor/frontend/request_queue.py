@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
-from greenroom.runtime.logline import about
+from greenroom.runtime.log.logline import about
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError
 

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from greenroom.protocol.failure import Failure
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 
 THIS: Final = f"{os.getpid()}:{identity.created(os.getpid())}"
 """The run of this process. The time of its creation distinguishes it from other processes with the same pid."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from greenroom.runtime import socket_file
-from greenroom.runtime.acceptor import Acceptor
+from greenroom.runtime.sockets import socket_file
+from greenroom.runtime.sockets.acceptor import Acceptor
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors

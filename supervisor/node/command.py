@@ -12,8 +12,9 @@ from typing import Final
 from greenroom.config.secrets.other_homes import node_state
 from greenroom.config.tables.nodes import node_name, split_address
 from greenroom.protocol.errors import ConfigError, StartError
-from greenroom.runtime import hardening, logfile
-from greenroom.runtime import log as logs
+from greenroom.runtime.log import log as logs
+from greenroom.runtime.log import logfile
+from greenroom.runtime.process import hardening
 from greenroom.supervisor.node.enrolment import enrol
 from greenroom.supervisor.node.identity import adopt, choose_identity, ticket_of
 from greenroom.supervisor.node.node import Node

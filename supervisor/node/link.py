@@ -16,7 +16,7 @@ from greenroom.protocol.internal.node import (
     read_to_node,
 )
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from greenroom.protocol.internal.node import (
 )
 from greenroom.protocol.internal.process import Exited, Spawn, WorkerSpec
 from greenroom.protocol.version import __version__
-from greenroom.runtime.rewritten_file import remove_unfinished
+from greenroom.runtime.files.rewritten_file import remove_unfinished
 from greenroom.supervisor.node.identity import NodeIdentity
 from greenroom.supervisor.node.lease import Lease
 from greenroom.supervisor.node.ledger import WorkerLedger

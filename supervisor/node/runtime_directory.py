@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from greenroom.runtime import directory
-from greenroom.runtime.rewritten_file import remove_unfinished
+from greenroom.runtime.files import directory
+from greenroom.runtime.files.rewritten_file import remove_unfinished
 from greenroom.supervisor.startup.host_lock import HostLock
 
 log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"\d+-\w+")
-"""Of directories that `greenroom.runtime.directory` makes."""
+"""Of directories that `greenroom.runtime.files.directory` makes."""
 
 
 @contextmanager

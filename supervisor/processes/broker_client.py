@@ -53,7 +53,7 @@ from greenroom.protocol.internal.broker.questions import (
 )
 from greenroom.protocol.internal.process import KeyPair
 from greenroom.runtime.rpc_client import TERMINATED, RpcClient
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.broadcasts import OnBroadcast
 
 log = logging.getLogger(__name__)

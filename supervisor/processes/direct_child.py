@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, Exited, Spawn, datagram
-from greenroom.runtime import child
-from greenroom.runtime.launch import Launched
-from greenroom.runtime.orphans import OrphanTracker, kill_orphans
+from greenroom.runtime.process import child
+from greenroom.runtime.process.launch import Launched
+from greenroom.runtime.process.orphans import OrphanTracker, kill_orphans
 
 CLOSING_TIME = 1.0
 """Seconds that processes have to exit before they are killed."""

@@ -9,8 +9,8 @@ from typing import Literal
 import zmq
 
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.runtime import directory
-from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.runtime.files import directory
+from greenroom.runtime.zmq.zap import ZapAuthenticator
 
 
 class InstanceEndpoints:

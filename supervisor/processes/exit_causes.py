@@ -4,7 +4,7 @@ import signal
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
-from greenroom.runtime.oom import OomKills
+from greenroom.runtime.process.oom import OomKills
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.nodes.wish import NODE_LOST
 

@@ -32,9 +32,9 @@ from greenroom.protocol.internal.process import (
     datagram,
     read_datagram,
 )
-from greenroom.runtime import child
-from greenroom.runtime.launch import DATAGRAM, Launched
-from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
+from greenroom.runtime.process import child
+from greenroom.runtime.process.launch import DATAGRAM, Launched
+from greenroom.runtime.process.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.runtime.restart import Backoff, Delays
 from greenroom.supervisor.processes.direct_child import CLOSING_TIME, exited_of, reap_orphans, start_spawned
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_PREFIX, EngineStatistics, OnExit, OnMeasured

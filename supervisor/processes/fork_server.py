@@ -34,9 +34,10 @@ from greenroom.protocol.internal.process import (
     datagram,
     read_datagram,
 )
-from greenroom.runtime import child, footprint, hardening, log, orphans
-from greenroom.runtime.immortal import Immortalizer
-from greenroom.runtime.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
+from greenroom.runtime.log import log
+from greenroom.runtime.process import child, footprint, hardening, orphans
+from greenroom.runtime.process.immortal import Immortalizer
+from greenroom.runtime.process.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
 from greenroom.runtime.restart import Backoff
 from greenroom.supervisor.processes.engine import ZYGOTE_PREFIX
 from greenroom.supervisor.processes.restart import ZYGOTE

@@ -11,8 +11,8 @@ import msgspec
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.worker.notices import OwnZygote
-from greenroom.runtime import footprint
-from greenroom.runtime import malloc as heap
+from greenroom.runtime.process import footprint
+from greenroom.runtime.process import malloc as heap
 
 TIMEOUT: Final = 0.25
 """Seconds that a process has to answer; one that hangs is shown without a footprint."""

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec
-from greenroom.runtime.launch import LIFELINE
+from greenroom.runtime.process.launch import LIFELINE
 from greenroom.workers import entry
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec
-from greenroom.runtime import child
-from greenroom.runtime.launch import Launched
-from greenroom.runtime.orphans import OrphanTracker, end_all_children, kill_group, terminate
+from greenroom.runtime.process import child
+from greenroom.runtime.process.launch import Launched
+from greenroom.runtime.process.orphans import OrphanTracker, end_all_children, kill_group, terminate
 from greenroom.supervisor.processes.direct_child import (
     CLOSING_TIME,
     exited_of,

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.internal.process import Spawn, read_datagram
-from greenroom.runtime import hardening
-from greenroom.runtime.launch import CONTROL, DATAGRAM
+from greenroom.runtime.process import hardening
+from greenroom.runtime.process.launch import CONTROL, DATAGRAM
 from greenroom.supervisor.processes.roles import become
 
 

@@ -13,9 +13,10 @@ from greenroom.protocol.internal.broker.broadcasts import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import Exited, KeyPair
 from greenroom.protocol.internal.worker.notices import HelperLost, Ready, ReceivedNotice, WorkerMeasured
 from greenroom.protocol.internal.worker.operations import Close, MeasureWorker
-from greenroom.runtime import hardening, logfile
-from greenroom.runtime import malloc as heap
-from greenroom.runtime.zmq_stream import ZmqStreamStatistics
+from greenroom.runtime.log import logfile
+from greenroom.runtime.process import hardening
+from greenroom.runtime.process import malloc as heap
+from greenroom.runtime.zmq.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.broadcasts import Broadcasts
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError

@@ -14,10 +14,10 @@ from greenroom.protocol.internal.records import is_request
 from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Ready, ReceivedNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
-from greenroom.runtime.keep_alive import keep_alive
-from greenroom.runtime.zap import ZapAuthenticator, sender, start_authenticator
-from greenroom.runtime.zmq_connections import PeerConnections
-from greenroom.runtime.zmq_stream import ZmqStream, ZmqStreamStatistics
+from greenroom.runtime.zmq.keep_alive import keep_alive
+from greenroom.runtime.zmq.zap import ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq.zmq_connections import PeerConnections
+from greenroom.runtime.zmq.zmq_stream import ZmqStream, ZmqStreamStatistics
 from greenroom.supervisor.processes.event_streams import OnEvents
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
-from greenroom.runtime import child
+from greenroom.runtime.process import child
 from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from greenroom.runtime import socket_file
+from greenroom.runtime.sockets import socket_file
 from greenroom.supervisor.frontend.app_server.front import SERVICES, AppServerFront
 from greenroom.supervisor.frontend.app_server.web_socket import WebSocketListener
 from greenroom.supervisor.frontend.client_channel import Write

@@ -12,7 +12,7 @@ import select
 import sys
 
 from greenroom.protocol.version import __version__
-from greenroom.runtime.host_socket import candidates, home_id
+from greenroom.runtime.sockets.host_socket import candidates, home_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

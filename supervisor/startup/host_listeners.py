@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from greenroom.runtime.host_socket import home_id
+from greenroom.runtime.sockets.host_socket import home_id
 from greenroom.supervisor.command_words import APP_SERVER
 from greenroom.supervisor.control import peer
 from greenroom.supervisor.frontend.app_server.front import AppServerFront

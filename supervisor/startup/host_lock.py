@@ -11,7 +11,7 @@ import msgspec
 
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.version import __version__
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 
 NAME: Final = ".greenroom-host.lock"
 _MOST: Final = 4096

@@ -10,9 +10,9 @@ import sys
 
 from greenroom.config.home import codex_home, load_dotenv
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime.launch import FORK_SERVER, Launched, Lifeline, launch
-from greenroom.runtime.log_format import VARIABLE, format_on
+from greenroom.runtime.log.log_format import VARIABLE, format_on
 from greenroom.runtime.originator import ORIGINATOR
+from greenroom.runtime.process.launch import FORK_SERVER, Launched, Lifeline, launch
 from greenroom.supervisor.command_words import APP_SERVER, CONFIG_FLAGS, EXEC, GENERATE_SCHEMA, SERVER
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from greenroom.runtime.launch import Launched
+from greenroom.runtime.process.launch import Launched
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.engine import Engine

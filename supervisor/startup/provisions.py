@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from greenroom.runtime.launch import Launched
+from greenroom.runtime.process.launch import Launched
 
 
 class Provisions(NamedTuple):

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from greenroom.protocol.errors import StartError
-from greenroom.runtime import directory, socket_file
-from greenroom.runtime.host_socket import parents, socket_name
+from greenroom.runtime.files import directory
 from greenroom.runtime.service_manager import ServiceManager
+from greenroom.runtime.sockets import socket_file
+from greenroom.runtime.sockets.host_socket import parents, socket_name
 from greenroom.supervisor.frontend.app_server.front import SERVICES as APP_SERVER_SERVICES
 from greenroom.supervisor.frontend.descriptors import leave_stdio
 from greenroom.supervisor.frontend.exec.front import SERVICES as EXEC_SERVICES

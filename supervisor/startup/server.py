@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.runtime import log as logs
-from greenroom.runtime import logfile
-from greenroom.runtime.thread_import import import_in_thread
+from greenroom.runtime.log import log as logs
+from greenroom.runtime.log import logfile
+from greenroom.runtime.threads.thread_import import import_in_thread
 from greenroom.supervisor.frontend.connection import FLUSH_TIMEOUT, Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.listener import Listener

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from greenroom.protocol.choices import EngineName
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime.launch import FORK_SERVER, SPAWNED, launch
-from greenroom.runtime.log_format import VARIABLE, format_in
+from greenroom.runtime.log.log_format import VARIABLE, format_in
+from greenroom.runtime.process.launch import FORK_SERVER, SPAWNED, launch
 from greenroom.supervisor.command_words import APP_SERVER
 from greenroom.supervisor.frontend.descriptors import take_over_stdio
 from greenroom.supervisor.options import LOG_LEVELS, ServerOptions

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from greenroom.protocol.errors import ConfigError
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.conversations.telemetry_records import Signal, TelemetryRecords
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer
 

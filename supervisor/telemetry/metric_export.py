@@ -26,7 +26,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.metric import Family
 from greenroom.protocol.version import __version__
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from greenroom.config.tables.otel import OtelTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.version import __version__
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.telemetry import events

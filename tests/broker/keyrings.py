@@ -59,7 +59,7 @@ PROGRAM = (
     "-I",
     "-c",
     f"""{_FIND}
-from greenroom.runtime import launch
+from greenroom.runtime.process import launch
 launch.FORK_SERVER, launch.SPAWNED = {_IN_CHILDREN!r} + launch.FORK_SERVER, {_IN_CHILDREN!r} + launch.SPAWNED
 from greenroom.supervisor.main import main
 sys.exit(main())

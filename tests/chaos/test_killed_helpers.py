@@ -130,7 +130,7 @@ def test_nothing_is_left_of_a_worker_that_outlived_its_fork_server_and_hangs(sta
 
 
 CANNOT_FORK = """
-import greenroom.runtime.launch as launch
+import greenroom.runtime.process.launch as launch
 launch.FORK_SERVER = '''
 import errno, os
 def refuse():
@@ -229,7 +229,7 @@ def test_calls_fail_in_time_while_no_process_can_be_started_and_the_server_lives
 
 
 CANNOT_FORK_FOR_A_WHILE = """
-import greenroom.runtime.launch as launch
+import greenroom.runtime.process.launch as launch
 launch.FORK_SERVER = '''
 import errno, os, time
 fork, until = os.fork, time.monotonic() + 2

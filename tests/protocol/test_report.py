@@ -31,7 +31,7 @@ from greenroom.protocol.report import (
     StdioFigures,
     TurnEntry,
 )
-from greenroom.runtime.zmq_stream import ZmqStreamStatistics
+from greenroom.runtime.zmq.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.conversations.lifecycle import LifecycleState
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
 from greenroom.supervisor.frontend.stdio import StdioStatistics

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from greenroom.demo.script import Text, rule
-from greenroom.runtime.host_socket import ACTIVATED
+from greenroom.runtime.sockets.host_socket import ACTIVATED
 from tests.support.client import text
 from tests.support.host import PROGRAM_OF_HOST, TIMEOUT, Host, SocketClient
 from tests.support.stage import Stage

@@ -3,7 +3,7 @@
 import sys
 
 from greenroom.demo.script import Call, Quote, Text, rule
-from greenroom.runtime.host_socket import socket_name
+from greenroom.runtime.sockets.host_socket import socket_name
 from tests.support.client import text
 from tests.support.host import hosting
 from tests.support.model import Gate

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from greenroom.demo.script import Call, Deltas, Text, rule
-from greenroom.runtime.host_socket import socket_name
+from greenroom.runtime.sockets.host_socket import socket_name
 from tests.support import app_server, processes
 from tests.support.client import Client, kind
 from tests.support.deadline import until

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from greenroom.demo.script import CommandStep, Stall, Text, rule
-from greenroom.runtime.logfile import log_path
+from greenroom.runtime.log.logfile import log_path
 from tests.support.client import thread_id
 from tests.support.deadline import until
 from tests.support.stage import Stage

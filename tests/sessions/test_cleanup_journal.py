@@ -9,7 +9,7 @@ import pytest
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime import open_directory as directory
+from greenroom.runtime.files import open_directory as directory
 from greenroom.sessions.cleanup_journal import CleanupJournal, beside, clear_away
 from greenroom.sessions.lock import FOLDER, WriterLock
 from greenroom.workers.patch import transaction

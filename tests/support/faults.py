@@ -79,7 +79,7 @@ entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put,
 SERVER = """
 import sys
 {patch}
-from greenroom.runtime import launch
+from greenroom.runtime.process import launch
 launch.FORK_SERVER, launch.SPAWNED = {faults!r} + launch.FORK_SERVER, {faults!r} + launch.SPAWNED
 from greenroom.supervisor.main import main
 sys.exit(main())

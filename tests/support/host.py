@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from greenroom.runtime.host_socket import socket_name
+from greenroom.runtime.sockets.host_socket import socket_name
 from greenroom.supervisor.startup.host_lock import NAME
 from tests.support import processes
 from tests.support.client import Client

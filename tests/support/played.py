@@ -244,8 +244,8 @@ def played(environment: Mapping[str, str]) -> Iterator[None]:
     """Let the servers that are made meanwhile have played workers."""
     with (
         patch.object(processes, "make_engine", lambda *_: PlayedEngine()),
-        patch("greenroom.runtime.hardening.make_undumpable"),  # the tests look into their own process
-        patch("greenroom.runtime.hardening.adopt_orphans"),  # and have no use for orphans
+        patch("greenroom.runtime.process.hardening.make_undumpable"),  # the tests look into their own process
+        patch("greenroom.runtime.process.hardening.adopt_orphans"),  # and have no use for orphans
         patch.dict(os.environ, environment),
     ):
         yield

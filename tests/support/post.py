@@ -14,7 +14,7 @@ from greenroom.protocol.internal.process import KeyPair, WorkerSpec
 from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import ReceivedNotice, WorkerNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.event_streams import EventStreams
 
 WORKER = WorkerId("w-test")

@@ -167,7 +167,7 @@ def _be_another_process() -> None:
 
 def _see_its_own_directory_alone() -> None:
     """Find instances only where this program would be: those that the user runs elsewhere are none of a test."""
-    from greenroom.runtime import directory
+    from greenroom.runtime.files import directory
     from greenroom.supervisor.control import instances
 
     vars(instances)["parents"] = lambda environment: (directory.place(environment),)
@@ -175,8 +175,8 @@ def _see_its_own_directory_alone() -> None:
 
 def _let_the_fork_server_be_forked() -> None:
     """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
-    from greenroom.runtime import launch
-    from greenroom.runtime.spawn import spawn as executed
+    from greenroom.runtime.process import launch
+    from greenroom.runtime.process.spawn import spawn as executed
 
     def forked(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
         vars(launch)["spawn"] = executed
@@ -195,7 +195,7 @@ def _let_the_fork_server_be_forked() -> None:
 
 
 def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
-    """Be what `greenroom.runtime.spawn` would have started."""
+    """Be what `greenroom.runtime.process.spawn` would have started."""
     status = 1
     try:
         os.setsid()
@@ -224,7 +224,7 @@ def _forget_handlers() -> None:
 
 def _warm_up() -> None:
     """Do what a fork server does before most of its children, so that those that are forked from here need not."""
-    from greenroom.runtime import immortal
+    from greenroom.runtime.process import immortal
     from greenroom.workers import entry, warmup
 
     share_zygote, vars(entry)["share_zygote"] = entry.share_zygote, int

@@ -18,7 +18,7 @@ from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import Heartbeat, JobDone, Opened, OpenFailed, Ready, TurnEnded
 from greenroom.protocol.internal.worker.operations import Close, Compact, Interrupt, Open, RunJob, StartTurn
-from greenroom.runtime import connections, orphans
+from greenroom.runtime.process import connections, orphans
 from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
 from tests.support.home import Home, stored_events

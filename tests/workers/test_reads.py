@@ -15,9 +15,9 @@ PACKAGES: Final = (
     "workers",
     "sessions",
     "config",
-    "runtime/open_directory.py",
-    "runtime/filelock.py",
-    "runtime/identity.py",
+    "runtime/files/open_directory.py",
+    "runtime/files/filelock.py",
+    "runtime/process/identity.py",
     "supervisor/control",
     "supervisor/frontend/mcp",
     "supervisor/frontend/conversation_api",
@@ -53,7 +53,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open(os.path.join(home, NAME), flags, 384)": "judged by the reader before anything is read or written",
         "open(descriptor, 'r+b', buffering=0)": "the same",
     },
-    "runtime/open_directory.py": {
+    "runtime/files/open_directory.py": {
         "os.open('/', _FLAGS)": "directories, through no link",
         "os.open(name, _FLAGS, dir_fd=directory)": "directories, through no link",
     },
@@ -107,11 +107,11 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
     "sessions/lock.py": {
         "open(f'/proc/{pid}/comm', encoding='utf-8', errors='replace')": "the kernel's own words on a process",
     },
-    "runtime/filelock.py": {
+    "runtime/files/filelock.py": {
         "os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 384)": "locks, through no link",
         "open('/proc/locks', encoding='ascii')": "the kernel's own words on locks",
     },
-    "runtime/identity.py": {
+    "runtime/process/identity.py": {
         "open(f'/proc/{pid}/stat', encoding='ascii', errors='replace')": "the kernel's own words on our processes",
         "open('/proc/sys/kernel/random/boot_id', encoding='ascii')": "the kernel's own words on this boot",
     },

@@ -13,7 +13,7 @@ from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import NodeLacksDirectoryError, SessionFileError
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
 from greenroom.protocol.internal.worker.operations import Open
-from greenroom.runtime.rewritten_file import rewrite
+from greenroom.runtime.files.rewritten_file import rewrite
 from greenroom.sessions.consumption import Consumption
 from greenroom.sessions.format import SessionRecord
 from greenroom.sessions.restored import restore

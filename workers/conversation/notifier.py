@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.runtime.child import ChildExit, watch
+from greenroom.runtime.process.child import ChildExit, watch
 from greenroom.runtime.search_path import with_absolute_path
 from greenroom.workers.exec.capture import OutputBudget, cut
 from greenroom.workers.exec.process_groups import ProcessGroups

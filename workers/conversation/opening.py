@@ -23,7 +23,7 @@ from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
-from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.runtime.process.spawn import OWN_VARIABLES
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
 from greenroom.sessions.lock import is_written

@@ -10,7 +10,7 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker.notices import OwnZygote
 from greenroom.protocol.items import JsonObject
-from greenroom.runtime.logline import about
+from greenroom.runtime.log.logline import about
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.goal.goal_keeper import GoalKeeper
 from greenroom.workers.conversation.session_recorder import SessionRecorder

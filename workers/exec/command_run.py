@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 from greenroom.protocol.internal.jobs import StreamName
-from greenroom.runtime.child import ChildExit
+from greenroom.runtime.process.child import ChildExit
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.pipes import Pipes
 from greenroom.workers.exec.starter import CommandStarter, Running

@@ -5,7 +5,7 @@ import os
 from greenroom.config.settings import Settings
 from greenroom.config.tables.environment import shell_environment
 from greenroom.config.tables.sandbox import allows_network
-from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.runtime.process.spawn import OWN_VARIABLES
 
 
 def command_environment(settings: Settings) -> dict[str, str]:

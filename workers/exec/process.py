@@ -6,7 +6,7 @@ open. Memory stays bounded whatever it writes.
 
 A death signal for the parent's death (`PR_SET_PDEATHSIG`) is not used: it would need code in the forked child, which
 would make the start slower (no vfork), and would reach the leader only. The subreaper above this process kills what it
-leaves, see `LiveGroups` and `greenroom.runtime.hardening.adopt_orphans`.
+leaves, see `LiveGroups` and `greenroom.runtime.process.hardening.adopt_orphans`.
 """
 
 import signal

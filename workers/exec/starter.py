@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from greenroom.runtime.child import ChildExit, watch
+from greenroom.runtime.process.child import ChildExit, watch
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process_groups import ProcessGroups
 

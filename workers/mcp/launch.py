@@ -8,8 +8,8 @@ import msgspec
 from greenroom.config.paths import resolve_path
 from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.version import __version__
+from greenroom.runtime.process.spawn import OWN_VARIABLES
 from greenroom.runtime.search_path import with_absolute_path
-from greenroom.runtime.spawn import OWN_VARIABLES
 
 INHERITED: Final = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "USER", "__CF_USER_TEXT_ENCODING"),

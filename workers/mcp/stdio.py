@@ -20,8 +20,8 @@ from mcp.client import Transport as Streams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from greenroom.runtime.child import ChildExit, watch
-from greenroom.runtime.log import redact
+from greenroom.runtime.log.log import redact
+from greenroom.runtime.process.child import ChildExit, watch
 from greenroom.workers.exec.process import signal_name
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.mcp.launch import ServerProgram, StartupError

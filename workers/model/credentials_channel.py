@@ -43,7 +43,7 @@ from greenroom.protocol.internal.broker.questions import (
 )
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.runtime.rpc_client import UNAVAILABLE, RpcClient
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenroom.config.reader import Reader
-from greenroom.runtime.open_directory import enter
+from greenroom.runtime.files.open_directory import enter
 
 TEXT_LIMIT: Final = 16 * 1024 * 1024
 """Bytes. Larger files count as binary, to limit the memory of many snapshots."""

@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from greenroom.runtime.open_directory import enter
+from greenroom.runtime.files.open_directory import enter
 from greenroom.sessions.cleanup_journal import CleanupJournal, beside
 from greenroom.workers.patch.errors import PatchRollbackError, PatchWriteError
 

@@ -8,7 +8,7 @@ import signal
 import socket
 from typing import Final
 
-from greenroom.runtime.child import ChildExit
+from greenroom.runtime.process.child import ChildExit
 from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import (

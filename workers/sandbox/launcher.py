@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.errors import SandboxUnavailableError
-from greenroom.runtime.child import ChildExit
+from greenroom.runtime.process.child import ChildExit
 from greenroom.workers.sandbox import messages, zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement

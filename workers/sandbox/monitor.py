@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
-from greenroom.runtime import hardening
+from greenroom.runtime.process import hardening
 from greenroom.workers.sandbox import enforcement, features, messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections

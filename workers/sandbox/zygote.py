@@ -15,7 +15,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from greenroom.runtime import hardening, orphans
+from greenroom.runtime.process import hardening, orphans
 from greenroom.workers.sandbox import enforcement, messages
 from greenroom.workers.sandbox.descriptors import close_all_but
 from greenroom.workers.sandbox.monitor import end_descendants, run_monitor

@@ -11,8 +11,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from greenroom.runtime.child import ChildExit, watch
-from greenroom.runtime.spawn import spawn
+from greenroom.runtime.process.child import ChildExit, watch
+from greenroom.runtime.process.spawn import spawn
 from greenroom.workers.sandbox import zygote
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from greenroom.runtime.open_directory import enter
+from greenroom.runtime.files.open_directory import enter
 from greenroom.workers.git import Git, GitError
 from greenroom.workers.job_context import GitLimits, Setting
 from greenroom.workers.worktree.record import BRANCHES

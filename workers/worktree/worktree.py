@@ -18,7 +18,7 @@ from greenroom.config.repository import Repository, RepositoryError, find_reposi
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker.notices import OwnWorktree
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 from greenroom.sessions.directory import make_private
 from greenroom.workers.git import GitError
 from greenroom.workers.sandbox.confinement import is_within

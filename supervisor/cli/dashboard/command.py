@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.runtime import hardening
+from greenroom.runtime.process import hardening
 from greenroom.supervisor.cli.dashboard.collector import Collector
 from greenroom.supervisor.cli.dashboard.server import DashboardServer
 from greenroom.supervisor.cli.status.overview import Overview

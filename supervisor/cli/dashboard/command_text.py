@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from greenroom.protocol.display import clean
-from greenroom.runtime.log import MASK, redact
+from greenroom.runtime.log.log import MASK, redact
 
 LONGEST: Final = 200
 """Characters that are shown."""

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.ids import ConversationId
-from greenroom.runtime.tcp_owner import owner_of_peer
+from greenroom.runtime.sockets.tcp_owner import owner_of_peer
 from greenroom.supervisor.cli.dashboard.access import Access
 from greenroom.supervisor.cli.dashboard.assets import load_assets
 from greenroom.supervisor.cli.dashboard.collector import Collector

@@ -15,8 +15,8 @@ from greenroom.config.layers import layered
 from greenroom.config.overrides import parse_assignment
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.config.tables.ray_nodes import RayTable
-from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.cluster import Machines, ask_cluster
 from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.launcher import Launcher

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from greenroom.config.home import codex_home, home_name, load_dotenv
 from greenroom.protocol.errors import ConfigError
-from greenroom.runtime import hardening, orphans
+from greenroom.runtime.process import hardening, orphans
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, NodeAim
 from greenroom.supervisor.cli.doctor.examination import examine
 from greenroom.supervisor.cli.doctor.page import doctor_page

@@ -21,7 +21,7 @@ from greenroom.config.secrets.secret_files import secrets_of
 from greenroom.config.tables.sandbox import ReadOnlyPolicy, WorkspaceWritePolicy
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.confined import run_confined
 from greenroom.workers.exec.capture import OutputBudget

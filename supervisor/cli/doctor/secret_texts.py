@@ -18,7 +18,7 @@ from greenroom.config.secrets.secret_settings import secret_values
 from greenroom.protocol.display import clean
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime.log import MASK, redact
+from greenroom.runtime.log.log import MASK, redact
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.workers.model.error_body import SHORTEST_SECRET, redacted
 

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from greenroom.protocol.report import Report
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 from greenroom.supervisor.cli.output import conclude
 from greenroom.supervisor.cli.status.control_client import ControlResponse, ask
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, SILENT, WELL

@@ -1,7 +1,7 @@
 """The kernel's view of an instance's processes, read with psutil, whether they answer or not.
 
-The processes are undumpable (`greenroom.runtime.hardening`), so private memory and descriptors are shown to privileged
-users only. What may not be read is left out.
+The processes are undumpable (`greenroom.runtime.process.hardening`), so private memory and descriptors are shown to
+privileged users only. What may not be read is left out.
 """
 
 import time

@@ -16,7 +16,7 @@ from rich.text import Text
 from greenroom.config.home import codex_home
 from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 from greenroom.sessions import index as session_index
 from greenroom.sessions.index import SavedState, SessionEntry
 from greenroom.sessions.passage import Passage, Speaker

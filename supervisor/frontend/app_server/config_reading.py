@@ -19,7 +19,7 @@ from greenroom.protocol.app_server.settings import (
     ModelProviderSummary,
     ProviderSettings,
 )
-from greenroom.runtime.content_version import version_of
+from greenroom.runtime.files.content_version import version_of
 
 TOLD: Final = frozenset(
     {

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, cast
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from greenroom.protocol.jsonrpc import MAX_LINE, LineBuffer
-from greenroom.runtime import socket_file
+from greenroom.runtime.sockets import socket_file
 from greenroom.supervisor.frontend.client_channel import Write
 from greenroom.supervisor.frontend.connection import Connection, FrontEnd
 from greenroom.supervisor.frontend.descriptors import READ_SIZE, Descriptors

@@ -17,7 +17,7 @@ from aiohttp.streams import StreamReader
 
 from greenroom.config.tables.http import KIB, MIB, HttpTable
 from greenroom.protocol.errors import StartError
-from greenroom.runtime.acceptor import Acceptor
+from greenroom.runtime.sockets.acceptor import Acceptor
 from greenroom.supervisor.frontend.http.address import ListenAddress, Names
 from greenroom.supervisor.frontend.http.endpoint import PATH, HttpEndpoint
 from greenroom.supervisor.frontend.http.forwarder import Forwarder

@@ -1,7 +1,7 @@
 """The server's log for a client that asks for it: from the level that it names, at a limited rate.
 
-The records are those of the log file (`greenroom.runtime.logfile`) that arise in this process, with the same masking of
-secrets. A client that does not ask gets none.
+The records are those of the log file (`greenroom.runtime.log.logfile`) that arise in this process, with the same
+masking of secrets. A client that does not ask gets none.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Final
 
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.resources import LevelParams, LogLevel
-from greenroom.runtime.log import redact
-from greenroom.runtime.logline import ID_NAMES
+from greenroom.runtime.log.log import redact
+from greenroom.runtime.log.logline import ID_NAMES
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import decode
 from greenroom.supervisor.frontend.request_queue import RequestAnswer, RequestQueue
@@ -72,7 +72,7 @@ class ClientLog(logging.Handler):
         root.addHandler(self)
         root.setLevel(
             min(root.level, self.level)
-        )  # other handlers have levels of their own (`greenroom.runtime.logfile`)
+        )  # other handlers have levels of their own (`greenroom.runtime.log.logfile`)
 
     async def _set_level(self, request: Request) -> RequestAnswer:
         self.listen(decode(request, LevelParams, b"{}").level)

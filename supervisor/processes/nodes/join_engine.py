@@ -40,9 +40,9 @@ from greenroom.protocol.internal.node import (
 from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned, WorkerSpec
 from greenroom.protocol.message import MAX_HEADER
 from greenroom.protocol.version import __version__
-from greenroom.runtime.zap import TemporaryError, ZapAuthenticator, sender, start_authenticator
-from greenroom.runtime.zmq_connections import PeerConnections
-from greenroom.runtime.zmq_stream import ZmqStream
+from greenroom.runtime.zmq.zap import TemporaryError, ZapAuthenticator, sender, start_authenticator
+from greenroom.runtime.zmq.zmq_connections import PeerConnections
+from greenroom.runtime.zmq.zmq_stream import ZmqStream
 from greenroom.supervisor.processes.nodes.engine import NodeView, OnNodeChange, OnWorkerExit
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
 from greenroom.supervisor.processes.nodes.membership import LONGEST, Membership, Reconciliation, overdue_nodes

@@ -17,7 +17,7 @@ import zmq.utils.z85
 from greenroom.config.tables.nodes import NAME
 from greenroom.protocol.errors import ConfigError, StartError
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.runtime import filelock
+from greenroom.runtime.files import filelock
 from greenroom.supervisor.processes.endpoints import key_pair
 
 HOST_KEY: Final = ".nodes.key"

@@ -31,7 +31,7 @@ from greenroom.protocol.internal.records import (
     read_request,
     record_frames,
 )
-from greenroom.runtime.daemon_threads import DaemonThreads
+from greenroom.runtime.threads.daemon_threads import DaemonThreads
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.finder import find_listed
 from greenroom.sessions.lineage import names_origin, open_with_origins

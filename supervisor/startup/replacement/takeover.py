@@ -15,7 +15,7 @@ import msgspec
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.version import __version__
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 from greenroom.supervisor.control.control_messages import (
     HAND_OVER_VERSION,
     ActionRefused,

@@ -21,7 +21,7 @@ from greenroom.broker.storage import file as file_store
 from greenroom.broker.storage.locks import REFRESH, locked
 from greenroom.broker.token_issuer.classify import TEXTS
 from greenroom.protocol.internal.broker.answers import AuthError
-from greenroom.runtime.logfile import log_path
+from greenroom.runtime.log.logfile import log_path
 from tests.broker.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, refusal
 from tests.support import processes

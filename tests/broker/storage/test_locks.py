@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from greenroom.broker.storage.locks import REFRESH, STORE, locked
-from greenroom.runtime.filelock import LockTimeoutError
+from greenroom.runtime.files.filelock import LockTimeoutError
 
 
 def test_the_second_waits_and_gives_up_in_time(tmp_path: Any) -> None:

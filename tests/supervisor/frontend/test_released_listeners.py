@@ -12,7 +12,7 @@ import pytest
 
 from greenroom.config.defaults import Limits
 from greenroom.config.tables.http import HttpTable
-from greenroom.runtime import socket_file
+from greenroom.runtime.sockets import socket_file
 from greenroom.supervisor.frontend import unix_listener
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.http.address import ListenAddress

@@ -26,8 +26,8 @@ from greenroom.protocol.internal.process import (
     datagram,
     read_datagram,
 )
-from greenroom.runtime.launch import DATAGRAM, Launched
-from greenroom.runtime.orphans import children as all_children
+from greenroom.runtime.process.launch import DATAGRAM, Launched
+from greenroom.runtime.process.orphans import children as all_children
 from greenroom.runtime.restart import Delays
 from greenroom.supervisor.processes.engine import FORK_SERVER_ID
 from greenroom.supervisor.processes.fork_engine import ForkEngine, ForkTiming
@@ -168,7 +168,7 @@ class House:
 async def house(timing: ForkTiming | None = None) -> AsyncIterator[House]:
     built = House(timing)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("greenroom.runtime.orphans.children", built.pids)
+        patch.setattr("greenroom.runtime.process.orphans.children", built.pids)
         try:
             await built.engine.start(built.take_end, built.note_ready)
             yield built

@@ -24,7 +24,7 @@ from greenroom.protocol.internal.process import (
     datagram,
     read_datagram,
 )
-from greenroom.runtime.launch import DATAGRAM, FORK_SERVER, Launched, Lifeline, launch
+from greenroom.runtime.process.launch import DATAGRAM, FORK_SERVER, Launched, Lifeline, launch
 from tests.support.deadline import until
 
 CANNOT_FORK_ONCE = """

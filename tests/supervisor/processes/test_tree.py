@@ -11,7 +11,7 @@ from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, LoginComplete
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker.notices import HelperLost
-from greenroom.runtime.oom import OomKills
+from greenroom.runtime.process.oom import OomKills
 from greenroom.runtime.restart import Intensity
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
@@ -30,7 +30,7 @@ from tests.support.workplace import Listener
 def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the process of the tests neither hide nor adopt orphans, as that of a server does."""
     for name in ("make_undumpable", "adopt_orphans"):
-        monkeypatch.setattr(f"greenroom.runtime.hardening.{name}", lambda: None)
+        monkeypatch.setattr(f"greenroom.runtime.process.hardening.{name}", lambda: None)
 
 
 class StubEngine:
@@ -161,7 +161,7 @@ async def test_memory_is_given_back_when_the_last_conversation_has_left_its_proc
         engine = StubEngine()
         host = hosted(ServerOptions("/nowhere", "fork", idle_workers=0), engine)
         tree = host.tree
-        patch.setattr("greenroom.runtime.malloc.trim", lambda: given_back.append(len(engine.specs)))
+        patch.setattr("greenroom.runtime.process.malloc.trim", lambda: given_back.append(len(engine.specs)))
         try:
             await tree.start(host)
             for _ in range(2):

@@ -316,7 +316,7 @@ def test_a_command_that_cannot_be_watched_is_not_left_running(
 def test_a_process_that_adopts_orphans_forgets_the_groups_that_have_died_out() -> None:
     program = """
 import asyncio, os, signal
-from greenroom.runtime.hardening import adopt_orphans
+from greenroom.runtime.process.hardening import adopt_orphans
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.exec.starter import GroupStarter
 from greenroom.workers.exec.process import CommandSpec, run_to_end

@@ -14,7 +14,7 @@ import pytest
 from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.approval import FormQuestion
 from greenroom.protocol.errors import StartError
-from greenroom.runtime.spawn import OWN_VARIABLES
+from greenroom.runtime.process.spawn import OWN_VARIABLES
 from greenroom.workers.mcp import servers as module
 from greenroom.workers.mcp.elicitation import ElicitationQuestion, ElicitationReply
 from greenroom.workers.mcp.host import SERVER

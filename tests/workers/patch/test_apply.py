@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.config.reader import LARGEST, Reader
-from greenroom.runtime import open_directory as directory
+from greenroom.runtime.files import open_directory as directory
 from greenroom.workers.patch import transaction
 from greenroom.workers.patch.apply import apply_plan
 from greenroom.workers.patch.disk import Disk

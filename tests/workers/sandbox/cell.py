@@ -24,7 +24,7 @@ from greenroom.config.tables.sandbox import (
     ReadOnlyPolicy,
     WorkspaceWritePolicy,
 )
-from greenroom.runtime import hardening
+from greenroom.runtime.process import hardening
 from greenroom.workers.sandbox import features, kernel
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from greenroom.protocol.errors import SandboxUnavailableError
-from greenroom.runtime.child import reap
+from greenroom.runtime.process.child import reap
 from greenroom.workers.sandbox import features, zygote, zygote_link
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement

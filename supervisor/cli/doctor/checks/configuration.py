@@ -16,8 +16,8 @@ from greenroom.config.tables.greenroom import credential_settings, server_settin
 from greenroom.config.tables.otel import otel_settings
 from greenroom.config.unknown_keys import UnknownKey, unknown_keys
 from greenroom.protocol.errors import ConfigError
-from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.originator import ORIGINATOR
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 

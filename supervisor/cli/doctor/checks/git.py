@@ -4,7 +4,7 @@ from typing import Final
 
 from greenroom.config.repository import RepositoryError, find_repository
 from greenroom.protocol.errors import GreenroomError
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.confined import run_confined
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding

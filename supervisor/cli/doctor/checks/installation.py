@@ -16,7 +16,7 @@ from greenroom.config.tables.greenroom import server_settings
 from greenroom.config.tables.otel import otel_settings
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.version import __version__
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.startup.prelaunch import FORK_IS_SAFE, without_secrets

@@ -8,8 +8,8 @@ import msgspec
 from greenroom.broker.storage.locks import REFRESH, STORE
 from greenroom.protocol.instance import Instance
 from greenroom.protocol.version import __version__
-from greenroom.runtime import filelock
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.files import filelock
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.overview import Overview

@@ -3,7 +3,7 @@
 import os
 
 from greenroom.config.tables.sandbox import DangerFullAccessPolicy
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.workers.sandbox.features import NEEDED_ABI

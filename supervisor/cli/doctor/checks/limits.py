@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from greenroom.config.tables.greenroom import server_settings
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import size

@@ -11,7 +11,7 @@ from greenroom.broker.storage.store import open_store
 from greenroom.config.settings import Settings
 from greenroom.config.tables.greenroom import CredentialSettings, credential_settings
 from greenroom.protocol.display import clean
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
 from greenroom.supervisor.cli.status.formatting import age

@@ -17,8 +17,8 @@ from greenroom.config.settings import Settings
 from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
-from greenroom.runtime.daemon_thread import in_thread
 from greenroom.runtime.search_path import absolute_path
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import counted

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.workers.model.endpoint import visible_url

@@ -9,7 +9,7 @@ from typing import Final
 from greenroom.config.tables.nodes import PORTS, split_address
 from greenroom.protocol.errors import GreenroomError, StartError
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, NodeAim
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.node.enrolment import is_admitted

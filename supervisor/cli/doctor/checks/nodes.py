@@ -14,7 +14,7 @@ from greenroom.config.tables.nodes import PORTS, NodesTable, split_address
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.report import NodeEntry, Report
 from greenroom.protocol.version import __version__
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.control_client import ask

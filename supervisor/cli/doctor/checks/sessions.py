@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.sessions.finder import FOLDER, list_sessions
 from greenroom.sessions.index import SessionEntry, entries
 from greenroom.supervisor.cli.doctor.check_context import CheckContext

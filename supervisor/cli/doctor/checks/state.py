@@ -7,8 +7,8 @@ from typing import Final
 
 from greenroom.config.secrets.secret_files import secrets_of
 from greenroom.protocol.secret_names import SECRET_NAMES, covers
-from greenroom.runtime import directory
-from greenroom.runtime.daemon_thread import in_thread
+from greenroom.runtime.files import directory
+from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import size

@@ -26,8 +26,8 @@ from greenroom.protocol.internal.outpost import (
     encode_datagram,
     read_to_ray,
 )
-from greenroom.runtime import hardening
-from greenroom.runtime.launch import CONTROL, DATAGRAM
+from greenroom.runtime.process import hardening
+from greenroom.runtime.process.launch import CONTROL, DATAGRAM
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from typing import Final
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.internal.outpost import Begin, Finish, Seen, ToRay, Wanted, encode_datagram, read_from_ray
 from greenroom.protocol.secrecy import is_secret_name
-from greenroom.runtime import child, orphans
-from greenroom.runtime.launch import CONTROL, DATAGRAM
+from greenroom.runtime.process import child, orphans
+from greenroom.runtime.process.launch import CONTROL, DATAGRAM
+from greenroom.runtime.process.spawn import OWN_VARIABLES, spawn
 from greenroom.runtime.restart import Backoff, Delays
-from greenroom.runtime.spawn import OWN_VARIABLES, spawn
 from greenroom.supervisor.processes.service_state import ServicePhase, ServiceStatus
 
 log = logging.getLogger(__name__)

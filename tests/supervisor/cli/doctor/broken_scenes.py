@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.instance import Instance
-from greenroom.runtime import identity
+from greenroom.runtime.process import identity
 from greenroom.supervisor.cli.doctor.finding import FindingStatus
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.startup.host_lock import HostLock

@@ -11,7 +11,7 @@ import zmq
 
 from greenroom.config.tables.nodes import NodesTable
 from greenroom.config.tables.ray_nodes import RayTable
-from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.runtime.zmq.zap import ZapAuthenticator
 from greenroom.supervisor.cli.doctor.checks import node, nodes
 from greenroom.supervisor.cli.doctor.cluster import ClusterError, ask_cluster
 from greenroom.supervisor.cli.doctor.finding import Finding

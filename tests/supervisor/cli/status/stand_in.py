@@ -14,7 +14,8 @@ from typing import Literal, NoReturn
 import msgspec
 
 from greenroom.protocol.report import Report
-from greenroom.runtime import directory, hardening
+from greenroom.runtime.files import directory
+from greenroom.runtime.process import hardening
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control import ControlServer
 from greenroom.supervisor.control.control_messages import (

@@ -12,7 +12,7 @@ import pytest
 
 from greenroom.demo.script import CommandStep, Stall, Text, rule
 from greenroom.protocol.mcp.resources import LogLevel
-from greenroom.runtime.log import MASK
+from greenroom.runtime.log.log import MASK
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.client_log import BURST, LEVELS, MAX_TEXT, ClientLog
 from greenroom.supervisor.frontend.request_queue import RequestQueue

@@ -30,7 +30,7 @@ from greenroom.protocol.internal.node import (
 )
 from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned
 from greenroom.protocol.version import __version__
-from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.runtime.zmq.zap import ZapAuthenticator
 from greenroom.supervisor.node.link import HostLink
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes import join_engine

@@ -18,7 +18,7 @@ from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
 from greenroom.protocol.internal.worker.notices import Ready
 from greenroom.protocol.internal.worker.operations import Close, Interrupt, Operation, ReceivedOperation
-from greenroom.runtime.zap import ZapAuthenticator
+from greenroom.runtime.zmq.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.lock import WriterLock
 from greenroom.supervisor.processes.endpoints import key_pair

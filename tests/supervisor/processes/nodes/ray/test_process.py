@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from greenroom.protocol.internal.outpost import Begin, Outpost, Seen, Wanted
-from greenroom.runtime import orphans
+from greenroom.runtime.process import orphans
 from greenroom.runtime.restart import Delays
 from greenroom.supervisor.processes.nodes.ray import process
 from greenroom.supervisor.processes.nodes.ray.process import RayProcess

@@ -1,0 +1,1 @@
+"""Files and directories that several processes use: locks, links, and rewriting as a whole."""

@@ -1,0 +1,1 @@
+"""Processes: starting, hardening and ending them, and what one says of itself."""

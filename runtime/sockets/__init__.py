@@ -1,0 +1,1 @@
+"""Listening sockets, and who is at the other end."""

@@ -1,0 +1,1 @@
+"""Threads for calls that block, which nothing has to wait for."""

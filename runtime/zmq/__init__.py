@@ -1,0 +1,1 @@
+"""ZeroMQ on the running loop: sockets, their peers, and who may connect."""
