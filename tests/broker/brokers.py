@@ -147,7 +147,7 @@ class House:
             log_level="warning",
             mailbox_address="",
             mailbox_key="",
-            events_path="",
+            events_path=f"{self.directory}/events",  # a worker of this machine has some
             events_ticket=b"",
             broker_address=self.address,
             broker_key=self.broker_keys.public,
