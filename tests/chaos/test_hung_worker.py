@@ -98,7 +98,8 @@ def test_a_worker_is_weighed_when_its_turn_ends_and_the_next_turn_runs_in_anothe
     stage.play(HELLO, rule("wait", [gate.wait, Text("At last.")]))
     faults = Faults(
         tmp_path / "faults",
-        "from greenroom.supervisor.processes import memory_limit; memory_limit.INTERVAL = 1e6",
+        "from greenroom.supervisor.processes import memory_limit; memory_limit.INTERVAL = 1e6\n"
+        "from greenroom.supervisor.conversations import watchdog; watchdog.INTERVAL = 1e6",
     )
     server = stage.start("--engine", engine, *LIGHT, program=faults.program)
     server.client.initialize()
