@@ -52,6 +52,8 @@ class StandingEngine:
 
     def connection_lost(self, worker_id: WorkerId) -> None: ...
 
+    def give_up_worker(self, worker_id: WorkerId, why: str) -> None: ...
+
     def drain(self, node: NodeName) -> bool:
         return node in self.names
 

@@ -90,13 +90,6 @@ class SessionFile:
         return file
 
     @classmethod
-    def receive(cls, home: str, path: str, conversation_id: ConversationId) -> "SessionFile":
-        """Begin the file of a new conversation whose lines, the first included, come by `append_lines`."""
-        file = cls(home, path, conversation_id)
-        file._is_new = True
-        return file
-
-    @classmethod
     def resume(cls, home: str, path: str, conversation_id: ConversationId, clock: Clock = time.time) -> "SessionFile":
         """Take a file up again; a packed one becomes a plain one. Raises `SessionBusyError` or `SessionFileError`.
 
@@ -151,14 +144,8 @@ class SessionFile:
                 if self._ordinal is not None:
                     self._ordinal += 1
 
-    def append_lines(self, lines: bytes) -> None:
-        """Add whole lines that another process has made, as they are."""
-        with self._appending:
-            if lines:
-                self._appended.append(lines)
-
     def begin(self) -> None:
-        """Create the file of a new conversation now. Raises as `commit` does."""
+        """Do as `flush` does, and create the file of a new conversation also where nothing was appended."""
         self._begun = True
         self.flush()
 

@@ -94,10 +94,12 @@ def session_meta(
     git: Mapping[str, str] | None = None,
     source: str = "mcp",
     thread_source: str | None = None,
+    began_with: Mapping[str, object] | None = None,
 ) -> SessionRecord:
     """Return the first record of a file. `model` is set where the instructions are that model's own.
 
-    `source` is the program that has begun the conversation, `thread_source` what has caused it.
+    `source` is the program that has begun the conversation, `thread_source` what has caused it. `began_with` is what a
+    conversation on a node was allowed at first (`greenroom.sessions.restored.BeganWith`).
     """
     provenance: JsonObject = {"type": "custom"} if model is None else {"type": "model", "model": model}
     payload: JsonObject = {
@@ -112,6 +114,7 @@ def session_meta(
         "model_provider": model_provider,
         "base_instructions": {"text": base_instructions, "provenance": provenance},
         "history_mode": "legacy",
+        **({} if began_with is None else {"greenroom": began_with}),
     }
     return SessionRecord("session_meta", payload if git is None else {**payload, "git": git})
 

@@ -72,14 +72,6 @@ def session_origin(reader: Reader, path: str) -> ConversationId | None:
     return None if base is None else ConversationId(base.thread_id.lower())
 
 
-def names_origin(lines: bytes) -> bool:
-    """Tell whether the first of these lines says that its conversation begins in the file of another one.
-
-    Raises `SessionFileError`.
-    """
-    return _base(lines.partition(b"\n")[0]) is not None
-
-
 def _from_start(reader: Reader, path: str, file: BinaryIO) -> BinaryIO:
     if file.seekable():
         file.seek(0)

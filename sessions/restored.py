@@ -15,12 +15,20 @@ from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject, as_list, is_known_item
+from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.protocol.user_messages import is_user_message, summary_message
 
 T = TypeVar("T")
 
 TITLE: Final = 200
 """Characters of a title."""
+
+
+class BeganWith(msgspec.Struct, frozen=True):
+    """What a conversation that began on a node was allowed then, as the host has written."""
+
+    approval_policy: ApprovalPolicy | None = None
+    sandbox_mode: SandboxMode | None = None
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +61,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the file began in the format of August 2025, which current releases of Codex cannot resume."""
     goal: ThreadGoal | None = None
     """The last goal that was recorded; of a fork it may name the conversation that it was copied from."""
+    began_with: BeganWith = BeganWith()
+    """What counts where `context` is `None`."""
 
     @property
     def title(self) -> str | None:
@@ -98,6 +108,7 @@ class _Meta(msgspec.Struct, frozen=True):
     model_provider: str | None = None
     base_instructions: _Instructions | None = None
     history_mode: str = "legacy"
+    greenroom: BeganWith = BeganWith()
     is_2025: bool = False
 
 
@@ -201,6 +212,8 @@ class _Replay:
         self._window_number = 0
         self._running: bool | None = None
         self._goal: ThreadGoal | None = None
+        self._cwd_told: str | None = None
+        """As items of August 2025 tell it, whose files had no other place for it."""
 
     def take_meta(self, meta: _Meta) -> None:
         self._last = _Settings(meta.cwd)
@@ -211,10 +224,14 @@ class _Replay:
         if record is None:
             return False
         if not bytes(record.payload):
-            self.take_item(line)
+            self.take_bare_item(line)
         elif taker := _TAKERS.get(record.type):
             taker(self, record.payload)
         return True
+
+    def take_bare_item(self, line: bytes) -> None:
+        self._cwd_told = _cwd_told(line) or self._cwd_told
+        self.take_item(line)
 
     def take_item(self, payload: bytes | msgspec.Raw) -> None:
         item = _decode(payload, dict[str, object])
@@ -280,7 +297,7 @@ class _Replay:
         return Restored(
             conversation_id=conversation_id,
             session_id=meta.session_id or conversation_id,
-            cwd=self._last.cwd or _cwd_told(self._items),
+            cwd=self._last.cwd or self._cwd_told,
             model=self._last.model,
             provider=meta.model_provider,
             base_instructions=meta.base_instructions.text if meta.base_instructions else None,
@@ -292,6 +309,7 @@ class _Replay:
             torn=torn,
             is_2025=meta.is_2025,
             goal=self._goal,
+            began_with=meta.greenroom,
         )
 
 
@@ -321,8 +339,11 @@ _EVENT_TAKERS: Final[Mapping[str, _Taker]] = {
 _CWD: Final = re.compile(r"<environment_context>.*?<cwd>(.*?)</cwd>", re.DOTALL)
 
 
-def _cwd_told(items: list[JsonObject]) -> str | None:
-    found = (_CWD.match(text) for item in reversed(items) for text in _texts(item))
+def _cwd_told(line: bytes) -> str | None:
+    item = _decode(line, dict[str, object])
+    if item is None or not is_known_item(item):
+        return None
+    found = (_CWD.match(text) for text in _texts(item))
     return next((match[1] for match in found if match), None)
 
 

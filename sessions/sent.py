@@ -1,22 +1,17 @@
 """The session records of a conversation whose file is on another machine: they are sent there.
 
-Lines are made here, with this machine's time. Paths in them are those of the host, so that the conversation can go on
-anywhere.
+Times, ordinals, directories and all that the conversation may do are written there (`greenroom.sessions.received`); the
+lines have what they have here.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-import msgspec
-
-from greenroom.config.path_map import PathMap
 from greenroom.sessions.format import HistoryMode, SessionRecord, encode_line
 from greenroom.sessions.lock import WriterLock
 
 Clock = Callable[[], float]
-_WITH_CWD: Final = frozenset({"session_meta", "turn_context"})
-"""Kinds of records that tell the working directory."""
 
 
 class RecordsSender(Protocol):
@@ -39,7 +34,6 @@ class SentRecords:
         self,
         sender: RecordsSender,
         path: str,
-        paths: PathMap,
         ordinal: int | None = None,
         first: bytes = b"",
         clock: Clock = time.time,
@@ -50,7 +44,6 @@ class SentRecords:
         """
         self.path: Final = path
         self._sender = sender
-        self._paths = paths
         self._ordinal = ordinal
         self._clock = clock
         self._first = first
@@ -58,11 +51,9 @@ class SentRecords:
         self._is_uncommitted = False
 
     @classmethod
-    def of_new(
-        cls, sender: RecordsSender, path: str, paths: PathMap, meta: SessionRecord, started: float
-    ) -> "SentRecords":
+    def of_new(cls, sender: RecordsSender, path: str, meta: SessionRecord, started: float) -> "SentRecords":
         """Begin the records of a new conversation. Nothing is sent before there is something besides `meta`."""
-        return cls(sender, path, paths, first=encode_line(at_home(meta, paths), started))
+        return cls(sender, path, first=encode_line(meta, started))
 
     @property
     def lock(self) -> WriterLock | None:
@@ -75,7 +66,7 @@ class SentRecords:
     def append(self, records: Iterable[SessionRecord]) -> None:
         now = self._clock()
         for record in records:
-            self._waiting.append(encode_line(at_home(record, self._paths), now, self._ordinal))
+            self._waiting.append(encode_line(record, now, self._ordinal))
             if self._ordinal is not None:
                 self._ordinal += 1
 
@@ -105,14 +96,3 @@ class SentRecords:
         self._is_uncommitted = True
         self._sender.write(lines, commit=commit)
         self._is_uncommitted = not commit
-
-
-def at_home(record: SessionRecord, paths: PathMap) -> SessionRecord:
-    """Return a record with the working directory as the host names it."""
-    payload = record.payload
-    if record.kind not in _WITH_CWD or not isinstance(payload, Mapping):
-        return record
-    cwd = payload.get("cwd")
-    if not isinstance(cwd, str) or paths.home(cwd) == cwd:
-        return record
-    return msgspec.structs.replace(record, payload={**payload, "cwd": paths.home(cwd)})

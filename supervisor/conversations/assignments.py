@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
-from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation
+from greenroom.protocol.internal.worker.notices import Opened
+from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation, TurnSettings
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
@@ -57,8 +58,14 @@ class Workers(Protocol):
         """Return the node of a worker; `None` where it is of this machine."""
         ...
 
-    def home_path(self, worker_id: WorkerId, path: str) -> str:
-        """Return the path of this machine for one that a worker has told."""
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        """Note what the next turn of a worker overrides."""
+
+    def announced(self, worker_id: WorkerId, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        """Return the notice of a worker that has opened its conversation, and its event `session_configured`.
+
+        Where the worker is on a node both say what this machine has resolved. `None` where the worker is ended instead.
+        """
         ...
 
     def opening(
@@ -123,9 +130,19 @@ class WorkerAssignments:
         """Return the process id of a conversation's worker while that is alive."""
         return None if conversation.worker_id is None else self._workers.pid_of(conversation.worker_id)
 
-    def home_path(self, conversation: Conversation, path: str) -> str:
-        """Return the path of this machine for one that the worker of a conversation has told."""
-        return path if conversation.worker_id is None else self._workers.home_path(conversation.worker_id, path)
+    def begin_turn(self, conversation: Conversation, settings: TurnSettings | None) -> None:
+        """Note what the turn overrides that the worker of a conversation is sent next."""
+        if conversation.node and conversation.worker_id is not None:
+            self._workers.begin_turn(conversation.worker_id, settings)
+
+    def announced(self, conversation: Conversation, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        """Return the notice that a conversation is open, and its event `session_configured`, as they count.
+
+        `None` where its worker is ended instead.
+        """
+        if not conversation.node or conversation.worker_id is None:
+            return notice, configured
+        return self._workers.announced(conversation.worker_id, notice, configured)
 
     def send(self, conversation: Conversation, operation: Operation, payload: bytes = b"") -> None:
         """Send an operation to the worker of a conversation; a worker that cannot be reached is killed."""

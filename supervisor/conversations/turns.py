@@ -91,6 +91,7 @@ class Turns:
         conversation.pulse = Pulse(heard_at=now, started_at=now, saved_bytes=conversation.saved_bytes)
         self._running.add(conversation)
         trace = turn.start(conversation.incarnation)
+        self._assignments.begin_turn(conversation, turn.settings)
         if turn.compacts:
             self._assignments.send(conversation, Compact(**turn_address(conversation), turn_id=turn.id, trace=trace))
         elif turn.user_command is not None:
@@ -177,10 +178,13 @@ class Turns:
 
     def opened(self, conversation: Conversation, notice: Opened, configured: bytes) -> None:
         """Handle the notice that a worker has opened its conversation; the turn that it was opened for begins."""
+        announced = self._assignments.announced(conversation, notice, configured)
+        if announced is None:
+            return
+        notice, configured = announced
         conversation.happen("opened")
         conversation.configured = configured
-        cwd = self._assignments.home_path(conversation, notice.cwd)
-        conversation.placement = Placement(cwd, notice.model, notice.session_path, notice.worktree)
+        conversation.placement = Placement(notice.cwd, notice.model, notice.session_path, notice.worktree)
         conversation.title = notice.title or conversation.title
         conversation.tokens = notice.tokens
         conversation.spending = notice.spending

@@ -46,7 +46,13 @@ def wish_of(conversation: Conversation) -> Wish:
 
 def opening_of(conversation: Conversation) -> Opening:
     """Return how a conversation is opened."""
-    return Opening(conversation.resume, conversation.path, _named(_overrides(conversation)))
+    return Opening(
+        conversation.resume,
+        conversation.path,
+        _named(_overrides(conversation)),
+        conversation.overrides,
+        conversation.ephemeral,
+    )
 
 
 def needs_of(overrides: bytes) -> Needs:

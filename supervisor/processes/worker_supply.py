@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
+from greenroom.protocol.internal.worker.notices import Opened
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.runtime.process import child
 from greenroom.runtime.restart import Backoff, RestartPolicy
 from greenroom.supervisor.options import ServerOptions
@@ -161,9 +163,17 @@ class WorkerSupply:
         """Tell whether there is a machine that has the directory of a conversation, as far as that is known."""
         return self.nodes is not None and self.nodes.can_go_elsewhere(wish, self._busy())
 
-    def home_path(self, worker_id: WorkerId, path: str) -> str:
-        """Return the path of this machine for one that a worker has told."""
-        return path if self.nodes is None else self.nodes.home_path(worker_id, path)
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        """Note what the next turn overrides of a worker, which may be on a node."""
+        if self.nodes is not None:
+            self.nodes.begin_turn(worker_id, settings)
+
+    def announced(self, worker_id: WorkerId, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        """Return the notice of a worker that has opened its conversation, and its event `session_configured`.
+
+        `None` where the worker is ended instead.
+        """
+        return (notice, configured) if self.nodes is None else self.nodes.announced(worker_id, notice, configured)
 
     def opening(
         self, worker_id: WorkerId, conversation_id: ConversationId, incarnation: Incarnation, opening: Opening

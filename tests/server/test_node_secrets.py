@@ -27,7 +27,13 @@ from greenroom.protocol.internal.broker.questions import (
 )
 from greenroom.protocol.internal.node import Leave
 from greenroom.protocol.internal.process import KeyPair
-from greenroom.protocol.internal.records import RecordsFailed, RecordsRequest, ResumeRecords, WriteRecords
+from greenroom.protocol.internal.records import (
+    RecordsFailed,
+    RecordsRequest,
+    RecordsWritten,
+    ResumeRecords,
+    WriteRecords,
+)
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.supervisor.node.identity import read_ticket
 from greenroom.supervisor.processes.endpoints import key_pair
@@ -97,7 +103,7 @@ async def _try_everything(stage: Stage, host: Host, port: int, given: Path) -> N
         call = client.codex("hello", cwd=stage.cwd)
         holder, opened = await _opened(worker, idle)
         thread = ConversationId(opened.conversation_id)
-        await _try_records(holder, thread, opened.incarnation)
+        await _try_records(stage.home.path, holder, thread, opened.incarnation)
         await _try_keys(stage, node, worker, shown.host_key, address)
         held = read(str(stage.home.path))["tokens"]
         assert isinstance(held, dict)
@@ -131,7 +137,7 @@ async def _opened(*workers: StolenWorker) -> tuple[StolenWorker, Open]:
     return waiting[first], operation
 
 
-async def _try_records(worker: StolenWorker, thread: ConversationId, incarnation: Incarnation) -> None:
+async def _try_records(home: Path, worker: StolenWorker, thread: ConversationId, incarnation: Incarnation) -> None:
     """Try to read and write what is not its own, with the key that may write its own conversation."""
     other = ConversationId(uuid7())
     base = {"thread_id": other, "end_ordinal_exclusive": 5}
@@ -142,12 +148,19 @@ async def _try_records(worker: StolenWorker, thread: ConversationId, incarnation
         (WriteRecords(number=1, commit=True, conversation_id=other, incarnation=incarnation), b"{}\n"),
         (ResumeRecords(number=2, conversation_id=other, incarnation=incarnation), b""),
         (ResumeRecords(number=3, conversation_id=thread, incarnation=later), b""),
-        (WriteRecords(number=4, commit=True, conversation_id=thread, incarnation=incarnation), line),
     ]
     for request, lines in requests:
         reply = await worker.record(request, lines)
         assert isinstance(reply, RecordsFailed), request
         assert reply.number == request.number
+    begun = WriteRecords(number=4, commit=True, conversation_id=thread, incarnation=incarnation)
+    assert isinstance(await worker.record(begun, line), RecordsWritten)
+    assert other.encode() not in session_file(home, thread).read_bytes(), "so that its beginning is sent to nobody"
+
+
+def session_file(home: Path, thread: str) -> Path:
+    (found,) = home.glob(f"sessions/*/*/*/rollout-*-{thread}.jsonl")
+    return found
 
 
 async def _try_keys(stage: Stage, node: HostileNode, worker: StolenWorker, host_key: str, address: str) -> None:

@@ -1,14 +1,11 @@
-"""Records whose file is elsewhere: the same lines, sent in order, with the host's names of directories."""
+"""Records whose file is elsewhere: the same lines, sent in order."""
 
 import json
 from collections.abc import Callable
 
-from greenroom.config.path_map import PathMap
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.sessions.format import SessionRecord, encode_line, response_item, session_meta
-from greenroom.sessions.sent import SentRecords, at_home
-
-HERE = PathMap({})
+from greenroom.sessions.sent import SentRecords
 
 
 class Sender:
@@ -29,11 +26,11 @@ def clock(now: float = 1.0) -> Callable[[], float]:
     return lambda: now
 
 
-def meta(cwd: str = "/node/x") -> SessionRecord:
+def meta() -> SessionRecord:
     return session_meta(
         conversation_id=ConversationId(uuid7()),
         started=0.0,
-        cwd=cwd,
+        cwd="/node/x",
         originator="o",
         cli_version="1",
         model_provider="p",
@@ -43,7 +40,7 @@ def meta(cwd: str = "/node/x") -> SessionRecord:
 
 def test_nothing_is_sent_before_there_is_something_besides_the_first_line() -> None:
     sender = Sender()
-    records = SentRecords.of_new(sender, "/home/file", HERE, meta(), 0.0)
+    records = SentRecords.of_new(sender, "/home/file", meta(), 0.0)
     records.commit()
     records.flush()
     records.close()
@@ -53,7 +50,7 @@ def test_nothing_is_sent_before_there_is_something_besides_the_first_line() -> N
 
 def test_lines_are_those_of_a_file_here_and_go_once() -> None:
     sender, first, item = Sender(), meta(), response_item({"type": "message"})
-    records = SentRecords(sender, "/home/file", HERE, first=encode_line(first, 0.0), clock=clock())
+    records = SentRecords(sender, "/home/file", first=encode_line(first, 0.0), clock=clock())
     records.append((item,))
     records.flush()
     records.append((item, item))
@@ -65,7 +62,7 @@ def test_lines_are_those_of_a_file_here_and_go_once() -> None:
 
 def test_a_conversation_is_begun_at_once_where_that_is_wanted() -> None:
     sender = Sender()
-    records = SentRecords.of_new(sender, "/home/file", HERE, meta(), 0.0)
+    records = SentRecords.of_new(sender, "/home/file", meta(), 0.0)
     records.begin()
     records.begin()
     assert len(sender.sent) == 1
@@ -75,24 +72,16 @@ def test_a_conversation_is_begun_at_once_where_that_is_wanted() -> None:
 
 def test_lines_of_a_paginated_file_are_counted_on() -> None:
     sender = Sender()
-    records = SentRecords(sender, "/home/file", HERE, ordinal=7, clock=clock())
+    records = SentRecords(sender, "/home/file", ordinal=7, clock=clock())
     records.append((response_item({}), response_item({})))
     records.flush()
     assert [json.loads(line)["ordinal"] for line in sender.sent[0][0].splitlines()] == [7, 8]
     assert records.history_mode == "paginated"
 
 
-def test_directories_are_told_as_the_host_names_them() -> None:
-    paths = PathMap({"/projects": "/node"})
-    assert b'"cwd":"/projects/x"' in encode_line(at_home(meta("/node/x"), paths), 0.0)
-    assert b'"cwd":"/elsewhere"' in encode_line(at_home(meta("/elsewhere"), paths), 0.0)
-    item = response_item({"cwd": "/node/x"})
-    assert at_home(item, paths) is item, "what was said stays as it was said"
-
-
 def test_a_commit_behind_a_flush_is_one_though_nothing_waits() -> None:
     sender = Sender()
-    records = SentRecords(sender, "/home/file", HERE, clock=clock())
+    records = SentRecords(sender, "/home/file", clock=clock())
     records.append((response_item({"type": "message"}),))
     records.flush()
     records.commit()

@@ -98,9 +98,9 @@ class StolenWorker:
                 return read_reply(parts).reply
         return None
 
-    async def tell(self, notice: WorkerNotice) -> None:
+    async def tell(self, notice: WorkerNotice, payload: bytes = b"") -> None:
         """Send a notice to the mailbox."""
-        await self.node.send(self._mailbox, notice_frames(notice, b"", NoticeOrder(0, 0)))
+        await self.node.send(self._mailbox, notice_frames(notice, payload, NoticeOrder(0, 0)))
 
     async def next_operation(self) -> ReceivedOperation:
         """Return what the host asks of it."""

@@ -44,6 +44,8 @@ class OneNodeEngine:
 
     def connection_lost(self, worker_id: WorkerId) -> None: ...
 
+    def give_up_worker(self, worker_id: WorkerId, why: str) -> None: ...
+
     def drain(self, node: NodeName) -> bool:
         return True
 

@@ -11,7 +11,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.notices import NoticeOrder, Opened, ReceivedNotice, TurnEnded
-from greenroom.protocol.internal.worker.operations import Compact, Open, Operation, StartTurn
+from greenroom.protocol.internal.worker.operations import Compact, Open, Operation, StartTurn, TurnSettings
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory
@@ -43,8 +43,11 @@ class Workplace:
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         return None
 
-    def home_path(self, worker_id: WorkerId, path: str) -> str:
-        return path
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        pass
+
+    def announced(self, worker_id: WorkerId, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        return notice, configured
 
     def opening(
         self, worker_id: WorkerId, conversation_id: ConversationId, incarnation: Incarnation, opening: Opening

@@ -69,8 +69,8 @@ class RemoteHome:
         """Return what writes the records; `meta` begins those of a new conversation."""
         if resumed is not None or meta is None:
             path = self.parts.session_path if resumed is None else resumed.path
-            return SentRecords(self.records, path, self.paths, self._ordinal)
-        return SentRecords.of_new(self.records, self.parts.session_path, self.paths, meta, self.parts.started)
+            return SentRecords(self.records, path, self._ordinal)
+        return SentRecords.of_new(self.records, self.parts.session_path, meta, self.parts.started)
 
     def directory(self, cwd: str) -> str:
         """Return where this node has a directory of the host. Raises `NodeLacksDirectoryError`."""

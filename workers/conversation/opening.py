@@ -27,6 +27,7 @@ from greenroom.runtime.process.spawn import OWN_VARIABLES
 from greenroom.sessions.file import SessionFile
 from greenroom.sessions.format import session_meta
 from greenroom.sessions.lock import is_written
+from greenroom.sessions.resumed_settings import resumed_settings
 from greenroom.sessions.unsaved import UnsavedFile
 from greenroom.sessions.writer import SessionWriter
 from greenroom.workers.conversation.approval_reviewer import ApprovalReviewer
@@ -252,7 +253,7 @@ class _Opening:
     ) -> ConversationSettings:
         names_cwd = overrides.cwd is not None
         if resumed is not None:
-            overrides = resumed.complete(overrides)
+            overrides = resumed_settings(overrides, resumed.restored)
         remote = self._remote
         if remote is not None:
             overrides = msgspec.structs.replace(

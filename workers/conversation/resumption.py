@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from greenroom.config.reader import Reader
-from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.sessions.consumption import Consumption
@@ -40,23 +39,6 @@ class ResumedSession(msgspec.Struct, frozen=True):
     def usage_by_model(self) -> Mapping[str, ResponseUsage]:
         """Tokens that it has used itself, by model: without what a fork has copied."""
         return {model: _usage(counts) for model, counts in self.used_tokens.items()}
-
-    def complete(self, overrides: ConversationOverrides) -> ConversationOverrides:
-        """Return the overrides, with the last settings of the file where the caller set none and wants them."""
-        if overrides.reconfigured:
-            return overrides
-        restored = self.restored
-        context = restored.context or {}
-        policy = context.get("sandbox_policy")
-        last = {
-            "cwd": restored.cwd,
-            "model": restored.model,
-            "approval_policy": context.get("approval_policy"),
-            "sandbox_mode": policy.get("type") if isinstance(policy, dict) else None,
-        }
-        known = {name: value for name, value in last.items() if value is not None}
-        missing = {name: value for name, value in known.items() if getattr(overrides, name) is None}
-        return msgspec.structs.replace(overrides, **missing)
 
     def close_interrupted_turn(self, transcript: Transcript) -> None:
         """Answer the calls that have no output, and tell the model that the turn is over, where the file has no end."""

@@ -80,6 +80,9 @@ class NodeEngine(Protocol):
     def kill(self, worker_id: WorkerId, why: str = "") -> None:
         """Kill a worker and what it has started. Unknown ids are ignored."""
 
+    def give_up_worker(self, worker_id: WorkerId, why: str) -> None:
+        """Report a worker as ended now, whatever its node does, which is told to kill it. Unknown ids are ignored."""
+
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         """Return the node of a worker that is starting or alive; `None` for those of this machine."""
         ...

@@ -7,13 +7,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
+
 from greenroom.config.tables.nodes import NodesTable
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited, KeyPair, WorkerSpec
+from greenroom.protocol.internal.worker.notices import Opened
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
 from greenroom.supervisor.processes.nodes.addresses import address_of
+from greenroom.supervisor.processes.nodes.authority import AuthorityResolver
 from greenroom.supervisor.processes.nodes.credential_need import CredentialNeed
 from greenroom.supervisor.processes.nodes.engine import NodeView
 from greenroom.supervisor.processes.nodes.join_engine import JoinEngine
@@ -29,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LISTEN_AGAIN: Final = 0.1
 """Seconds after which addresses that another host has are tried again."""
+DISTRUSTED: Final = "its node sent what no worker sends"
+"""Why a worker is given up whose records or announcement cannot be those of a worker."""
 LAST_RECORDS: Final = 5.0
 """Seconds that the disk has for the records of workers that are gone, before nodes are left to another host."""
 
@@ -77,7 +84,14 @@ class NodeHub:
             table,
             options.limits.worker_memory,
         )
-        self._records = RecordKeeper(router.reply, router.catch_up, options.codex_home, endpoints.directory)
+        self._records = RecordKeeper(
+            router.reply,
+            router.catch_up,
+            self._distrust,
+            AuthorityResolver(options.codex_home, options.config_overrides),
+            options.codex_home,
+            endpoints.directory,
+        )
         self._openings = NodeOpenings(options.codex_home, table)
         self._credential_need = CredentialNeed(options.codex_home, options.config_overrides, os.environ)
         self._place_again: Callable[[WorkerRequest, Wish], None] = lambda _, __: None
@@ -233,15 +247,28 @@ class NodeHub:
         cwd = opening.cwd or (os.getcwd() if opening.resume == "no" else None)
         parts = self._openings.parts(node, conversation_id, cwd)
         self._records.expect(
-            worker_id, RecordOpening(conversation_id, incarnation, opening.resume, opening.path, parts.session_path)
+            worker_id,
+            RecordOpening(conversation_id, incarnation, msgspec.structs.replace(opening, cwd=cwd), parts.started),
         )
         return encoded(parts)
 
-    def home_path(self, worker_id: WorkerId, path: str) -> str:
-        """Return the host's path for one that a worker has told."""
-        node = self.engine.node_of(worker_id)
-        paths = None if node is None else self._openings.paths_of(node)
-        return path if paths is None else paths.home(path)
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        """Note what the next turn of a worker overrides."""
+        self._records.begin_turn(worker_id, settings)
+
+    def announced(self, worker_id: WorkerId, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        """Return the notice of a worker that has opened its conversation, and its event `session_configured`.
+
+        Both are the host's for a worker on a node. `None` where that is ended instead.
+        """
+        if self.engine.node_of(worker_id) is None:
+            return notice, configured
+        return self._records.announced(worker_id, notice)
+
+    def _distrust(self, worker_id: WorkerId, why: str) -> None:
+        """Give up a worker that has sent what no worker sends."""
+        log.error("worker %s on node %s: %s", worker_id, self.engine.node_of(worker_id) or "?", why)
+        self._loop.call_soon(self.engine.give_up_worker, worker_id, f"{DISTRUSTED}: {why}")
 
     def drain(self, name: str) -> bool:
         """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""

@@ -128,6 +128,16 @@ class JoinEngine:
             self._members[node].doom(worker_id, why)
             self._send(node, KillWorker(id=worker_id, why=why))
 
+    def give_up_worker(self, worker_id: WorkerId, why: str) -> None:
+        node = self._nodes.get(worker_id)
+        if node is None:
+            return
+        member = self._members[node]
+        self._send(node, KillWorker(id=worker_id, why=why))
+        if (exited := member.drop(worker_id)) is not None:
+            self._report(_with_cause(exited, why))
+        self._dismiss_if_empty(member)
+
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         node = self._nodes.get(worker_id)
         return None if node is None else NodeName(node)

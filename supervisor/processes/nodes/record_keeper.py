@@ -1,5 +1,5 @@
 """Writes the session files of conversations that run on nodes: a request counts once, in order, and only from the
-incarnation that was given the conversation.
+incarnation that was given the conversation. What carries authority in them is the host's own.
 
 Files are read and written in threads, since the disk may be slow and the loop serves all conversations.
 """
@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from io import BytesIO
+from typing import Final, NamedTuple, TypeAlias
 
 from greenroom.config.reader import Reader
-from greenroom.protocol.errors import GreenroomError, RemoteProtocolError, SessionUnknownError
+from greenroom.protocol.errors import ConfigError, GreenroomError, RemoteProtocolError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, WorkerId
 from greenroom.protocol.internal.records import (
     CloseRecords,
@@ -31,10 +32,17 @@ from greenroom.protocol.internal.records import (
     read_request,
     record_frames,
 )
+from greenroom.protocol.internal.worker.notices import Opened
+from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.runtime.threads.daemon_threads import DaemonThreads
-from greenroom.sessions.file import SessionFile
+from greenroom.sessions.file import SessionFile, session_path
 from greenroom.sessions.finder import find_listed
-from greenroom.sessions.lineage import names_origin, open_with_origins
+from greenroom.sessions.format import SessionRecord
+from greenroom.sessions.lineage import open_with_origins
+from greenroom.sessions.received import received_records
+from greenroom.sessions.restored import restore
+from greenroom.supervisor.processes.nodes.authority import Authority, AuthorityResolver
+from greenroom.supervisor.processes.nodes.wish import Opening
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +59,9 @@ class RecordOpening:
 
     conversation_id: ConversationId
     incarnation: Incarnation
-    resume: Literal["no", "if-saved", "must"]
-    path: str | None
-    """The session file that the client has named."""
-    session_path: str
-    """That of a new conversation."""
+    opening: Opening
+    started: float
+    """When a new one began, in seconds since the epoch; its session file has its name by it."""
 
 
 class _Task(NamedTuple):
@@ -75,16 +81,39 @@ class _Entry:
     waiting: "deque[_Task]" = field(default_factory=deque)
     """What is to be done, one after the other."""
     running: _Task | None = None
+    authority: Authority | None = None
+    """`None` until it is known whether the conversation goes on from a session, and where `fault` is set."""
+    metadata: SessionRecord | None = None
+    """The first record of a new conversation, until it is written."""
+    fault: str = "it was not opened"
+    """Why there is no authority."""
+    turn: TurnSettings | None = None
+    """What the present turn overrides."""
+    breach: str = ""
+    """What the worker has sent that no worker sends. It writes nothing after that."""
+    is_given_up: bool = False
+    """Whether the breach was told."""
 
 
 class RecordKeeper:
     """Runs on the host's loop."""
 
-    def __init__(self, reply: SendReply, catch_up: Callable[[], None], home: str, *closed: str) -> None:
+    def __init__(
+        self,
+        reply: SendReply,
+        catch_up: Callable[[], None],
+        on_breach: Callable[[WorkerId, str], None],
+        resolver: AuthorityResolver,
+        home: str,
+        *closed: str,
+    ) -> None:
         """`reply` sends frames to a worker, and `catch_up` hands over requests that have arrived.
 
-        Files below the directories `closed` are not read.
+        `on_breach` is called with each worker that has sent what no worker sends, and with what that was. Files below
+        the directories `closed` are not read.
         """
+        self._on_breach = on_breach
+        self._resolver = resolver
         self._send = reply
         self._catch_up = catch_up
         self._home = home
@@ -99,7 +128,25 @@ class RecordKeeper:
 
     def expect(self, worker_id: WorkerId, opening: RecordOpening) -> None:
         """Take the records of a worker's conversation from now on."""
-        self._entries[worker_id] = _Entry(opening)
+        entry = self._entries[worker_id] = _Entry(opening)
+        if opening.opening.resume == "no" or opening.opening.ephemeral:
+            self._begin(entry)
+
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        """Note what the turn overrides that a worker is sent next."""
+        if (entry := self._entries.get(worker_id)) is not None:
+            entry.turn = settings
+
+    def announced(self, worker_id: WorkerId, notice: Opened) -> tuple[Opened, bytes] | None:
+        """Return the notice of a worker that has opened its conversation, and its event `session_configured`.
+
+        Both say what the host has resolved. `None` where it has resolved nothing, which is a breach.
+        """
+        entry = self._entries.get(worker_id)
+        if entry is None or entry.authority is None:
+            self._on_breach(worker_id, OUTDATED if entry is None else _unresolved(entry.fault))
+            return None
+        return entry.authority.announced(notice, self._path(entry))
 
     def release(self, worker_id: WorkerId, then: Callable[[], None]) -> None:
         """Write what has arrived of a worker that is gone, let go of its file, and call `then`."""
@@ -154,13 +201,17 @@ class RecordKeeper:
             self._reply(name, RecordsFailed(number=request.number, text=OUTDATED, kind="session_busy"))
             return
         answer: list[tuple[RecordsReply, bytes]] = []
+        turn = entry.turn
 
         def work() -> None:
-            answer.append(self._carry_out(entry, received))
+            answer.append(self._carry_out(entry, received, turn))
 
         def answered() -> None:
             if _is_waited_for(request) or isinstance(answer[0][0], RecordsFailed):
                 self._reply(name, *answer[0])
+            if entry.breach and not entry.is_given_up:
+                entry.is_given_up = True
+                self._on_breach(name, entry.breach)
 
         self._add(entry, _Task(work, answered, lambda: self._reply(name, too_late)))
 
@@ -191,16 +242,36 @@ class RecordKeeper:
     def _reply(self, name: WorkerId, reply: RecordsReply, lines: bytes = b"") -> None:
         self._send(name, record_frames(reply, lines))
 
-    # In threads
+    def _path(self, entry: _Entry) -> str:
+        """Return the session file; empty where nothing is saved."""
+        if entry.opening.opening.ephemeral:
+            return ""
+        if entry.file is not None:
+            return entry.file.path
+        return session_path(self._home, entry.opening.conversation_id, entry.opening.started)
 
-    def _carry_out(self, entry: _Entry, received: ReceivedRequest) -> tuple[RecordsReply, bytes]:
+    # Also in threads
+
+    def _begin(self, entry: _Entry) -> None:
+        """Resolve what a conversation may do that has no session."""
+        known = entry.opening
+        try:
+            entry.authority, entry.metadata = self._resolver.of_new(known.opening, known.conversation_id, known.started)
+        except ConfigError as error:
+            entry.fault = str(error)
+
+    def _carry_out(
+        self, entry: _Entry, received: ReceivedRequest, turn: TurnSettings | None
+    ) -> tuple[RecordsReply, bytes]:
         request, lines = received
+        if entry.breach:
+            return RecordsFailed(number=request.number, text=OUTDATED, kind="session_busy"), b""
         try:
             match request:
                 case ResumeRecords():
                     return self._resume(entry, request)
                 case WriteRecords():
-                    self._write(entry, request, lines)
+                    self._write(entry, request, lines, turn)
                 case CloseRecords():
                     file, entry.file = entry.file, None
                     if file is not None:
@@ -210,33 +281,57 @@ class RecordKeeper:
             text, number = error.strerror or str(error), error.errno or 0
             return RecordsFailed(number=request.number, text=text, errno=number), b""
         except GreenroomError as error:
+            if isinstance(error, RemoteProtocolError):
+                entry.breach = str(error)
             return RecordsFailed(number=request.number, text=str(error), kind=error.kind), b""
         except Exception as error:  # whatever it is, the worker is answered, and what waits behind it goes on
             log.exception("session records of conversation %s could not be written", request.conversation_id)
             return RecordsFailed(number=request.number, text=str(error)), b""
 
     def _resume(self, entry: _Entry, request: ResumeRecords) -> tuple[RecordsReply, bytes]:
-        opening = entry.opening
-        path = opening.path or find_listed(self._home, opening.conversation_id)
+        conversation_id, opening = entry.opening.conversation_id, entry.opening.opening
+        if entry.authority is not None or entry.file is not None:
+            raise RemoteProtocolError("a conversation without a session is resumed, or one that was resumed already")
+        path = opening.path or find_listed(self._home, conversation_id)
         if path is None:
             if opening.resume == "must":
-                raise SessionUnknownError(f"no conversation with id: {opening.conversation_id}")
+                raise SessionUnknownError(f"no conversation with id: {conversation_id}")
+            self._begin(entry)
             return RecordsResumed(number=request.number, path=""), b""
-        file = SessionFile.resume(self._home, os.path.realpath(path), opening.conversation_id)
+        file = SessionFile.resume(self._home, os.path.realpath(path), conversation_id)
         entry.file = file
         with open_with_origins(self._reader, file.path) as conversation:
-            return RecordsResumed(number=request.number, path=file.path, ordinal=file.ordinal), conversation.read()
+            lines = conversation.read()
+        restored = restore(BytesIO(lines))
+        try:
+            entry.authority = self._resolver.of_resumed(opening, restored)
+        except ConfigError as error:  # which the worker finds too, and reports
+            entry.fault = str(error)
+        return RecordsResumed(number=request.number, path=file.path, ordinal=file.ordinal), lines
 
-    def _write(self, entry: _Entry, request: WriteRecords, lines: bytes) -> None:
-        if lines and not lines.endswith(b"\n"):
-            raise RemoteProtocolError("records that do not end with their line")
-        if entry.file is None:
-            if names_origin(lines):  # which would have the next incarnation be sent the other conversation
-                raise RemoteProtocolError("a conversation on a node begins in no file of another one")
-            opening = entry.opening
-            entry.file = SessionFile.receive(self._home, opening.session_path, opening.conversation_id)
-        entry.file.append_lines(lines)
-        (entry.file.commit if request.commit else entry.file.flush)()
+    def _write(self, entry: _Entry, request: WriteRecords, lines: bytes, turn: TurnSettings | None) -> None:
+        if entry.authority is None:
+            raise RemoteProtocolError(_unresolved(entry.fault))
+        if entry.opening.opening.ephemeral:
+            raise RemoteProtocolError("records of a conversation that is not saved")
+        file, metadata = entry.file, entry.metadata
+        if file is None and metadata is None:
+            raise RemoteProtocolError("records of a conversation that was closed")
+        mode = "legacy" if file is None else file.history_mode
+        records = received_records(lines, entry.authority.of_turn(turn), mode, begins_file=file is None)
+        if file is None and metadata is not None:
+            known = entry.opening
+            file = entry.file = SessionFile.create(self._home, known.conversation_id, metadata, known.started)
+            entry.metadata = None
+        assert file is not None
+        file.append(records)
+        file.begin()
+        if request.commit:
+            file.commit()
+
+
+def _unresolved(fault: str) -> str:
+    return f"what the conversation may do is not known on the host: {fault}"
 
 
 def _is_waited_for(request: RecordsRequest) -> bool:

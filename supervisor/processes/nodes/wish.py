@@ -38,6 +38,10 @@ class Opening(msgspec.Struct, frozen=True):
     """The session file that the client has named."""
     cwd: str | None
     """The directory that the call names, absolute."""
+    overrides: bytes = b"{}"
+    """Its settings, as JSON of `greenroom.config.settings.ConversationOverrides`."""
+    ephemeral: bool = False
+    """Whether nothing of it is saved."""
 
 
 NODE_LOST: Final = "node_lost"

@@ -5,8 +5,16 @@ from typing import cast
 
 from greenroom.protocol.ids import NodeName, WorkerId
 from greenroom.protocol.internal.jobs import CommandExec
-from greenroom.protocol.internal.worker.notices import JobDone
-from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation, RunJob, StopJob, TellJob
+from greenroom.protocol.internal.worker.notices import JobDone, Opened
+from greenroom.protocol.internal.worker.operations import (
+    Close,
+    HoldEvents,
+    Operation,
+    RunJob,
+    StopJob,
+    TellJob,
+    TurnSettings,
+)
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.jobs import Jobs
@@ -40,8 +48,11 @@ class Place:
     def node_of(self, worker_id: WorkerId) -> NodeName | None:
         return None
 
-    def home_path(self, worker_id: WorkerId, path: str) -> str:
-        return path
+    def begin_turn(self, worker_id: WorkerId, settings: TurnSettings | None) -> None:
+        pass
+
+    def announced(self, worker_id: WorkerId, notice: Opened, configured: bytes) -> tuple[Opened, bytes] | None:
+        return notice, configured
 
     def take(self, order: WorkerRequest, wish: Wish = ON_HOST) -> None:
         self.orders.append(order)

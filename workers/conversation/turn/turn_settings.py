@@ -59,7 +59,7 @@ class ConversationSettings:
             cwd=cwd,
             approval_policy=wanted.approval_policy,
             reviewer=wanted.reviewer or settings.reviewer,
-            sandbox_policy=_policy(wanted.sandbox_policy, cwd),
+            sandbox_policy=turn_policy(wanted.sandbox_policy, cwd),
             reasoning_effort=settings.reasoning_effort if wanted.effort is None else wanted.effort,
             reasoning_summary=settings.reasoning_summary if wanted.summary is None else wanted.summary,
         )
@@ -75,7 +75,8 @@ def _schema(output_schema: bytes) -> dict[str, object]:
         raise ConfigError(f"the output schema is no JSON object: {error}") from None
 
 
-def _policy(sandbox: TurnSandbox, cwd: str) -> ConfinementPolicy:
+def turn_policy(sandbox: TurnSandbox, cwd: str) -> ConfinementPolicy:
+    """Return the policy of a turn in a directory. Raises `ConfigError`."""
     policy: ConfinementPolicy = msgspec.convert(msgspec.structs.asdict(sandbox), ConfinementPolicy)
     if not isinstance(policy, WorkspaceWritePolicy):
         return policy

@@ -13,6 +13,7 @@ from greenroom.config.tables.nodes import NodesTable, NodeTable
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
 from greenroom.protocol.internal.process import Exited, WorkerSpec
+from greenroom.sessions.file import session_path
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
 from greenroom.supervisor.processes.nodes import hub as module
@@ -77,6 +78,8 @@ class PlayedEngine:
         return self.specs.get(worker_id)
 
     def connection_lost(self, worker_id: WorkerId) -> None: ...
+
+    def give_up_worker(self, worker_id: WorkerId, why: str) -> None: ...
 
     def drain(self, node: NodeName) -> bool:
         return node in self.states
@@ -334,9 +337,8 @@ async def test_a_worker_on_a_node_is_told_of_the_home_and_its_records_are_expect
     assert parts["files"]["config.toml"] == 'model = "m"\n'
     expected = scene.records.expected[worker_id]
     assert (expected.conversation_id, expected.incarnation) == (conversation, 3)
-    assert expected.session_path == parts["session_path"]
-    assert scene.hub.home_path(worker_id, "/node/y") == "/host/y"
-    assert scene.hub.home_path(WorkerId("w-here"), "/node/y") == "/node/y"
+    assert parts["session_path"] == session_path(str(tmp_path), conversation, expected.started)
+    assert expected.opening == opening
     await scene.hub.close(1.0)
 
 

@@ -293,6 +293,23 @@ def test_a_silent_node_is_away_then_lost_and_has_to_join_again(tmp_path: Path) -
     asyncio.run(scene())
 
 
+def test_a_worker_that_is_given_up_has_ended_whatever_its_node_says(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one = await site.node(N1)
+            for worker_id, pid in ((ONE, 7), (TWO, 8)):
+                site.engine.spawn(N1, spec(worker_id))
+                await one.until(Spawn)
+                one.say(Spawned(id=worker_id, pid=pid))
+            site.engine.give_up_worker(ONE, "it lies")
+            assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "it lies")]
+            assert await one.until(KillWorker) == KillWorker(id=ONE, why="it lies")
+            site.engine.give_up_worker(ONE, "it lies")
+            assert (len(site.exits), site.engine.node_of(TWO), site.state(N1)) == (1, N1, "ready")
+
+    asyncio.run(scene())
+
+
 def test_nothing_more_is_awaited_of_a_node_whose_link_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
