@@ -192,7 +192,7 @@ def _node_ticket(arguments: argparse.Namespace) -> int:
 
 
 def _node_revoke(arguments: argparse.Namespace) -> int:
-    from greenroom.supervisor.node.command import revoke_node_key
+    from greenroom.supervisor.cli.node_revocation import revoke_node_key
 
     return revoke_node_key(arguments)
 

@@ -98,6 +98,10 @@ class DrainNode(msgspec.Struct, frozen=True, tag_field="do", tag="drain", forbid
     name: str
 
 
+class CheckNodeKeys(msgspec.Struct, frozen=True, tag_field="do", tag="check-node-keys", forbid_unknown_fields=True):
+    """Look at once which nodes are known yet, and drop the others."""
+
+
 ControlAction: TypeAlias = (
     StopInstance
     | InterruptConversation
@@ -106,6 +110,7 @@ ControlAction: TypeAlias = (
     | InterruptClient
     | DisconnectClient
     | DrainNode
+    | CheckNodeKeys
 )
 ControlRequest: TypeAlias = GiveReport | GiveMetrics | ListApprovals | HandOver | WatchConversation | ControlAction
 

@@ -13,6 +13,7 @@ from greenroom.supervisor.control.control_messages import (
     ActionDone,
     ActionRefused,
     ApprovalsListed,
+    CheckNodeKeys,
     ControlAction,
     ControlAnswer,
     DecideApproval,
@@ -88,6 +89,8 @@ class Inspection:
                 return self._disconnect(client_id)
             case DrainNode(name):
                 return self._drain(name)
+            case CheckNodeKeys():
+                return self._check_node_keys()
             case _:
                 self._stop()
                 options = self._host.options
@@ -139,6 +142,11 @@ class Inspection:
         if nodes is None or not nodes.drain(name):
             return ActionRefused(f"no node of the name {name} has joined this instance")
         return ActionDone(f"node {name} takes no more work, and leaves once its conversations have ({count})", limit)
+
+    def _check_node_keys(self) -> ControlAnswer:
+        nodes = self._tree.nodes
+        dropped = 0 if nodes is None else nodes.drop_revoked()
+        return ActionDone(f"nodes without a key are dropped ({dropped})")
 
     def _interrupt_client(self, client_id: str) -> ControlAnswer:
         connection = self._client(client_id)

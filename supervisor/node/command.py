@@ -121,15 +121,6 @@ def make_ticket(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def revoke_node_key(arguments: argparse.Namespace) -> int:
-    """Forget the key of a node, or of those of a pool. Raises `GreenroomError`."""
-    name = node_name(arguments.name)
-    if not NodeKeys(environment_and_home()[1]).revoke(name):
-        raise ConfigError(f"no node, pool or ticket has the name {name}")
-    sys.stdout.write(f"{name} is revoked; a running host drops it within a second.\n")
-    return 0
-
-
 def require_address(address: str | None) -> None:
     """Raise `ConfigError` unless this is the address of a host to join."""
     if address is None:

@@ -87,8 +87,10 @@ class WorkerRouter:
         self._admission.admit(public_key, worker_id)
 
     def revoke(self, worker_id: WorkerId) -> None:
-        """Revoke the key of a worker that is gone."""
+        """Revoke the key of a worker that is gone, and end the connection of one on a node."""
         self._admission.revoke(worker_id)
+        if self._connections is not None:
+            self._connections.cut(worker_id)
 
     def send(self, worker_id: WorkerId, operation: Operation, payload: bytes = b"") -> bool:
         """Send an operation; `False` where the worker is not connected."""

@@ -90,10 +90,14 @@ class StolenWorker:
         parts = await self.node.hear(self._broker, within)
         return None if parts is None else read_broker_answer(parts).answer
 
-    async def record(self, request: RecordsRequest, lines: bytes = b"") -> RecordsReply | None:
-        """Ask the keeper of records, over the mailbox."""
-        await self.node.send(self._mailbox, record_frames(request, lines))
-        while (parts := await self.node.hear(self._mailbox, TIMEOUT)) is not None:
+    async def record(self, request: RecordsRequest, lines: bytes = b"", within: float = TIMEOUT) -> RecordsReply | None:
+        """Ask the keeper of records, over the mailbox; `None` where it does not answer, or cannot be reached."""
+        try:
+            async with asyncio.timeout(within):
+                await self.node.send(self._mailbox, record_frames(request, lines))
+        except TimeoutError:
+            return None
+        while (parts := await self.node.hear(self._mailbox, within)) is not None:
             if is_reply(parts[0]):  # and no operation
                 return read_reply(parts).reply
         return None

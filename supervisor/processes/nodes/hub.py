@@ -270,6 +270,10 @@ class NodeHub:
         log.error("worker %s on node %s: %s", worker_id, self.engine.node_of(worker_id) or "?", why)
         self._loop.call_soon(self.engine.give_up_worker, worker_id, f"{DISTRUSTED}: {why}")
 
+    def drop_revoked(self) -> int:
+        """Let go of the nodes whose key is known no more; return how many there were."""
+        return self.engine.drop_revoked()
+
     def drain(self, name: str) -> bool:
         """Start nothing on a node any more, and let it leave once it is empty; return whether it has joined."""
         return self.engine.drain(NodeName(name))

@@ -61,6 +61,8 @@ REPORT_GRACE: Final = 0.025
 """Seconds that a node has to tell how a worker ended that has lost its connection."""
 CONNECTION_LOST: Final = "its connection to the host broke"
 LEAVE_LINGER_MS: Final = 100
+CUT_AFTER: Final = 0.1
+"""Seconds that a revoked node has to hear of it and end its connection, before that is cut."""
 
 
 class JoinEngine:
@@ -370,20 +372,28 @@ class JoinEngine:
                 self._link_lost(member)
         if now - self._revocations_at >= REVOCATION_LOOK:
             self._revocations_at = now
-            self._drop_revoked()
+            self.drop_revoked()
         if any(member.is_member for member in self._members.values()):
             self._look_later()
 
-    def _drop_revoked(self) -> None:
+    def drop_revoked(self) -> int:
+        """Let go of the nodes whose key is known no more; return how many there were."""
         try:
             known = self._keys.known()
         except GreenroomError as error:
             log.error("the keys of nodes cannot be checked: %s", error)
-            return
-        for member in list(self._members.values()):
-            if member.is_member and known.get(member.name) != self._joined_with.get(member.name):
-                self._send(member.name, Leave(text="its key was revoked"))
-                self._give_up(member, "its key was revoked")
+            return 0
+        revoked = [
+            member
+            for member in self._members.values()
+            if member.is_member and known.get(member.name) != self._joined_with.get(member.name)
+        ]
+        for member in revoked:
+            self._send(member.name, Leave(text="its key was revoked"))
+            if (route := self._routes.get(member.name)) is not None:  # it may not end the connection itself
+                self._loop.call_later(CUT_AFTER, self._links.cut, _link(member.name, route))
+            self._give_up(member, "its key was revoked")
+        return len(revoked)
 
     def _send(self, name: str, message: ToNode) -> bool:
         route = self._routes.get(name)

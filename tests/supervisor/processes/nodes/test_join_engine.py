@@ -253,7 +253,27 @@ def test_a_node_speaks_of_its_own_workers_alone(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def test_a_revoked_node_is_let_go_and_not_let_in_again(tmp_path: Path) -> None:
+def test_the_connection_of_a_revoked_node_is_cut_as_soon_as_the_host_looks(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with site_at(tmp_path) as site:
+            one, other = await site.node(N1), await site.node(NodeName("n2"))
+            site.engine.spawn(N1, spec(ONE))
+            site.keys.revoke(N1)
+            assert site.engine.drop_revoked() == 1
+            assert [(exited.id, exited.cause) for exited in site.exits] == [(ONE, "node_lost")]
+            assert isinstance(await one.until(Leave), Leave)
+            while await one.next() != "refused":  # at the next handshake, since the first connection has ended
+                pass
+            assert site.engine.drop_revoked() == 0
+            other.say(Beat(number=1))
+            assert await other.until(Beaten) == Beaten(number=1)
+
+    asyncio.run(scene())
+
+
+def test_a_revoked_node_is_let_go_and_not_let_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_engine, "CUT_AFTER", 600.0)
+
     async def scene() -> None:
         async with site_at(tmp_path) as site:
             one = await site.node(N1)
