@@ -20,6 +20,7 @@ from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import is_reply
 from greenroom.protocol.internal.worker.notices import OUT_OF_ORDER, NoticeOrder, WorkerNotice, notice_frames
 from greenroom.protocol.internal.worker.operations import ReceivedOperation, read_operation
+from greenroom.protocol.internal.worker.parts import in_parts
 from greenroom.runtime.zmq.zmq_connections import BROKEN
 from greenroom.runtime.zmq.zmq_stream import ZmqStream
 from greenroom.workers.event_stream import EventStream
@@ -108,12 +109,12 @@ class Mailbox:
         self.flush()
         self._notices += 1
         message = notice_frames(notice, payload, NoticeOrder(self._stream.frames, self._notices))
-        if self._held or self._queue or not self._port.send(message):
+        if self._held or self._queue or not self._send(message):
             self._wait_with(sum(map(len, message)), message)
 
     def report(self, notice: WorkerNotice) -> bool:
         """Send a notice ahead of all that waits, and return whether it was sent: the supervisor may take nothing."""
-        return self._port.send(notice_frames(notice, b"", OUT_OF_ORDER))
+        return self._send(notice_frames(notice, b"", OUT_OF_ORDER))
 
     # For `greenroom.workers.records_channel`
 
@@ -125,7 +126,7 @@ class Mailbox:
 
     def request(self, frames: Sequence[bytes]) -> bool:
         """Send a request ahead of all that waits, and return whether it was sent: the host may take nothing."""
-        return self._port.send(frames)
+        return self._send(frames)
 
     def take_reply(self) -> list[bytes] | None:
         """Return the next reply that has arrived; operations that have are put behind those before them."""
@@ -182,6 +183,9 @@ class Mailbox:
             self._monitor.close()
         self._port.close(linger_ms)
 
+    def _send(self, frames: Sequence[bytes]) -> bool:
+        return self._port.send(frames if self._end is None else in_parts(frames, at=2))
+
     def _flush_pass(self) -> None:
         self._flush_scheduled = False
         self.flush()
@@ -205,7 +209,7 @@ class Mailbox:
                 if not is_sent:
                     await self._stream.wait_writable()
                     continue
-            elif not self._port.send(item):
+            elif not self._send(item):
                 await self._port.wait_writable()
                 continue
             self._queue.popleft()

@@ -2,6 +2,7 @@
 
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.event_stream import EVENTS, FrameEncoder
+from greenroom.protocol.internal.worker.parts import in_parts
 from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 
@@ -31,7 +32,7 @@ class MessageStream:
 
     def send_rest(self) -> bool:
         """Try again to send the last frame, and return whether it has been taken."""
-        return self._port.send([EVENTS, self._rest])
+        return self._port.send(in_parts([EVENTS, self._rest], at=1))
 
     async def wait_writable(self) -> None:
         """Wait until the socket may take more."""

@@ -6,7 +6,7 @@ table in the `User-Id` of each of its messages, which is what authority is decid
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import zmq
 import zmq.utils.z85
@@ -15,6 +15,8 @@ from greenroom.runtime.zmq.zmq_stream import ZmqStream
 
 log = logging.getLogger(__name__)
 
+HANDSHAKE_MS: Final = 10_000
+"""Milliseconds after which a connection is ended that has shown no key."""
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _DOMAIN = b"greenroom"
@@ -80,6 +82,7 @@ def start_authenticator(socket: "zmq.Socket[bytes]", public_key: str, secret_key
 
     ZeroMQ would admit every client where no handler answers for the context; that the domain is enforced forbids it.
     """
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.setsockopt(zmq.CURVE_SERVER, 1)
     socket.setsockopt(zmq.CURVE_PUBLICKEY, public_key.encode())
     socket.setsockopt(zmq.CURVE_SECRETKEY, secret_key.encode())

@@ -14,6 +14,7 @@ from greenroom.protocol.internal.records import is_request
 from greenroom.protocol.internal.worker.header import message_frames
 from greenroom.protocol.internal.worker.notices import Ready, ReceivedNotice, read_notice
 from greenroom.protocol.internal.worker.operations import Operation
+from greenroom.protocol.internal.worker.parts import LARGEST_FRAME, put_together
 from greenroom.runtime.zmq.keep_alive import keep_alive
 from greenroom.runtime.zmq.zap import ZapAuthenticator, sender, start_authenticator
 from greenroom.runtime.zmq.zmq_connections import PeerConnections
@@ -32,8 +33,8 @@ OnRecords: TypeAlias = Callable[[WorkerId, list[bytes]], None]
 
 LINGER_MS: Final = 500
 """Milliseconds that the last replies about session records have to leave."""
-LARGEST_FROM_NODES: Final = 256 * 1024 * 1024
-"""Bytes of one message of a worker on a node."""
+LARGEST_FROM_NODES: Final = LARGEST_FRAME + 1024
+"""Bytes of one frame of a worker on a node, with what encryption adds."""
 
 
 class WorkerRouter:
@@ -72,7 +73,7 @@ class WorkerRouter:
         if self._connections is None:
             self._connections = PeerConnections(self._socket, lambda name: on_lost(WorkerId(name)))
         keep_alive(self._socket)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FROM_NODES)  # else one without a key could send without end
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FROM_NODES)  # it counts before a key is shown, too
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
@@ -121,24 +122,25 @@ class WorkerRouter:
         if sender(parts[-1]) != name:
             log.error("a message under the name %s came with the key of another; dropped", name)
             return
-        if len(parts) == 3 and parts[1].bytes == EVENTS:
-            self._receive_events(WorkerId(name), parts)
+        frames = [part.bytes for part in parts[1:]]
+        if len(frames) > 1 and frames[0] == EVENTS:
+            self._receive_events(WorkerId(name), put_together(frames, at=1, count=2)[1])
             return
-        if self._on_records is not None and len(parts) > 1 and is_request(parts[1].bytes):
-            self._on_records(WorkerId(name), [part.bytes for part in parts[1:]])
+        if self._on_records is not None and frames and is_request(frames[0]):
+            self._on_records(WorkerId(name), put_together(frames, at=2, count=3))
             return
-        if self._connections is not None and len(parts) > 1 and parts[1].bytes == Ready.wire:
+        if self._connections is not None and frames and frames[0] == Ready.wire:
             self._connections.note(parts[1], name)
         try:
-            received = read_notice([part.bytes for part in parts[1:]])
+            received = read_notice(put_together(frames, at=2, count=4))
         except RemoteProtocolError as error:
             log.error("worker %s: %s; dropped", name, error)
             return
         self._on_notice(WorkerId(name), received)
 
-    def _receive_events(self, worker_id: WorkerId, parts: list[zmq.Frame]) -> None:
+    def _receive_events(self, worker_id: WorkerId, events: bytes) -> None:
         try:
-            frames = FrameDecoder().feed(parts[2].bytes)
+            frames = FrameDecoder().feed(events)
         except RemoteProtocolError as error:
             log.error("worker %s: %s; dropped", worker_id, error)
             return

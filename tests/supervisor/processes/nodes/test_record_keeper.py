@@ -18,7 +18,7 @@ from greenroom.protocol.errors import SessionBusyError, SessionFileError, Sessio
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.records import RecordsFailed, RecordsReply, RecordsWritten, WriteRecords
-from greenroom.protocol.internal.worker.notices import Opened, Ready
+from greenroom.protocol.internal.worker.notices import CommandsEnded, Opened, Ready, ReceivedNotice
 from greenroom.protocol.internal.worker.operations import (
     Close,
     Interrupt,
@@ -27,6 +27,7 @@ from greenroom.protocol.internal.worker.operations import (
     TurnSandbox,
     TurnSettings,
 )
+from greenroom.protocol.internal.worker.parts import LARGEST_FRAME
 from greenroom.runtime.zmq.zap import ZapAuthenticator
 from greenroom.sessions.file import SessionFile, session_path
 from greenroom.sessions.lock import WriterLock
@@ -85,8 +86,15 @@ class Site:
         self.path = Path(session_path(str(home), self.id, STARTED))
         self.authenticator = ZapAuthenticator(context)
         keys, own = key_pair(), key_pair()
+        self.notices: list[ReceivedNotice] = []
+        self.events: list[bytes] = []
         self.router = WorkerRouter(
-            context, self.authenticator, keys, f"inproc://{self.id}", lambda *_: self.ready.set()
+            context,
+            self.authenticator,
+            keys,
+            f"inproc://{self.id}",
+            self._notified,
+            lambda _, __, batch: self.events.append(batch),
         )
         self.ready = asyncio.Event()
         self.breaches: list[str] = []
@@ -107,6 +115,10 @@ class Site:
         self.call = self.worker.call
         self._lifeline = lifeline
         self.channel = self.begin(1)
+
+    def _notified(self, _: WorkerId, received: ReceivedNotice) -> None:
+        self.notices.append(received)
+        self.ready.set()
 
     def _receive(self, name: WorkerId, frames: list[bytes]) -> None:
         self._arrived += 1
@@ -546,6 +558,31 @@ def test_what_the_worker_is_told_while_it_waits_for_the_disk_is_handed_on(
                 while len(site.worker.received) < 2:
                     await asyncio.sleep(0.001)
             assert [received.operation for received in site.worker.received] == told
+
+    asyncio.run(scene())
+
+
+def test_messages_of_any_size_pass_the_port_that_takes_small_frames_alone(tmp_path: Path, lifeline: int) -> None:
+    large = b"x" * (3 * LARGEST_FRAME + 7)
+
+    async def scene() -> None:
+        async with site_at(tmp_path, lifeline) as site:
+            site.expect()
+            line = (LINE % 1).replace(b'"n"', b'"text":"%b","n"' % large)
+            await site.call(lambda: site.channel.write(META % site.id.encode() + line, commit=True))
+            assert site.lines()[1]["payload"]["text"].encode() == large
+
+            def tell() -> None:
+                site.worker.mailbox.begin_turn(TurnId("t"))
+                site.worker.mailbox.emit(b'{"type":"%b"}' % large)
+                site.worker.mailbox.notify(CommandsEnded(conversation_id=site.id, incarnation=Incarnation(1)), large)
+
+            await site.call(tell)
+            async with asyncio.timeout(10):
+                while not isinstance(site.notices[-1].notice, CommandsEnded):
+                    await asyncio.sleep(0.001)
+            assert site.notices[-1].payload == large
+            assert b"".join(site.events) == b'{"type":"%b"}' % large
 
     asyncio.run(scene())
 
