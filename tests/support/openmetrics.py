@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.support.deadline import until
+
 Samples: TypeAlias = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 """Values by their name and labels."""
 
@@ -22,10 +24,19 @@ def read_page(text: str) -> Samples:
 
 
 def page_at(path: str) -> str:
-    """Return the page that is served at a Unix socket."""
+    """Return the page that is served at a Unix socket, once it is: a server takes calls before that."""
     connection = http.client.HTTPConnection("anything")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(20)
-    connection.sock.connect(path)
+    connection.sock = until(lambda: _connected(path))
     connection.request("GET", "/metrics")
     return connection.getresponse().read().decode()
+
+
+def _connected(path: str) -> socket.socket | None:
+    made = socket.socket(socket.AF_UNIX)
+    made.settimeout(20)
+    try:
+        made.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        made.close()
+        return None
+    return made
