@@ -103,6 +103,7 @@ class CredentialsChannel:
         self._clock_report: ReportClock | None = None
         self._is_lost = False
         self._is_connecting = False
+        self._welcome: Welcome | None = None
         self._socket = _curve(context.socket(zmq.DEALER), spec)
         monitor = self._socket.get_monitor_socket(_HANDSHAKE_DONE | _HANDSHAKE_REFUSED | _DISCONNECTED)
         self._monitor = ZmqStream(monitor, self._observe)
@@ -112,14 +113,19 @@ class CredentialsChannel:
         self._must_subscribe = True
 
     async def start(self) -> Welcome:
-        """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again."""
+        """Connect and greet; return once the broker has let us in. Raises `CredentialError`; may be tried again.
+
+        A worker on a node does so before it needs anything, and asks nothing when it does: that is a round trip.
+        """
+        if self._welcome is not None:
+            return self._welcome
         if not self._is_connecting:
             self._is_connecting = True
             self._expect_within(TIMEOUT)
             self._socket.connect(self._spec.broker_address)
-        welcome = await self._requests.ask(self._hello(), Welcome, TIMEOUT)
-        self.limited.update(welcome.limited)
-        return welcome
+        self._welcome = await self._requests.ask(self._hello(), Welcome, TIMEOUT)
+        self.limited.update(self._welcome.limited)
+        return self._welcome
 
     @property
     def is_lost(self) -> bool:

@@ -30,6 +30,7 @@ def test_readiness_is_a_message(tmp_path: Any) -> None:
         assert welcome.state == "FRESH"
         snapshot = await channel.get_auth()
         assert (snapshot.broker_epoch, snapshot.generation) == (welcome.broker_epoch, welcome.generation)
+        assert await channel.start() is welcome, "it is greeted once: that is a round trip"
 
     play(tmp_path, scene)
 
