@@ -119,7 +119,7 @@ def test_a_command_finds_no_secret_in_any_process_of_its_user(stage: Stage, engi
     client = stage.serve(engine, **SECRETS).client
     call = client.codex("look")
     result = client.result(call)
-    assert text(result).endswith("done")
+    assert "done" in text(result).splitlines()  # after it bash may tell of processes that have ended meanwhile
     assert_none(repr(client.event(call, "exec_command_end")))
 
 
