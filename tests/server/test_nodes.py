@@ -336,11 +336,11 @@ def test_conversations_wait_for_room_and_leave_a_node_that_is_asked_to_end(stage
 
 
 def metric(stage: Stage, host: Host, name: str) -> float:
-    """Return a value of the page of metrics of a host, whatever process it is of."""
+    """Return a value of the page of metrics of a host, whatever process it is of; no number before it has one."""
     page = command(stage, "metrics", "--instance", str(host.process.pid)).stdout
     wanted, _, labels = name.partition("{")
     label = labels.rstrip("}")
-    (found,) = (
+    found = (
         float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(f"{wanted}{{") and label in line
     )
-    return found
+    return next(found, float("nan"))
