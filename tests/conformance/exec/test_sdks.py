@@ -30,9 +30,11 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 KILL = """
-import os, psutil
-client = psutil.Process(os.getppid())
-[worker.kill() for worker in client.children(recursive=True) if worker.name() == "gr-worker"]
+import contextlib, os, psutil
+for process in psutil.Process(os.getppid()).children(recursive=True):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if process.name() == "gr-worker":
+            process.kill()
 """
 """Kills the worker of the run of the client that executes it."""
 
