@@ -5,13 +5,12 @@ is another machine, which may be in other hands (docs/threat-model.md).
 """
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import asdict
 
-from greenroom.config.layers import CONFIG_FILE
+from greenroom.config.layers import ConfigVersion, config_version
 from greenroom.config.secrets.named_credentials import NamedCredentials, named_credentials
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.ids import WorkerId
@@ -19,8 +18,6 @@ from greenroom.protocol.internal.broker.answers import AuthError
 from greenroom.protocol.internal.broker.questions import TokenCommand
 
 log = logging.getLogger(__name__)
-
-_State = tuple[int, int, int]
 
 UNNAMED: Final = "the settings of the host do not name this program, so that nobody on a node can have it run"
 
@@ -32,7 +29,7 @@ class NodeGrants:
         self._home = home
         self._overrides = tuple(config_overrides)
         self._on_nodes = set(on_nodes)
-        self._known: tuple[_State | None, NamedCredentials] | None = None
+        self._known: tuple[ConfigVersion | None, NamedCredentials] | None = None
 
     def enter(self, worker_ids: Iterable[WorkerId]) -> None:
         """Note workers that are on nodes."""
@@ -64,20 +61,12 @@ class NodeGrants:
         return AuthError(code="command_failed", user_text=UNNAMED)
 
     def _named(self) -> NamedCredentials:
-        state = _state(os.path.join(self._home, CONFIG_FILE))
-        if self._known is None or self._known[0] != state:
+        version = config_version(self._home)
+        if self._known is None or self._known[0] != version:
             try:
                 named = named_credentials(self._home, self._overrides)
             except ConfigError as error:
                 log.error("workers on nodes get the login alone: %s", error)
                 named = NamedCredentials()
-            self._known = state, named
+            self._known = version, named
         return self._known[1]
-
-
-def _state(path: str) -> _State | None:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns, facts.st_size

@@ -6,19 +6,15 @@ announcement of a conversation.
 
 import os
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
-from greenroom.config.models import Effort
 from greenroom.config.paths import resolve_path
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.config.texts import base_instructions
-from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker.notices import Opened
 from greenroom.protocol.internal.worker.operations import TurnSettings
-from greenroom.protocol.policy import Reviewer
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
 from greenroom.sessions.format import SessionRecord, session_meta
@@ -26,17 +22,15 @@ from greenroom.sessions.received import TurnAuthority
 from greenroom.sessions.restored import Restored
 from greenroom.sessions.resumed_settings import resumed_settings
 from greenroom.supervisor.processes.nodes.wish import Opening
+from greenroom.workers.conversation.events.event import encode, session_configured
 from greenroom.workers.conversation.turn.turn_settings import turn_policy
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Authority(TurnAuthority, frozen=True, kw_only=True):
     """What a conversation may do in turns that override nothing, and where it may ask for answers."""
 
-    provider: str
-    reviewer: Reviewer
-    effort: Effort | None
+    settings: Settings
+    """That it follows from."""
 
     def of_turn(self, wanted: TurnSettings | None) -> TurnAuthority:
         """Return what a turn with these overrides may do. Raises `ConfigError`."""
@@ -52,23 +46,9 @@ class Authority(TurnAuthority, frozen=True, kw_only=True):
 
     def announced(self, notice: Opened, session_path: str) -> tuple[Opened, bytes]:
         """Return the notice of a worker that has opened the conversation, and its event `session_configured`."""
-        conversation_id = notice.conversation_id
-        configured = SessionConfigured(
-            session_id=conversation_id,
-            thread_id=conversation_id,
-            model=self.model,
-            model_provider_id=self.provider,
-            approval_policy=self.approval_policy,
-            approvals_reviewer=self.reviewer,
-            sandbox_policy=msgspec.to_builtins(self.sandbox_policy),
-            cwd=self.cwd,
-            history_log_id=0,
-            history_entry_count=0,
-            rollout_path=session_path,
-            reasoning_effort=msgspec.UNSET if self.effort is None else self.effort,
-        )
+        configured = session_configured(notice.conversation_id, self.settings, session_path)
         told = msgspec.structs.replace(notice, model=self.model, cwd=self.cwd, session_path=session_path, worktree=None)
-        return told, _encode(configured)
+        return told, encode(configured)
 
 
 class AuthorityResolver:
@@ -124,7 +104,5 @@ def _authority(settings: Settings) -> Authority:
         model=settings.model,
         approval_policy=settings.approval_policy,
         sandbox_policy=settings.sandbox_policy,
-        provider=settings.provider_id,
-        reviewer=settings.reviewer,
-        effort=settings.reasoning_effort,
+        settings=settings,
     )

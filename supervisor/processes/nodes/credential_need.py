@@ -3,14 +3,11 @@
 It is a guess that costs time at most: a worker that needs the broker all the same connects with its first credential.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 
-from greenroom.config.layers import CONFIG_FILE
+from greenroom.config.layers import ConfigVersion, config_version
 from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import ConfigError
-
-_State = tuple[int, int, int]
 
 
 class CredentialNeed:
@@ -20,13 +17,13 @@ class CredentialNeed:
         self._home = home
         self._cli_overrides = cli_overrides
         self._environment = environment
-        self._known: tuple[_State | None, bool] | None = None
+        self._known: tuple[ConfigVersion | None, bool] | None = None
 
     def expected(self) -> bool:
         """Tell whether the default provider has a credential that comes from the broker."""
-        state = _state(os.path.join(self._home, CONFIG_FILE))
-        if self._known is None or self._known[0] != state:
-            self._known = state, self._look()
+        version = config_version(self._home)
+        if self._known is None or self._known[0] != version:
+            self._known = version, self._look()
         return self._known[1]
 
     def _look(self) -> bool:
@@ -39,11 +36,3 @@ class CredentialNeed:
         provider = settings.provider
         has_credential = provider.env_key is not None or provider.auth is not None or provider.requires_openai_auth
         return has_credential or bool(settings.mcp_servers)
-
-
-def _state(path: str) -> _State | None:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns, facts.st_size

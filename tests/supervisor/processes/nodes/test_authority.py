@@ -70,7 +70,11 @@ def test_the_call_counts_before_the_settings_of_the_home(tmp_path: Path) -> None
     authority, _ = resolved(tmp_path, opening("/host/x"))
     assert isinstance(authority.sandbox_policy, WorkspaceWritePolicy)
     assert authority.sandbox_policy.writable_roots == ("/host/x/roots/a",)
-    assert (authority.cwd, authority.reviewer, authority.effort) == ("/host/x", "auto_review", "high")
+    assert (authority.cwd, authority.settings.reviewer, authority.settings.reasoning_effort) == (
+        "/host/x",
+        "auto_review",
+        "high",
+    )
     assert resolved(tmp_path, opening())[0].cwd == os.getcwd()
 
 
