@@ -206,8 +206,8 @@ def tool_decision(timing: DecisionTiming, longest: int | None = None) -> Telemet
     return TelemetryEvent("codex.tool_decision", at, pairs(facts, longest))
 
 
-def conversation_starts(configured: bytes, longest: int | None = None) -> TelemetryEvent:
-    """Return the event of a beginning, which is now, from the event `session_configured`."""
+def conversation_starts(configured: bytes, at: float, longest: int | None = None) -> TelemetryEvent:
+    """Return the event of a beginning, from the event `session_configured`. `at` is in seconds since the epoch."""
     told = msgspec.json.decode(configured, type=_Configured)
     facts = {
         "provider_name": told.model_provider_id,
@@ -216,7 +216,7 @@ def conversation_starts(configured: bytes, longest: int | None = None) -> Teleme
         "approval_policy": told.approval_policy,
     }
     known = pairs({name: fact for name, fact in facts.items() if fact}, longest)
-    return TelemetryEvent("codex.conversation_starts", time.time_ns(), known)
+    return TelemetryEvent("codex.conversation_starts", nanoseconds(at), known)
 
 
 def conversation_pairs(conversation_id: ConversationId, longest: int | None = None) -> Pairs:

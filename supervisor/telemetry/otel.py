@@ -22,6 +22,7 @@ from greenroom.protocol.version import __version__
 from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.turn import Moment
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.batch_export import LOGS, SPANS, BatchExport, pace_of
 from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, TelemetryEvents
@@ -90,11 +91,16 @@ class Telemetry:
             self._metrics.start()
 
     def _opened(self, conversation: Conversation, configured: bytes) -> None:
-        """Tell of a conversation that has begun; one that goes on in another process has not."""
+        """Tell of a conversation that has begun; one that goes on in another process has not.
+
+        It began when its first turn was sent to its worker, which may be at the turn already when it tells of itself.
+        """
         if conversation.incarnation == 1 and conversation.resume != "must":
             try:
+                first = conversation.running
+                began = (first and first.started_at) or Moment.now()
                 about = events.conversation_pairs(conversation.id, self._longest.event)
-                self._events.emit(events.conversation_starts(configured, self._longest.event), about)
+                self._events.emit(events.conversation_starts(configured, began.at, self._longest.event), about)
             except Exception:
                 log.exception("the beginning of conversation %s cannot be told", conversation.id)
 
