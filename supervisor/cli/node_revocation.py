@@ -21,7 +21,7 @@ def revoke_node_key(arguments: argparse.Namespace) -> int:
     if not NodeKeys(environment_and_home()[1]).revoke(name):
         raise ConfigError(f"no node, pool or ticket has the name {name}")
     heard = ask([one.control for one in find_instances(None)], CheckNodeKeys(), TIMEOUT).values()
-    has_looked = all(isinstance(one.reply, ActionDone) for one in heard)
+    has_looked = bool(heard) and all(isinstance(one.reply, ActionDone) for one in heard)  # others may be out of sight
     what_follows = "no running host has it any more" if has_looked else "a running host drops it within a second"
     sys.stdout.write(f"{name} is revoked; {what_follows}.\n")
     return 0
