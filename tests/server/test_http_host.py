@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -74,9 +75,10 @@ def test_the_token_is_made_once_and_is_nowhere_but_in_its_file(stage: Stage) -> 
         token = served.token
         facts = served.token_file.stat()
         assert (stat.S_IMODE(facts.st_mode), facts.st_uid) == (0o600, os.geteuid())
-        for process in processes.tree(served.host.pid):
-            assert token not in " ".join(process.cmdline())
-            assert token not in " ".join(process.environ().values())
+        tree = processes.tree(served.host.pid)
+        assert not [line for line in processes.of_each(tree, psutil.Process.cmdline) if token in " ".join(line)]
+        environments = processes.of_each(tree, psutil.Process.environ)
+        assert not [one for one in environments if token in " ".join(one.values())]
         assert token not in stage.log.read_text()
     logs = [path for path in stage.home.path.rglob("*") if path.is_file() and path.name != NAME]
     assert not [path for path in logs if token.encode() in path.read_bytes()]

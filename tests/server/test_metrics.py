@@ -11,6 +11,7 @@ from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import ActionDone, GiveReport, KillConversation, Reported
 from tests.supervisor.cli.status.test_real_server import greenroom
+from tests.support import processes
 from tests.support.client import kind, text
 from tests.support.deadline import until
 from tests.support.host import hosting
@@ -209,8 +210,7 @@ def test_no_server_listens_for_collectors_unless_it_is_asked_to(stage: Stage) ->
     stage.play(*RULES)
     server = stage.serve("fork")
     server.client.result(server.client.codex("quick"))
-    listening = [one for process in server.tree() for one in process.net_connections("tcp") if one.status == "LISTEN"]
-    assert listening == []
+    assert processes.listening(server.tree()) == set()
 
 
 def test_without_an_instance_there_is_nopage_at(stage: Stage) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import psutil
 import pytest
 import zmq
 
@@ -196,12 +195,7 @@ def test_a_host_listens_at_the_ports_of_the_address_that_was_named_or_at_none(st
     with hosting(stage) as host:
         client = host.client()
         assert text(client.result(client.codex("hello", cwd=stage.cwd))) == "Good day."
-        found = {
-            (one.laddr.ip, one.laddr.port)
-            for process in processes.tree(host.pid)
-            for one in process.net_connections("inet")
-            if one.status == psutil.CONN_LISTEN
-        }
+        found = processes.listening(processes.tree(host.pid))
     assert found == ({("127.0.0.3", port + index) for index in range(PORTS)} if is_on else set())
 
 

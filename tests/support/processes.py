@@ -6,12 +6,15 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import psutil
 from psutil import Process
 
 from tests.support.template import MARKER
+
+T = TypeVar("T")
 
 _PR_GET_CHILD_SUBREAPER = 37
 _KERNEL = ctypes.CDLL(None)
@@ -50,6 +53,23 @@ def name_of(process: Process) -> str:
         return process.name()
     except psutil.NoSuchProcess:
         return ""
+
+
+def of_each(processes: Iterable[Process], read: Callable[[Process], T]) -> list[T]:
+    """Return what is read of each process that has not ended meanwhile; waiting workers and watchers come and go."""
+    values = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            values.append(read(process))
+    return values
+
+
+def listening(processes: Iterable[Process]) -> set[tuple[str, int]]:
+    """Return the addresses and TCP ports at which processes listen."""
+    connections = of_each(processes, lambda process: process.net_connections("tcp"))
+    return {
+        (one.laddr.ip, one.laddr.port) for found in connections for one in found if one.status == psutil.CONN_LISTEN
+    }
 
 
 def alive(pid: int) -> bool:
