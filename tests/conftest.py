@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 from tests.support import launches, processes
@@ -33,6 +34,8 @@ MARKED: Mapping[str, pytest.MarkDecorator] = {
 """What the tests that take a fixture start: servers, or a browser with its many processes."""
 LONG = ("tests/workers/jobs/test_planted_programs.py", "tests/supervisor/cli/dashboard/test_page.py")
 """Files that take a process half a minute, and that the others would wait for in the end."""
+SHOWN = 0.1
+"""Seconds above which what goes before or after a test may be among the slowest, which are shown."""
 
 
 def pytest_configure() -> None:
@@ -58,20 +61,31 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def _servers_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test starts a server without the marker by which `make test-fast` leaves it out."""
-    launches.taken()
-    yield
-    started = launches.taken()
-    assert not started or request.node.get_closest_marker("server"), f"to be marked `server`: it starts {started[0]}"
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Send of a test in a process of its own what is shown: six messages for each take as long as half of the tests."""
+    if not hasattr(item.config, "workerinput") or item.config.get_verbosity() > 0:
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed or report.duration > SHOWN:
+            report.keywords = {}
+            item.ihook.pytest_runtest_logreport(report=report)
+    if nextitem is None:
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
-@pytest.fixture(autouse=True)
-def _no_orphans() -> Iterator[None]:
-    """No test leaves the process of the tests as one to which the orphans of all that follow come."""
-    yield
-    assert not processes.adopts_orphans()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """No test starts a server without the marker by which `make test-fast` leaves it out.
+
+    None leaves the process of the tests as one to which the orphans of all that follow come either.
+    """
+    try:
+        yield
+    finally:
+        started = launches.taken()
+        assert not started or item.get_closest_marker("server"), f"to be marked `server`: it starts {started[0]}"
+        assert not processes.adopts_orphans()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,6 +101,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         differs = metafunc.definition.get_closest_marker("both_engines") or metafunc.config.getoption("--every-engine")
         metafunc.parametrize("engine", ["fork", "spawn"] if differs else ["fork"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Look for no garbage among the reports of all tests."""
+    if config.pluginmanager.has_plugin("dsession"):
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
