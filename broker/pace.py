@@ -31,6 +31,11 @@ CUT: Final = 1.1
 """Factor of the interval with each refusal."""
 JITTER: Final = 0.1
 """Share by which intervals vary."""
+SHORTEST_STEP: Final = 0.005
+"""Seconds for each place in the queue after which a waiting request asks again, at the least.
+
+When the first is late, all others would ask again and again until it has its turn.
+"""
 BACKOFF: Final = 2.0
 """Intervals of the wait after a refusal that asks for none, doubled with each that follows at once."""
 LONGEST_BACKOFF: Final = 30.0
@@ -109,7 +114,8 @@ class Pace:
         self._present(now)
         place = next(place for place, one in enumerate(self._waiting) if one == who)
         if place or now < self._next_at:
-            return QueueAnswer(False, max(self._next_at - now, 0.0) + place * self._interval)
+            step = max(self._interval, SHORTEST_STEP)
+            return QueueAnswer(False, max(self._next_at - now, 0.0) + place * step)
         del self._waiting[who]
         self._serial += 1
         self._accepted += 1

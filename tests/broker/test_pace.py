@@ -4,13 +4,14 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.broker.pace import LONGEST_HOLD, LONGEST_INTERVAL, PRESENCE, QUIET, Pace, PaceFigures, Paces
+from greenroom.broker.pace_service import LONGEST_NAP, SHORTEST_NAP
 
 
 class Limiter(Protocol):
@@ -65,25 +66,33 @@ class Bucket:
         return (1 - self.level) / self.rate
 
 
-def simulate(
-    limiter: Limiter, conversations: int, seconds: float, *, tells: bool = True, delay: float = 0.2
-) -> tuple[list[float], list[int], int]:
-    """Let conversations ask one request after another. Return when requests were let in, how many each has had let
-    in, and how many were refused."""
+class Played(NamedTuple):
+    accepted: list[float]
+    """When requests were let in."""
+    done: list[int]
+    """How many of each conversation were."""
+    refusals: int
+    asked: int
+    """How often a turn was asked for."""
+
+
+def simulate(limiter: Limiter, conversations: int, seconds: float, *, tells: bool = True, delay: float = 0.2) -> Played:
+    """Let conversations ask one request after another, which wait as they do in the broker."""
     rng = random.Random(1)
     paces = Paces(rng.random)
     limited = False
     """Everyone is told when a limit becomes known."""
     accepted: list[float] = []
-    done, refusals = [0] * conversations, 0
+    done, refusals, asked = [0] * conversations, 0, 0
     agenda = [(rng.random(), who) for who in range(conversations)]
     heapq.heapify(agenda)
     while agenda and agenda[0][0] < seconds:
         now, who = heapq.heappop(agenda)
         pace = paces.find("k", now) if limited else None
         turn = None if pace is None else pace.ask(who, now)
+        asked += turn is not None
         if turn is not None and not turn.granted:
-            heapq.heappush(agenda, (now + min(max(turn.wait, 0.001), PRESENCE / 2), who))
+            heapq.heappush(agenda, (now + max(min(turn.wait, LONGEST_NAP), SHORTEST_NAP), who))
             continue
         if (wait := limiter.ask(now)) is None:
             accepted.append(now)
@@ -94,7 +103,7 @@ def simulate(
         limited = True
         paces.refused("k", wait if tells else None, 0 if turn is None else turn.serial, now, who)
         heapq.heappush(agenda, (now + 0.001, who))
-    return accepted, done, refusals
+    return Played(accepted, done, refusals, asked)
 
 
 LIMITERS: dict[str, Callable[[int, float], Limiter]] = {
@@ -108,16 +117,17 @@ LIMITERS: dict[str, Callable[[int, float], Limiter]] = {
 @pytest.mark.parametrize("allowed", [10, 60, 300, 1500])
 def test_a_hundred_conversations_share_what_a_minute_allows(limiter: str, allowed: int) -> None:
     minutes = 10 if allowed < 100 else 5
-    accepted, done, refusals = simulate(LIMITERS[limiter](allowed, 60.0), 100, 60.0 * minutes)
+    accepted, done, refusals, asked = simulate(LIMITERS[limiter](allowed, 60.0), 100, 60.0 * minutes)
     settled = [at for at in accepted if at >= 120.0]
     assert len(settled) >= (0.9 if allowed > 10 else 0.8) * allowed * (minutes - 2)
     assert refusals <= 100 + 0.4 * len(accepted), "most requests are let in"
     assert min(done) >= 0.5 * len(accepted) / 100 - 2, "nobody starves"
+    assert asked <= 1.5 * 100 * 60.0 * minutes / LONGEST_NAP + 10 * len(accepted), "nobody asks without need"
 
 
 @pytest.mark.parametrize("limiter", LIMITERS)
 def test_a_server_that_says_nothing_of_its_limit_is_used_nearly_as_well(limiter: str) -> None:
-    accepted, done, refusals = simulate(LIMITERS[limiter](300, 60.0), 100, 600.0, tells=False)
+    accepted, done, refusals, _ = simulate(LIMITERS[limiter](300, 60.0), 100, 600.0, tells=False)
     assert len([at for at in accepted if at >= 120.0]) >= 0.75 * 300 * 8
     assert refusals <= 100 + 0.4 * len(accepted)
     assert min(done)
