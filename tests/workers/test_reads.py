@@ -5,6 +5,7 @@ a workspace, a client or a session can name the file.
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ OPENING: Final = frozenset(
     {"open", "openat", "read_text", "read_bytes", "fdopen", "mmap", "sendfile", "copyfile", "copyfileobj", "FileIO"}
 )
 """Names of functions and methods that open or read files."""
+MENTION: Final = re.compile(rf"\b(?:{'|'.join(sorted(OPENING))})\b")
+"""In a file without one there is nothing to look for."""
 OURS: Final = frozenset({"reader", "_reader", "Reader"})
 
 ALLOWED: Final[dict[str, dict[str, str]]] = {
@@ -185,7 +188,8 @@ NO_FILES: Final = frozenset(
 
 def openings(path: Path) -> Iterator[str]:
     """Yield the calls in a file that open something and do not go through a reader."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    source = path.read_text("utf-8")
+    for node in ast.walk(ast.parse(source)) if MENTION.search(source) else ():
         if not isinstance(node, ast.Call):
             continue
         function = node.func
