@@ -17,6 +17,7 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import BrokerSpec, KeyPair, WorkerSpec
 from greenroom.supervisor.processes.broadcasts import OnBroadcast
 from greenroom.supervisor.processes.broker_client import BrokerClient
+from tests.broker.forked_refresh import fork_refreshes
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload([__name__, "tests.broker.deaths"])
@@ -29,6 +30,7 @@ def key_pair() -> KeyPair:
 
 
 def _live(spec: BrokerSpec, environment: Mapping[str, str], lifeline: Connection, log: str) -> None:
+    fork_refreshes()
     os.environ.update(environment)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     broker.main(spec, lifeline.fileno())

@@ -15,6 +15,7 @@ from greenroom.broker.refresh import subprocess as delegation
 from greenroom.broker.refresh.journal import Journal
 from greenroom.broker.storage import file as file_store
 from greenroom.broker.token_issuer.client import Issuer
+from tests.broker.forked_refresh import fork_refreshes
 from tests.broker.homes import Parts
 
 Owner = Any
@@ -94,6 +95,7 @@ def refresh_until(step: str, home: str, url: str, lifeline: Connection | None = 
 
     async def run() -> None:
         parts = Parts(home, issuer_url=url, lifeline=None if lifeline is None else lifeline.fileno())
+        fork_refreshes()
         (TOGETHER if lifeline is None else ALONE)[step]()
         await parts.get()
         parts.in_force.outline(0.0)
