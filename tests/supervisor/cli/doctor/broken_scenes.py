@@ -262,6 +262,7 @@ def bundle_without_certificates(scene: Scene, _: Stagehand) -> None:
 
 
 def bundle_of_others(scene: Scene, _: Stagehand) -> None:
+    del scene.environment["SSL_CERT_FILE"]
     scene.environment["REQUESTS_CA_BUNDLE"] = "/etc/corporate.pem"
 
 

@@ -24,6 +24,7 @@ from greenroom.workers.sandbox.features import KernelFeatures
 from greenroom.workers.sandbox.launcher import Launcher
 from tests.broker.homes import tokens
 from tests.supervisor.cli.doctor.listing_server import ListingServer
+from tests.support.certificates import Authority
 
 SECRETS = {
     "key": "sk-scene-0123456789abcdef",
@@ -107,6 +108,9 @@ class Scene:
             "CODEX_HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
             "SCENE_KEY": SECRETS["key"],
+            "SSL_CERT_FILE": str(
+                Authority(self.root).certificate
+            ),  # to read those of the machine takes longer than all
         }
         self.configure()
 
