@@ -20,12 +20,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM)
 
 def fork_refreshes() -> None:
     """Fork the refresh processes of this process from now on."""
-    delegation.spawn = _fork
+    delegation.spawn = fork_refresh
 
 
-def _fork(
+def fork_refresh(
     statement: str, environment: Mapping[str, str], inherited: Mapping[int, int], *, same_session: bool = False
 ) -> int:
+    """Stand in for `greenroom.runtime.process.spawn.spawn`."""
     assert statement == process.STATEMENT
     pid = os.fork()
     if pid == 0:

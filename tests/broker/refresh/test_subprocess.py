@@ -22,6 +22,7 @@ from greenroom.broker.storage.locks import REFRESH, locked
 from greenroom.broker.token_issuer.classify import TEXTS
 from greenroom.protocol.internal.broker.answers import AuthError
 from greenroom.runtime.log.logfile import log_path
+from tests.broker.forked_refresh import fork_refresh
 from tests.broker.homes import EXPIRED, Parts, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, refusal
 from tests.support import processes
@@ -40,6 +41,12 @@ def lifeline() -> Iterator[int]:
     yield reader
     os.close(reader)
     os.close(writer)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process of a refresh instead of executing it, where its start makes no difference."""
+    monkeypatch.setattr(delegation, "spawn", fork_refresh)
 
 
 def play(home: Any, lifeline: int, scene: Scene, *deeds: Deed) -> None:
@@ -104,6 +111,7 @@ def test_it_brings_what_the_broker_needs_to_know(tmp_path: Any, lifeline: int) -
     play(tmp_path, lifeline, scene)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
     """K23: also for the next holder of the lock."""
 
@@ -117,6 +125,7 @@ def test_a_refusal_is_told_and_remembered(tmp_path: Any, lifeline: int) -> None:
     play(tmp_path, lifeline, scene, refusal(401, "refresh_token_reused"))
 
 
+@pytest.mark.usefixtures("forked")
 def test_one_that_hangs_is_killed_and_leaves_a_doubt(
     tmp_path: Any, lifeline: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +143,7 @@ def test_one_that_hangs_is_killed_and_leaves_a_doubt(
     play(tmp_path, lifeline, scene, Deed(gate=gate))
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
     """K28: a token that the issuer has declared invalid is not sent again, although the result could not be
     reported."""
@@ -153,6 +163,7 @@ def test_a_verdict_outlives_the_broker(tmp_path: Any, lifeline: int) -> None:
     play(tmp_path, lifeline, scene, deed)
 
 
+@pytest.mark.usefixtures("forked")
 def test_its_death_leaves_a_doubt(tmp_path: Any, lifeline: int) -> None:
     """K25: it is unknown whether the token is spent; after 2 s one more attempt decides, and the answer is "reused"."""
     gate = asyncio.Event()
@@ -197,6 +208,7 @@ def test_what_was_surely_not_sent_leaves_no_doubt(
     play(tmp_path, lifeline, scene)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_report_that_was_lost_is_no_loss(tmp_path: Any, lifeline: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """K25: what it had stored before it died is adopted at once."""
 
@@ -214,6 +226,7 @@ def test_a_report_that_was_lost_is_no_loss(tmp_path: Any, lifeline: int, monkeyp
     play(tmp_path, lifeline, scene)
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("event", ["logout", "login"])
 def test_what_comes_in_between_wins_although_the_broker_is_dead(tmp_path: Any, lifeline: int, event: str) -> None:
     """K10, scenarios 45 and 46: nothing comes back, and nothing is written over."""
