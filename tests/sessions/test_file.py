@@ -7,8 +7,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -322,15 +323,22 @@ def written(home: str, conversation_id: ConversationId, content: bytes) -> str:
     return path
 
 
+def cuts(lines: Sequence[bytes]) -> list[int]:
+    """Return places in these lines: each byte near their ends, and every seventh of the others."""
+    bounds = [0, *accumulate(map(len, lines))]
+    near = {place for bound in bounds for place in range(max(bound - 24, 0), min(bound + 24, bounds[-1]) + 1)}
+    return sorted(near | set(range(0, bounds[-1], 7)))
+
+
 @pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*-command.jsonl")), ids=lambda path: path.stem)
-def test_a_file_cut_at_any_byte_of_its_last_records_reads_back_and_goes_on(
+def test_a_file_cut_anywhere_in_its_last_records_reads_back_and_goes_on(
     home: str, conversation_id: ConversationId, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_file, "_sync_data", lambda descriptor: None)
     data = sample.read_bytes()
     lines = data.splitlines(keepends=True)
     sound = len(b"".join(lines[:-3]))
-    for end in range(sound, len(data) + 1):
+    for end in (sound + place for place in cuts(lines[-3:])):
         path = written(home, conversation_id, data[:end])
         before = read(READER, path)
         complete = data[:end].count(b"\n")
