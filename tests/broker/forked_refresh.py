@@ -20,7 +20,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM)
 
 def fork_refreshes() -> None:
     """Fork the refresh processes of this process from now on."""
-    delegation.spawn = fork_refresh
+    delegation.spawn = fork_refresh  # type: ignore[attr-defined]
 
 
 def fork_refresh(
