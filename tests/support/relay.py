@@ -40,7 +40,7 @@ def main(address: str, *arguments: str) -> None:
     """Have the program run with these arguments."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as template:
         template.connect(address)
-        order = {"arguments": arguments, "environment": dict(os.environ), "cwd": os.getcwd()}
+        order = {"statement": None, "arguments": arguments, "environment": dict(os.environ), "cwd": os.getcwd()}
         pid = ask(template, order, (0, 1, 2))
         for number in _PASSED_ON:
             signal.signal(number, lambda received, _: os.kill(pid, received))

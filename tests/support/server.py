@@ -18,6 +18,8 @@ from tests.support.template import Started, Template
 
 MODULE = (sys.executable, "-I", "-m", "greenroom.supervisor.main")
 PROGRAM = (*MODULE, "mcp-server")
+_PATCHED = (sys.executable, "-I", "-c")
+_MAIN = "\nimport sys; from greenroom.supervisor.main import main; sys.exit(main())"
 SCRIPT = Path(sys.executable).with_name("greenroom")
 """The installed program."""
 TIMEOUT = 20.0
@@ -102,6 +104,14 @@ class Server:
         self.client.stop_listening()
 
 
+def patched(statement: str, command: str = "mcp-server") -> tuple[str, ...]:
+    """Return the program with a statement that it executes first, for instance one that changes a constant of a module.
+
+    It finds the program imported already (`launch`), so the change is to be one that those who imported it see.
+    """
+    return (*_PATCHED, statement + _MAIN, command)
+
+
 def launch(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -112,6 +122,8 @@ def launch(
     """Start a program on descriptors for its three streams: as a fork of the template, where it is this program."""
     if template is not None and tuple(command[: len(MODULE)]) == MODULE:
         return template.start(command[len(MODULE) :], environment, streams, cwd)
+    if template is not None and tuple(command[: len(_PATCHED)]) == _PATCHED and command[3].endswith(_MAIN):
+        return template.start(command[4:], environment, streams, cwd, command[3].removesuffix(_MAIN))
     stdin, stdout, stderr = streams
     return subprocess.Popen(
         command,

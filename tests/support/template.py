@@ -48,9 +48,18 @@ class Template:
         environment: Mapping[str, str],
         streams: Sequence[int],
         cwd: str | None = None,
+        statement: str | None = None,
     ) -> "Started":
-        """Start the program with these arguments, variables, descriptors of its three streams, and directory."""
-        order = {"arguments": list(arguments), "environment": dict(environment), "cwd": cwd or os.getcwd()}
+        """Start the program with these arguments, variables, descriptors of its three streams, and directory.
+
+        A `statement` is executed first, when the program is imported.
+        """
+        order = {
+            "statement": statement,
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "cwd": cwd or os.getcwd(),
+        }
         return Started(self, self._ask(order, streams))
 
     def status(self, pid: int) -> int:

@@ -1,9 +1,10 @@
 """The process of which servers are forked (`tests/support/template.py`). It needs nothing of the tests.
 
-A server and its first fork server are forked from it instead of executed; all other processes come into being as they
-always do. They have the variables, the streams and the session that they should have, and nothing of the tests. This
-process has also done what a fork server does in its first idle moment: it has imported the rest, run the conversations
-of `greenroom.workers.warmup`, and made its objects immortal.
+A server and its first fork server are forked from it instead of executed, and so are all processes of a server with the
+engine `spawn` (`Seed`); all others come into being as they always do. They have the variables, the streams, the session
+and the parent that they should have, and nothing of the tests. This process has also done what a fork server does in
+its first idle moment: it has imported the rest, run the conversations of `greenroom.workers.warmup`, and made its
+objects immortal.
 
 What `/proc` says of their beginning (command line, environment) is that of this process, but for the value of the
 variable that marks all processes of a test. Memory that they share with it is not their own. Tests about that start the
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 IMPORTED: Final = (
@@ -51,6 +52,10 @@ _ORDER: Final = 64
 _SPARE: Final = 64
 """A descriptor beyond all that a server has when it starts its first process."""
 _DEFAULT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+_SYS_CLONE3: Final = 435
+_PR_GET_TID_ADDRESS: Final = 40
+_CLONE_AS_SIBLING: Final = 0x00008000 | 0x00200000 | 0x01000000
+"""CLONE_PARENT, and CLONE_CHILD_CLEARTID and CLONE_CHILD_SETTID as fork(2) has them."""
 
 
 class Mark:
@@ -128,7 +133,9 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
             mark.set(environment[mark.name])
         _be_another_process()
         _see_its_own_directory_alone()
-        _let_the_fork_server_be_forked()
+        _let_processes_be_forked(Seed() if "spawn" in arguments else None)
+        if (statement := order["statement"]) is not None:
+            exec(str(statement), {"__name__": "__main__"})
         from greenroom.supervisor.main import main
 
         status = main()
@@ -173,8 +180,9 @@ def _see_its_own_directory_alone() -> None:
     vars(instances)["parents"] = lambda environment: (directory.place(environment),)
 
 
-def _let_the_fork_server_be_forked() -> None:
-    """Replace what starts processes, until it has started the first one: later this process is no longer as new."""
+def _let_processes_be_forked(seed: "Seed | None") -> None:
+    """Replace what starts processes: for all of them where there is a seed, otherwise until it has started the first
+    one: later this process is no longer as new."""
     from greenroom.runtime.process import launch
     from greenroom.runtime.process.spawn import spawn as executed
 
@@ -191,13 +199,80 @@ def _let_the_fork_server_be_forked() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
 
-    vars(launch)["spawn"] = forked
+    def grown(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
+        assert seed is not None
+        return seed.start(statement, environment, inherited) or executed(statement, environment, inherited)
+
+    vars(launch)["spawn"] = grown if seed else forked
+
+
+class Seed:
+    """A child of a server that is as new as the server was, and that clones itself into further children of the server.
+
+    To the server it is an orphan that it has to keep: it ends with the server, or is killed with the rest.
+    """
+
+    def __init__(self) -> None:
+        """Raises `OSError`."""
+        from greenroom.runtime.process import orphans
+
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            self._orders.close()
+            _be(lambda: self._grow(theirs))
+        theirs.close()
+        orphans.keep(pid)
+
+    def start(self, statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> int:
+        """Do what `greenroom.runtime.process.spawn` does, and return the pid; 0 where that is not possible."""
+        with os.fdopen(os.memfd_create("order"), "r+b") as file:
+            file.write(json.dumps([statement, dict(environment), list(inherited)]).encode())
+            file.seek(0)
+            try:
+                socket.send_fds(self._orders, [b"order"], [file.fileno(), *inherited.values()])
+                return int(self._orders.recv(_ORDER) or 0)
+            except ConnectionError:  # it was killed
+                return 0
+
+    def _grow(self, orders: socket.socket) -> None:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(orders, _ORDER, 8)
+            if not message:
+                return
+            file, *sources = descriptors
+            with os.fdopen(file, "rb") as text:
+                statement, environment, numbers = json.load(text)
+            if (pid := _clone_as_sibling()) == 0:
+                orders.close()
+                _be_started(statement, environment, dict(zip(numbers, sources, strict=True)))
+            for source in sources:
+                os.close(source)
+            orders.send(str(pid).encode())
+
+
+def _clone_as_sibling() -> int:
+    """Fork, as a further child of this process's parent (clone3(2)). Return -1 for the parent where that is refused."""
+    library, interpreter = ctypes.PyDLL(None), ctypes.pythonapi
+    tid = ctypes.c_void_p()
+    library.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(tid), 0, 0, 0)
+    arguments = (ctypes.c_uint64 * 8)(_CLONE_AS_SIBLING, 0, tid.value or 0)
+    interpreter.PyOS_BeforeFork()
+    pid: int = library.syscall(_SYS_CLONE3, arguments, ctypes.sizeof(arguments))
+    if pid == 0:
+        interpreter.PyOS_AfterFork_Child()
+    else:
+        interpreter.PyOS_AfterFork_Parent()
+    return pid
 
 
 def _be_started(statement: str, environment: Mapping[str, str], inherited: Mapping[int, int]) -> NoReturn:
     """Be what `greenroom.runtime.process.spawn` would have started."""
-    status = 1
-    try:
+
+    def become() -> None:
         os.setsid()
         kept = {number: fcntl.fcntl(source, fcntl.F_DUPFD, _SPARE) for number, source in inherited.items()}
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -208,6 +283,15 @@ def _be_started(statement: str, environment: Mapping[str, str], inherited: Mappi
         os.environ.clear()
         os.environ.update(environment)
         exec(statement, {"__name__": "__main__"})
+
+    _be(become)
+
+
+def _be(program: Callable[[], None]) -> NoReturn:
+    """Run a program in this process, which ends with it."""
+    status = 1
+    try:
+        program()
         status = 0
     except BaseException:
         traceback.print_exc()
