@@ -15,7 +15,7 @@ from tests.support import processes
 from tests.support.client import kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import Gate
-from tests.support.server import Server
+from tests.support.server import Server, patched
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both_engines
@@ -140,12 +140,6 @@ os.fork = refuse
 """
 
 
-def program(patch: str) -> tuple[str, ...]:
-    """Return a server that is started with a patch."""
-    statement = f"{patch}\nimport sys; from greenroom.supervisor.main import main; sys.exit(main())"
-    return (sys.executable, "-I", "-c", statement, "mcp-server")
-
-
 def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage: Stage) -> None:
     stage.play(HELLO)
     server = stage.serve("fork", "-c", "greenroom.idle_workers=1")
@@ -172,7 +166,7 @@ greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
 @pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker"])
 def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, name: str) -> None:
     stage.play(HELLO, more=PROVIDER)
-    server = stage.start("-c", "greenroom.idle_workers=1", program=program(HASTY), **KEY)
+    server = stage.start("-c", "greenroom.idle_workers=1", program=patched(HASTY), **KEY)
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     server.settle(workers=2)
@@ -216,7 +210,7 @@ def test_every_call_is_answered_with_success_while_the_fork_server_is_killed_aga
 
 def test_calls_fail_in_time_while_no_process_can_be_started_and_the_server_lives_on(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.start("-c", "greenroom.start_timeout_s=1.5", program=program(CANNOT_FORK))
+    server = stage.start("-c", "greenroom.start_timeout_s=1.5", program=patched(CANNOT_FORK))
     server.client.initialize()
     for _ in range(2):
         refused = server.client.result(server.client.codex("hello"))
@@ -244,7 +238,7 @@ os.fork = refuse
 
 def test_calls_wait_while_no_process_can_be_started_and_the_first_one_serves_them(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.start(program=program(CANNOT_FORK_FOR_A_WHILE))
+    server = stage.start(program=patched(CANNOT_FORK_FOR_A_WHILE))
     server.client.initialize()
     calls = [server.client.codex("hello") for _ in range(3)]
     assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 3

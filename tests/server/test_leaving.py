@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from greenroom.demo.script import Call, CommandStep, ScriptRule, Stall, Text, ru
 from tests.support import processes
 from tests.support.client import RequestId, kind, text
 from tests.support.deadline import until
-from tests.support.server import PROGRAM, Server
+from tests.support.server import PROGRAM, Server, patched
 from tests.support.stage import Stage
 
 LEAVE_WITHIN = 2.0
@@ -66,11 +65,8 @@ def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine:
 @pytest.mark.both_engines
 def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stage, engine: str) -> None:
     stage.play(STALL)
-    patient = (
-        "import sys, greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.LEAVE_TIMEOUT = 600.0"
-    )
-    statement = f"{patient}; from greenroom.supervisor.main import main; sys.exit(main())"
-    server = stage.start("--engine", engine, program=(sys.executable, "-I", "-c", statement, "mcp-server"))
+    patient = "import greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.LEAVE_TIMEOUT = 600.0"
+    server = stage.start("--engine", engine, program=patched(patient))
     server.client.initialize()
     call = server.client.codex("stall")
     server.client.event(call, "agent_message_delta")

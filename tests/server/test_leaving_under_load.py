@@ -1,7 +1,6 @@
 """A server leaves before the official SDKs kill it, also with many workers whose commands and tasks are under way."""
 
 import signal
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ from tests.support.client import Client, kind
 from tests.support.deadline import until
 from tests.support.host import SocketClient, hosting
 from tests.support.modern import Modern
-from tests.support.server import Server
+from tests.support.server import Server, patched
 from tests.support.stage import Stage
 
 LEAVE_WITHIN = 2.0
@@ -106,11 +105,9 @@ def test_processes_that_have_stopped_hold_up_nothing(stage: Stage) -> None:
 
 @pytest.mark.parametrize("command", ["mcp-server", "serve"])
 def test_a_disk_that_does_not_answer_holds_up_nothing(stage: Stage, command: str) -> None:
-    slow = "import sys, time, greenroom.sessions.index as index; index.session_page = lambda *_: time.sleep(600)"
-    statement = f"{slow}; from greenroom.supervisor.main import main; sys.exit(main())"
-    program = (sys.executable, "-I", "-c", statement, command)
+    slow = "import time, greenroom.sessions.index as index; index.session_page = lambda *_: time.sleep(600)"
     stage.play(RUN, more=AT_ONCE)
-    server = stage.start(program=program)
+    server = stage.start(program=patched(slow, command))
     client: Client = server.client
     if command == "serve":
         client = joined(stage)

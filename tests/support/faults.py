@@ -1,9 +1,10 @@
 """A server whose workers die, stop or use memory at a given place in the code, for instance within a write."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from tests.support.server import patched
 
 Place: TypeAlias = Literal[
     "hung before it is ready",
@@ -77,12 +78,9 @@ def commit(self, commit=SessionFile.commit):
 entry.main, Transaction.put, SessionFile._write, SessionFile.commit = main, put, write, commit
 """
 SERVER = """
-import sys
 {patch}
 from greenroom.runtime.process import launch
 launch.FORK_SERVER, launch.SPAWNED = {faults!r} + launch.FORK_SERVER, {faults!r} + launch.SPAWNED
-from greenroom.supervisor.main import main
-sys.exit(main())
 """
 
 
@@ -98,8 +96,7 @@ class Faults:
     @property
     def program(self) -> Sequence[str]:
         """The command line of such a server, for `Stage.start`."""
-        server = SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders)))
-        return (sys.executable, "-I", "-c", server, "mcp-server")
+        return patched(SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders))))
 
     def order(self, place: Place) -> None:
         """Order the fault for the next worker that reaches this place."""

@@ -107,7 +107,7 @@ class Server:
 def patched(statement: str, command: str = "mcp-server") -> tuple[str, ...]:
     """Return the program with a statement that it executes first, for instance one that changes a constant of a module.
 
-    It finds the program imported already (`launch`), so the change is to be one that those who imported it see.
+    Where that is forked (`launch`) it is imported already; what was derived from a constant then does not change.
     """
     return (*_PATCHED, statement + _MAIN, command)
 

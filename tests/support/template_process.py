@@ -135,7 +135,7 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
         _see_its_own_directory_alone()
         _let_processes_be_forked(Seed() if "spawn" in arguments else None)
         if (statement := order["statement"]) is not None:
-            exec(str(statement), {"__name__": "__main__"})
+            _run_before_imports(str(statement))
         from greenroom.supervisor.main import main
 
         status = main()
@@ -178,6 +178,23 @@ def _see_its_own_directory_alone() -> None:
     from greenroom.supervisor.control import instances
 
     vars(instances)["parents"] = lambda environment: (directory.place(environment),)
+
+
+def _run_before_imports(statement: str) -> None:
+    """Run a statement that changes modules: those that have imported by name what it replaces have the new, too."""
+    modules = [vars(module) for name, module in sys.modules.items() if name.startswith("greenroom.")]
+    former = [dict(names) for names in modules]
+    exec(statement, {"__name__": "__main__"})
+    replaced = {
+        (name, id(value)): names[name]
+        for names, before in zip(modules, former, strict=True)
+        for name, value in before.items()
+        if names[name] is not value
+    }
+    for names in modules:
+        for name, value in list(names.items()):
+            if (name, id(value)) in replaced:
+                names[name] = replaced[name, id(value)]
 
 
 def _let_processes_be_forked(seed: "Seed | None") -> None:
