@@ -166,7 +166,7 @@ greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
 @pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker"])
 def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, name: str) -> None:
     stage.play(HELLO, more=PROVIDER)
-    server = stage.start("-c", "greenroom.idle_workers=1", program=patched(HASTY), **KEY)
+    server = stage.start("-c", "greenroom.idle_workers=1", program=patched(HASTY, "mcp-server"), **KEY)
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     server.settle(workers=2)
@@ -210,7 +210,7 @@ def test_every_call_is_answered_with_success_while_the_fork_server_is_killed_aga
 
 def test_calls_fail_in_time_while_no_process_can_be_started_and_the_server_lives_on(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.start("-c", "greenroom.start_timeout_s=1.5", program=patched(CANNOT_FORK))
+    server = stage.start("-c", "greenroom.start_timeout_s=1.5", program=patched(CANNOT_FORK, "mcp-server"))
     server.client.initialize()
     for _ in range(2):
         refused = server.client.result(server.client.codex("hello"))
@@ -238,7 +238,7 @@ os.fork = refuse
 
 def test_calls_wait_while_no_process_can_be_started_and_the_first_one_serves_them(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.start(program=patched(CANNOT_FORK_FOR_A_WHILE))
+    server = stage.start(program=patched(CANNOT_FORK_FOR_A_WHILE, "mcp-server"))
     server.client.initialize()
     calls = [server.client.codex("hello") for _ in range(3)]
     assert [text(server.client.result(call)) for call in calls] == ["Good day."] * 3

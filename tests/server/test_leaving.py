@@ -11,7 +11,7 @@ from greenroom.demo.script import Call, CommandStep, ScriptRule, Stall, Text, ru
 from tests.support import processes
 from tests.support.client import RequestId, kind, text
 from tests.support.deadline import until
-from tests.support.server import PROGRAM, Server, patched
+from tests.support.server import Server, patched
 from tests.support.stage import Stage
 
 LEAVE_WITHIN = 2.0
@@ -66,7 +66,7 @@ def test_nothing_is_left_of_a_server_that_is_told_to_leave(stage: Stage, engine:
 def test_a_second_signal_ends_the_wait_for_workers_that_do_not_leave(stage: Stage, engine: str) -> None:
     stage.play(STALL)
     patient = "import greenroom.supervisor.processes.tree; greenroom.supervisor.processes.tree.LEAVE_TIMEOUT = 600.0"
-    server = stage.start("--engine", engine, program=patched(patient))
+    server = stage.start("--engine", engine, program=patched(patient, "mcp-server"))
     server.client.initialize()
     call = server.client.codex("stall")
     server.client.event(call, "agent_message_delta")
@@ -197,8 +197,9 @@ def test_input_from_a_file_is_answered_to_its_end(stage: Stage, last: bytes) -> 
     path = stage.workspace / "requests"
     path.write_bytes(b"\n".join([*lines, last]))
     with path.open("rb") as requests:
+        command = stage.command("mcp-server")
         done = subprocess.run(
-            PROGRAM, check=True, stdin=requests, capture_output=True, env=stage.environment(), timeout=20
+            command, check=True, stdin=requests, capture_output=True, env=stage.environment(), timeout=20
         )
     answers = re.findall(rb'"id":(\d+),"result":{}', done.stdout)
     assert answers == [b"1", b"2", b"3", b"4", b"5"] + ([b"9"] if last else [])

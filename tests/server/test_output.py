@@ -12,7 +12,7 @@ from tests.support.client import text
 from tests.support.server import PROGRAM
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both_engines, pytest.mark.executed]  # what prints may be an import
+EXECUTED = pytest.mark.executed  # what prints may be an import
 
 NOISE = '''\
 import atexit, os, sys, threading, warnings
@@ -44,6 +44,7 @@ sys.exit(greenroom.supervisor.main.main(sys.argv[1:]))
 '''
 
 
+@EXECUTED
 def test_a_library_that_prints_does_not_reach_the_client(stage: Stage, tmp_path: Path) -> None:
     program = tmp_path / "noisy.py"
     program.write_text(NOISE)
@@ -58,6 +59,7 @@ def test_a_library_that_prints_does_not_reach_the_client(stage: Stage, tmp_path:
         assert f"NOISE: {noise}" in stage.told(), "it goes to standard error"
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_logs_go_to_standard_error(stage: Stage, engine: str, level: str) -> None:
     stage.play(rule("hello", [Text("Good day.")]))
@@ -69,6 +71,8 @@ def test_logs_go_to_standard_error(stage: Stage, engine: str, level: str) -> Non
     assert "a line of the client fits no message" in stage.told()
 
 
+@EXECUTED
+@pytest.mark.both_engines
 def test_a_quiet_run_says_nothing(stage: Stage, engine: str) -> None:
     stage.play(rule("hello", [Text("Good day.")]))
     server = stage.serve(engine)

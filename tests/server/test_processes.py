@@ -14,6 +14,12 @@ from tests.support.deadline import until
 from tests.support.model import inputs
 from tests.support.stage import Stage
 
+FIRST = (
+    "greenroom.supervisor.startup.processes",
+    "greenroom.supervisor.processes.fork_server",
+    "greenroom.workers.tools.toolbox_factory",
+    "greenroom.broker.broker",
+)
 HELLO = rule("hello", [Text("Good day.")])
 WHO = rule("who", [CommandStep(("sh", "-c", "echo $PPID"))], [Quote()])
 
@@ -23,18 +29,9 @@ def host(client: Client, prompt: str = "who") -> int:
     return int(text(client.result(client.codex(prompt))))
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        "greenroom.supervisor.startup.processes",
-        "greenroom.supervisor.processes.fork_server",
-        "greenroom.workers.tools.toolbox_factory",
-        "greenroom.broker.broker",
-    ],
-)
-def test_what_a_first_call_waits_for_needs_no_pydantic(first: str) -> None:
+def test_what_a_first_call_waits_for_needs_no_pydantic() -> None:
     """Its import alone takes a quarter of the time (docs/decisions/0015-internal-messages-are-structs.md)."""
-    program = f"import sys, {first}; sys.exit('pydantic' in sys.modules)"
+    program = f"import sys, {', '.join(FIRST)}; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-I", "-c", program], check=False, timeout=30).returncode == 0
 
 

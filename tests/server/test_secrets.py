@@ -12,7 +12,6 @@ from tests.support.client import kind, text, thread_id
 from tests.support.home import records
 from tests.support.stage import Stage
 
-EXECUTED = pytest.mark.executed  # it looks at what processes were executed with
 OPENAI_KEY = f"sk-test-0123456789abcdef{os.getpid():08}"
 PROVIDER_KEY = f"plain-words-that-look-like-nothing-{os.getpid()}"
 HEADER = f"another-value-without-a-shape-{os.getpid()}"
@@ -48,7 +47,6 @@ def environment_of(process: psutil.Process) -> str:
         return ""
 
 
-@EXECUTED
 @pytest.mark.both_engines
 def test_commands_do_not_see_keys_and_the_model_server_does(stage: Stage, engine: str) -> None:
     stage.play(PRINT, more=PROVIDER)
@@ -98,12 +96,17 @@ def test_keys_of_the_homes_env_file_count_and_stay_hidden(stage: Stage) -> None:
     assert {request.credential for request in stage.model.requests()} == {credential_digest(PROVIDER_KEY)}
 
 
-@EXECUTED
+@pytest.mark.executed  # it looks at what processes were executed with
 @pytest.mark.both_engines
-def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str) -> None:
-    stage.play(HELLO)
+def test_no_process_but_the_first_is_born_with_secrets_and_a_command_finds_none_in_any(
+    stage: Stage, engine: str
+) -> None:
+    stage.play(rule("look", [CommandStep(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)
     server = stage.serve(engine, **SECRETS)
-    server.client.result(server.client.codex("hello"))
+    call = server.client.codex("look")
+    result = server.client.result(call)
+    assert "done" in text(result).splitlines()  # after it bash may tell of processes that have ended meanwhile
+    assert_none(repr(server.client.event(call, "exec_command_end")))
     server.settle(workers=3)
     below = [process for process in server.tree() if process.pid != server.pid]
     assert len(below) >= 4
@@ -112,17 +115,6 @@ def test_no_process_but_the_first_is_born_with_secrets(stage: Stage, engine: str
     assert_none(repr(processes.of_each(below, psutil.Process.cmdline)))
     if os.geteuid() == 0:
         assert any("CODEX_HOME" in environment for environment in environments), "we could look into them"
-
-
-@EXECUTED
-@pytest.mark.both_engines
-def test_a_command_finds_no_secret_in_any_process_of_its_user(stage: Stage, engine: str) -> None:
-    stage.play(rule("look", [CommandStep(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)
-    client = stage.serve(engine, **SECRETS).client
-    call = client.codex("look")
-    result = client.result(call)
-    assert "done" in text(result).splitlines()  # after it bash may tell of processes that have ended meanwhile
-    assert_none(repr(client.event(call, "exec_command_end")))
 
 
 def test_a_refused_key_is_not_repeated(stage: Stage) -> None:

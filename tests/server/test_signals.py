@@ -23,15 +23,7 @@ def ignores(mask: str, number: signal.Signals) -> bool:
     return bool(int(mask, 16) & 1 << number - 1)
 
 
-def test_no_command_ignores_interrupts(stage: Stage, engine: str) -> None:
-    stage.play(LOOK)
-    client = stage.serve(engine).client
-    for mode in get_args(SandboxMode):
-        told = text(client.result(client.codex("look", cwd=stage.cwd, sandbox=mode)))
-        assert not ignores(told.removeprefix("ignored: ").strip(), signal.SIGINT), mode
-
-
-def test_the_program_of_notify_does_not_ignore_interrupts(stage: Stage, engine: str) -> None:
+def test_neither_commands_nor_the_program_of_notify_ignore_interrupts(stage: Stage, engine: str) -> None:
     told, program = stage.workspace / "told", stage.workspace / "notify"
     program.write_text(
         f"#!/bin/sh\nsed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status > {told}.new && mv {told}.new {told}\n"
@@ -39,6 +31,8 @@ def test_the_program_of_notify_does_not_ignore_interrupts(stage: Stage, engine: 
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     stage.play(LOOK, top=f'notify = ["{program}"]')
     client = stage.serve(engine).client
-    client.result(client.codex("look", cwd=stage.cwd))
+    for mode in get_args(SandboxMode):
+        mask = text(client.result(client.codex("look", cwd=stage.cwd, sandbox=mode)))
+        assert not ignores(mask.removeprefix("ignored: ").strip(), signal.SIGINT), mode
     until(told.exists)
     assert not ignores(told.read_text(), signal.SIGINT)

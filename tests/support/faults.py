@@ -96,7 +96,8 @@ class Faults:
     @property
     def program(self) -> Sequence[str]:
         """The command line of such a server, for `Stage.start`."""
-        return patched(SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders))))
+        statement = SERVER.format(patch=self._patch, faults=WORKERS.format(orders=str(self._orders)))
+        return patched(statement, "mcp-server")
 
     def order(self, place: Place) -> None:
         """Order the fault for the next worker that reaches this place."""

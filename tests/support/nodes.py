@@ -5,7 +5,6 @@ import os
 import random
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from greenroom.supervisor.control import instances
 from greenroom.supervisor.control.control_messages import GiveReport, Reported
 from tests.support import processes
 from tests.support.deadline import until
-from tests.support.server import MODULE, launch, run
+from tests.support.server import MODULE, launch, patched, run
 from tests.support.stage import Stage
 from tests.support.template import Started
 
@@ -75,10 +74,9 @@ def of_release(version: str, protocol: int = PROTOCOL) -> Sequence[str]:
     """Return a program that takes itself for another release, with this version of the protocol of nodes."""
     statement = (
         "import greenroom.protocol.version as release, greenroom.protocol.internal.node as node; "
-        f"release.__version__ = {version!r}; node.PROTOCOL = {protocol}; "
-        "from greenroom.supervisor.main import main; raise SystemExit(main())"
+        f"release.__version__ = {version!r}; node.PROTOCOL = {protocol}"
     )
-    return sys.executable, "-I", "-c", statement
+    return patched(statement)
 
 
 class NodeProcess:

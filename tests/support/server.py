@@ -104,12 +104,12 @@ class Server:
         self.client.stop_listening()
 
 
-def patched(statement: str, command: str = "mcp-server") -> tuple[str, ...]:
-    """Return the program with a statement that it executes first, for instance one that changes a constant of a module.
+def patched(statement: str, *words: str) -> tuple[str, ...]:
+    """Return the program with these words, and with a statement that it executes first, say to change a constant.
 
     Where that is forked (`launch`) it is imported already; what was derived from a constant then does not change.
     """
-    return (*_PATCHED, statement + _MAIN, command)
+    return (*_PATCHED, statement + _MAIN, *words)
 
 
 def launch(

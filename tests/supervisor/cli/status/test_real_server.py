@@ -41,7 +41,7 @@ def look(stage: Stage, server: Server) -> InstanceStatus:
 def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator[str]:
     """Yield what `--watch` prints up to the end of the first page that has something; then end it."""
     with subprocess.Popen(
-        (*MODULE, "status", "--instance", str(server.pid), "--watch", "0.1"),
+        stage.command("status", "--instance", str(server.pid), "--watch", "0.1"),
         env=stage.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
