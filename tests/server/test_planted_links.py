@@ -1,6 +1,7 @@
 """Links to credentials in a workspace: neither the model nor the session file learns what is behind them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from tests.support.stage import Stage
 
 KEY: Final = "sk-topsecret-0123456789abcdef"
 MODES: list[SandboxMode] = ["read-only", "workspace-write", "danger-full-access"]
+GOALS: Final = ("auth.json", ".env", "config.toml")
 PATCH: Final = "*** Begin Patch\n*** Update File: {}\n@@\n-no such line\n+x\n*** End Patch"
 
 
@@ -23,7 +25,7 @@ def goals(stage: Stage) -> dict[str, Path]:
     (stage.home.path / ".env").write_text(f"SOME_API_KEY={KEY}\n")
     token = f'\n[model_providers.other]\nname = "o"\nexperimental_bearer_token = "{KEY}"\n'
     stage.home.config.write_text(stage.home.config.read_text() + token)
-    return {name: stage.home.path / name for name in ("auth.json", ".env", "config.toml")}
+    return {name: stage.home.path / name for name in GOALS}
 
 
 def assert_unseen(stage: Stage, client_lines: list[bytes]) -> None:
@@ -36,11 +38,18 @@ def assert_unseen(stage: Stage, client_lines: list[bytes]) -> None:
     assert KEY not in stage.told()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_projects_instructions_are_no_way_to_credentials(stage: Stage, engine: str, mode: SandboxMode) -> None:
+@pytest.mark.parametrize(
+    ("mode", "behind"),
+    [("read-only", GOALS[:1]), ("workspace-write", GOALS[1:2]), ("danger-full-access", GOALS)],
+    ids=MODES,
+)
+def test_a_projects_instructions_are_no_way_to_credentials(
+    stage: Stage, engine: str, mode: SandboxMode, behind: Sequence[str]
+) -> None:
     stage.play(rule("", [Text("Good day.")]), top='project_doc_fallback_filenames = ["NOTES.md"]')
     client = stage.serve(engine).client
-    for goal in goals(stage).values():
+    secret = goals(stage)
+    for goal in map(secret.__getitem__, behind):
         for name in ("AGENTS.md", "AGENTS.override.md", "NOTES.md"):
             for plant in (os.symlink, os.link):
                 place = stage.workspace / f"{goal.name}-{name}-{plant.__name__}"

@@ -98,9 +98,7 @@ def test_keys_of_the_homes_env_file_count_and_stay_hidden(stage: Stage) -> None:
 
 @pytest.mark.executed  # it looks at what processes were executed with
 @pytest.mark.both_engines
-def test_no_process_but_the_first_is_born_with_secrets_and_a_command_finds_none_in_any(
-    stage: Stage, engine: str
-) -> None:
+def test_no_process_but_the_first_is_born_with_secrets_and_no_command_finds_one(stage: Stage, engine: str) -> None:
     stage.play(rule("look", [CommandStep(("bash", "-c", ANCESTORS))], [Quote()]), more=PROVIDER)
     server = stage.serve(engine, **SECRETS)
     call = server.client.codex("look")

@@ -8,7 +8,7 @@ from tests.support.model import said
 from tests.support.stage import Stage
 
 MANY = 5_000
-CONVERSATIONS = 100
+CONVERSATIONS = 40
 MEGABYTE = 1_000_000
 
 
@@ -23,9 +23,9 @@ def test_thousands_of_deltas_arrive_complete_and_in_order(stage: Stage, engine: 
     assert kinds(client.events(call))[-3:] == ["agent_message", "token_count", "task_complete"]
 
 
-def test_a_hundred_conversations_at_once_do_not_mix(stage: Stage) -> None:
+def test_forty_conversations_at_once_do_not_mix(stage: Stage) -> None:
     """Each sends its marker through the model, a command and back."""
-    markers = [f"marker-{number:03d}" for number in range(CONVERSATIONS)]
+    markers = [f"marker-{number:02d}" for number in range(CONVERSATIONS)]
     stage.play(
         *(
             rule(f"{marker};", [Text(("I am ", marker)), CommandStep(("sh", "-c", f"echo {marker} $PPID"))], [Quote()])
@@ -70,12 +70,3 @@ def test_an_answer_of_5_megabytes_reaches_the_client(stage: Stage, engine: str) 
     result = client.result(call, within=40)
     assert len(text(result)) > 5 * MEGABYTE
     assert text(result) == piece * 10 == "".join(deltas(client.events(call)))
-
-
-def test_one_line_of_many_megabytes_is_served_and_so_is_the_next(stage: Stage) -> None:
-    stage.play(rule("", [Text("x")]))
-    client = stage.serve("fork").client
-    line = b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"padding":"%b"}}\n' % (b"x" * 64 * MEGABYTE)
-    client.send_bytes(line)
-    assert client.next_answer(within=20)["result"] == {}
-    assert client.ask("ping")["result"] == {}
