@@ -17,6 +17,7 @@ from tests.support.deadline import until
 from tests.support.model import Gate
 from tests.support.server import Server, patched
 from tests.support.stage import Stage
+from tests.support.template import SEEDED
 
 pytestmark = pytest.mark.both_engines
 
@@ -35,7 +36,7 @@ def fork_servers(server: Server) -> list[psutil.Process]:
 def test_the_death_of_the_fork_server_ends_no_conversation(stage: Stage) -> None:
     gate = Gate()
     model = stage.play(rule("wait", [Text("waiting "), gate.wait, Text("done")]), HELLO)
-    server = stage.serve("fork")
+    server = stage.serve("fork", **SEEDED)
     call = server.client.codex("wait")
     server.client.event(call, "agent_message")
     former = server.fork_server()
@@ -51,7 +52,7 @@ def test_the_death_of_the_fork_server_ends_no_conversation(stage: Stage) -> None
 
 def test_conversations_that_begin_while_the_fork_server_is_dead_begin(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.serve("fork")
+    server = stage.serve("fork", **SEEDED)
     server.settle(workers=2)
     server.fork_server().kill()
     calls = [server.client.codex("hello") for _ in range(6)]
@@ -77,7 +78,7 @@ def test_the_death_of_what_starts_commands_delays_a_command_at_most(stage: Stage
 def test_a_confined_command_outlives_the_fork_server(stage: Stage) -> None:
     script = "echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over"
     stage.play(rule("wait", [CommandStep(("sh", "-c", script))], [Quote()]))
-    server = stage.serve("fork")
+    server = stage.serve("fork", **SEEDED)
     server.settle(workers=2)
     call = server.client.codex("wait", sandbox="read-only", cwd=stage.cwd)
     server.client.event(call, "exec_command_output_delta")
@@ -103,7 +104,7 @@ def test_the_death_of_the_broker_delays_a_request_at_most(stage: Stage, engine: 
 @pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker", "gr-worker"])
 def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) -> None:
     stage.play(rule("stall", [Text("hm"), Stall()]))
-    server = stage.serve("fork")
+    server = stage.serve("fork", **SEEDED)
     server.settle(workers=2)
     call = server.client.codex("stall")
     server.client.event(call, "agent_message_delta")
@@ -117,7 +118,7 @@ def test_a_server_leaves_although_its_helpers_are_dead(stage: Stage, name: str) 
 
 def test_nothing_is_left_of_a_worker_that_outlived_its_fork_server_and_hangs(stage: Stage) -> None:
     stage.play(rule("sleep", [CommandStep(("sh", "-c", "echo $PPID; sleep 600"))]))
-    server = stage.serve("fork")
+    server = stage.serve("fork", **SEEDED)
     call = server.client.codex("sleep")
     delta = server.client.event(call, "exec_command_output_delta")
     worker = psutil.Process(int(b64decode(delta["chunk"])))
@@ -142,7 +143,7 @@ os.fork = refuse
 
 def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage: Stage) -> None:
     stage.play(HELLO)
-    server = stage.serve("fork", "-c", "greenroom.idle_workers=1")
+    server = stage.serve("fork", "-c", "greenroom.idle_workers=1", **SEEDED)
     server.settle(workers=1)
     (zygote,) = until(lambda: processes.named(server.tree(), "gr-zygote"))
     broker, fork_server = server.broker(), server.fork_server()
@@ -166,7 +167,7 @@ greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
 @pytest.mark.parametrize("name", ["gr-forkserver", "gr-broker"])
 def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, name: str) -> None:
     stage.play(HELLO, more=PROVIDER)
-    server = stage.start("-c", "greenroom.idle_workers=1", program=patched(HASTY, "mcp-server"), **KEY)
+    server = stage.start("-c", "greenroom.idle_workers=1", program=patched(HASTY, "mcp-server"), **KEY, **SEEDED)
     server.client.initialize()
     assert text(server.client.result(server.client.codex("hello"))) == "Good day."
     server.settle(workers=2)
@@ -181,7 +182,7 @@ def test_a_helper_that_hangs_is_replaced_and_the_call_answered(stage: Stage, nam
 def test_every_call_is_answered_with_success_while_the_fork_server_is_killed_again_and_again(stage: Stage) -> None:
     """The fork server lives for 0.3 s at a time and soon for no time at all: what calls need is then spawned."""
     stage.play(HELLO)
-    server = stage.serve("fork", "-c", "greenroom.park_after_s=0.1")
+    server = stage.serve("fork", "-c", "greenroom.park_after_s=0.1", **SEEDED)
     thread = thread_id(server.client.result(server.client.codex("hello")))
     stop = threading.Event()
     killed: set[int] = set()

@@ -19,6 +19,7 @@ from tests.support.client import text
 from tests.support.deadline import until
 from tests.support.server import Server
 from tests.support.stage import Stage
+from tests.support.template import SEEDED
 
 LEAVE_WITHIN = 2.0
 """Seconds (promise P6)."""
@@ -37,11 +38,11 @@ def issuer(gate: asyncio.Event) -> Iterator[IssuerThread]:
         made.open(gate)
 
 
-def serve(stage: Stage, issuer: IssuerThread, engine: str) -> Server:
+def serve(stage: Stage, issuer: IssuerThread, engine: str, **variables: str) -> Server:
     """Start a server on a home whose token has expired, and return once the issuer has been asked for another."""
     stage.play(rule("hello", [Text("Good day.")]), more="requires_openai_auth = true")
     write(str(stage.home.path), tokens(issuer.issuer.grant(), EXPIRED))
-    server = stage.serve(engine, GREENROOM_ISSUER=issuer.issuer.url)
+    server = stage.serve(engine, GREENROOM_ISSUER=issuer.issuer.url, **variables)
     issuer.arrived(1)
     return server
 
@@ -74,7 +75,7 @@ def test_a_broker_that_is_killed_under_a_refresh_costs_nothing(
 def test_the_death_of_the_fork_server_as_well_costs_nothing(
     stage: Stage, issuer: IssuerThread, gate: asyncio.Event
 ) -> None:
-    server = serve(stage, issuer, "fork")
+    server = serve(stage, issuer, "fork", **SEEDED)
     call = server.client.codex("hello")
     for former in (server.broker(), server.fork_server()):
         former.kill()

@@ -15,6 +15,9 @@ from tests.support import relay
 
 MARKER: Final = "GREENROOM_TEST_RUN"
 """A variable that every process of a test inherits, by which it is found wherever it moves. Its value has 32 bytes."""
+SEEDED: Final = {"GREENROOM_TEST_SEED": "1"}
+"""A variable for a server whose fork server dies: all that it starts itself is then forked, not only the first. The
+server does not get it."""
 _PROCESS: Final = str(Path(__file__).with_name("template_process.py"))
 
 
@@ -61,6 +64,10 @@ class Template:
             "cwd": cwd or os.getcwd(),
         }
         return Started(self, self._ask(order, streams))
+
+    def is_(self, command: Sequence[str]) -> bool:
+        """Tell whether this is what it was executed with, as its forks were then."""
+        return tuple(command) == self._process.args
 
     def status(self, pid: int) -> int:
         """Return how a server that has ended did so (waitpid(2))."""

@@ -1,10 +1,10 @@
 """The process of which servers are forked (`tests/support/template.py`). It needs nothing of the tests.
 
 A server and its first fork server are forked from it instead of executed, and so are all processes of a server with the
-engine `spawn` (`Seed`); all others come into being as they always do. They have the variables, the streams, the session
-and the parent that they should have, and nothing of the tests. This process has also done what a fork server does in
-its first idle moment: it has imported the rest, run the conversations of `greenroom.workers.warmup`, and made its
-objects immortal.
+engine `spawn`, or with a variable that asks for this (`Seed`); all others come into being as they always do. They have
+the variables, the streams, the session and the parent that they should have, and nothing of the tests. This process has
+also done what a fork server does in its first idle moment: it has imported the rest, run the conversations of
+`greenroom.workers.warmup`, and made its objects immortal.
 
 What `/proc` says of their beginning (command line, environment) is that of this process, but for the value of the
 variable that marks all processes of a test. Memory that they share with it is not their own. Tests about that start the
@@ -49,6 +49,7 @@ IMPORTED: Final = (
 """What the processes of a server import, each at its time."""
 _ORDER: Final = 64
 """Bytes of a message that comes with an order; the order itself is in a file."""
+_SEEDED: Final = "GREENROOM_TEST_SEED"
 _SPARE: Final = 64
 """A descriptor beyond all that a server has when it starts its first process."""
 _DEFAULT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
@@ -126,6 +127,7 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
         assert isinstance(environment, dict)
         assert isinstance(arguments, list)
         os.chdir(str(cwd))
+        has_seed = "spawn" in arguments or environment.pop(_SEEDED, None) is not None
         os.environ.clear()
         os.environ.update(environment)
         sys.argv[1:] = arguments
@@ -133,7 +135,7 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
             mark.set(environment[mark.name])
         _be_another_process()
         _see_its_own_directory_alone()
-        _let_processes_be_forked(Seed() if "spawn" in arguments else None)
+        _let_processes_be_forked(Seed() if has_seed else None)
         if (statement := order["statement"]) is not None:
             _run_before_imports(str(statement))
         from greenroom.supervisor.main import main

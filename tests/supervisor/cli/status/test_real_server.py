@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import resources
 from greenroom.demo.script import Call, ScriptedUsage, Stall, Text, rule
 from greenroom.protocol.report import Report
 from greenroom.supervisor.cli.status.overview import InstanceStatus, Overview, ProcessStatus
@@ -18,6 +19,7 @@ from tests.support.client import VERSION, RequestId, text, thread_id
 from tests.support.deadline import until
 from tests.support.server import MODULE, Server, run
 from tests.support.stage import Stage
+from tests.support.template import SEEDED
 
 pytestmark = pytest.mark.both_engines
 
@@ -36,6 +38,11 @@ def look(stage: Stage, server: Server) -> InstanceStatus:
     told = greenroom(stage, "status", "--instance", str(server.pid), "--json")
     (status,) = Overview.model_validate_json(told.stdout).instances
     return status
+
+
+def reported(stage: Stage, server: Server) -> Report | None:
+    """Ask as the command does, which takes longer: for what is looked at again and again."""
+    return resources.report(server.pid, {"XDG_RUNTIME_DIR": str(stage.runtime)})
 
 
 def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator[str]:
@@ -59,9 +66,9 @@ def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator
         assert process.wait(20) == status
 
 
-def serve(stage: Stage, engine: str, capabilities: Mapping[str, object] | None = None) -> Server:
+def serve(stage: Stage, engine: str, capabilities: Mapping[str, object] | None = None, **variables: str) -> Server:
     stage.play(SLEEP, STALL, HELLO)
-    server = stage.start("--engine", engine)
+    server = stage.start("--engine", engine, **variables)
     server.client.initialize(capabilities=capabilities)
     until(lambda: any(one.instance.pid == server.pid for one in instances.running([f"{stage.runtime}/greenroom"])))
     return server
@@ -109,6 +116,7 @@ def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine
     server = serve(stage, engine)
     call, thread = begin(stage, server)
     server.settle(3)
+    until(lambda: _is_complete(reported(stage, server)))
     processes = until(lambda: _complete(look(stage, server)))
     assert {one.role for one in processes} == {"supervisor", "broker", "worker"} | (
         {"fork_server", "zygote"} if engine == "fork" else set()
@@ -129,14 +137,17 @@ def test_every_process_says_what_it_holds_and_how_it_stands(stage: Stage, engine
     end(server, call)
 
 
+def _is_complete(told: Report | None) -> bool:
+    """Tell whether all processes are up and were quick enough to answer."""
+    return told is not None and all(
+        one.state != "starting" and (one.own is not None or one.role == "zygote") for one in told.processes
+    )
+
+
 def _complete(status: InstanceStatus) -> tuple[ProcessStatus, ...]:
     """Return the processes once all of them are up and were quick enough to answer."""
-    entries = [one.entry for one in status.processes]
-    up = all(
-        entry is not None and entry.state != "starting" and (entry.own is not None or entry.role == "zygote")
-        for entry in entries
-    )
-    return status.processes if up else ()
+    known = all(one.entry is not None for one in status.processes)
+    return status.processes if known and _is_complete(status.report) else ()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox tried here is that of Linux")
@@ -280,23 +291,25 @@ def _doing(status: InstanceStatus) -> str | None:
 
 
 def test_the_death_of_a_helper_is_seen(stage: Stage) -> None:
-    server = serve(stage, "fork")
+    server = serve(stage, "fork", **SEEDED)
     server.settle(2)
     fork_server, broker = server.fork_server(), server.broker()
     for process in (fork_server, broker):
         process.kill()
-    report = until(lambda: _recovered(look(stage, server)))
-    assert {(death.process, death.pid, death.signal) for death in report.deaths} == {
+    until(lambda: _recovered(reported(stage, server)))
+    told = _recovered(look(stage, server).report)
+    assert told is not None
+    assert {(death.process, death.pid, death.signal) for death in told.deaths} == {
         ("fork_server", fork_server.pid, signal.SIGKILL),
         ("broker", broker.pid, signal.SIGKILL),
     }
 
 
-def _recovered(status: InstanceStatus) -> Report | None:
+def _recovered(report: Report | None) -> Report | None:
     """Return the report once both helpers work again, each after one death."""
-    assert status.report is not None
-    helpers = [(one.state, one.restarts) for one in status.report.processes if one.role in ("fork_server", "broker")]
-    return status.report if helpers == [("ready", 1)] * 2 else None
+    assert report is not None
+    helpers = [(one.state, one.restarts) for one in report.processes if one.role in ("fork_server", "broker")]
+    return report if helpers == [("ready", 1)] * 2 else None
 
 
 def test_a_turn_is_interrupted_from_outside(stage: Stage) -> None:
