@@ -15,6 +15,7 @@ from tests.support import processes
 from tests.support.client import Client, RequestId, kind, text
 from tests.support.server import Server
 from tests.support.stage import Stage
+from tests.support.template import SEEDED
 
 pytestmark = pytest.mark.both_engines
 
@@ -149,7 +150,7 @@ def test_every_call_is_answered_once_where_nothing_has_to_leave(stage: Stage) ->
 def make_mischief(stage: Stage, engine: str, seed: int, *flags: str) -> None:
     """Play one run, and check all that is promised of it."""
     stage.play(*RULES)
-    server = stage.serve(engine, *flags)
+    server = stage.serve(engine, *flags, **SEEDED)
     mischief = Mischief(server, seed)
     for _ in range(STEPS):
         mischief.step()

@@ -17,6 +17,7 @@ from tests.support.nodes import report
 from tests.support.openmetrics import page_at, read_page
 from tests.support.server import Server
 from tests.support.stage import Stage
+from tests.support.template import SEEDED
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
 
@@ -132,7 +133,7 @@ def test_deaths_are_counted_by_what_they_were_of(stage: Stage, tmp_path: Path) -
     page = stage.runtime / "metrics"
     stage.play(*RULES, more=f'\n[greenroom]\nmetrics_listen = "unix:{page}"\n')
     faults = Faults(tmp_path / "faults", AT_ONCE)
-    server = stage.start("--engine", "fork", *FLAGS, program=faults.program)
+    server = stage.start("--engine", "fork", *FLAGS, program=faults.program, **SEEDED)
     server.client.initialize()
     run = Run(stage, server, faults, page)
     run.hello()

@@ -66,9 +66,14 @@ def watch(stage: Stage, server: Server, until: str, status: int = 2) -> Iterator
         assert process.wait(20) == status
 
 
-def serve(stage: Stage, engine: str, capabilities: Mapping[str, object] | None = None, **variables: str) -> Server:
+def serve(
+    stage: Stage,
+    engine: str,
+    capabilities: Mapping[str, object] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Server:
     stage.play(SLEEP, STALL, HELLO)
-    server = stage.start("--engine", engine, **variables)
+    server = stage.start("--engine", engine, **(variables or {}))
     server.client.initialize(capabilities=capabilities)
     until(lambda: any(one.instance.pid == server.pid for one in instances.running([f"{stage.runtime}/greenroom"])))
     return server
@@ -291,7 +296,7 @@ def _doing(status: InstanceStatus) -> str | None:
 
 
 def test_the_death_of_a_helper_is_seen(stage: Stage) -> None:
-    server = serve(stage, "fork", **SEEDED)
+    server = serve(stage, "fork", variables=SEEDED)
     server.settle(2)
     fork_server, broker = server.fork_server(), server.broker()
     for process in (fork_server, broker):
