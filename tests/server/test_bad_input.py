@@ -147,16 +147,25 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_file_is_told_on_each_call_until_it_is_repaired(stage: Stage, what: str) -> None:
-    content, words = BROKEN[what]
+def test_a_broken_file_is_told_on_each_call_until_it_is_repaired(stage: Stage) -> None:
     model = stage.play(HELLO)
-    stage.home.config.write_bytes(content)
+    client = stage.serve("fork").client
+    for content, words in BROKEN.values():
+        stage.home.config.write_bytes(content)
+        for _ in range(2):
+            told = failed(client.result(client.codex("hello")))
+            assert told.startswith(LOAD)
+            assert all(word in told for word in words), told
+        stage.home.configure(model.base_url)
+        assert_goes_on(client)
+
+
+def test_a_file_that_is_broken_at_the_start_is_told_on_each_call_until_it_is_repaired(stage: Stage) -> None:
+    model = stage.play(HELLO)
+    stage.home.config.write_bytes(BROKEN["not TOML"][0])
     client = stage.serve("fork").client
     for _ in range(2):
-        told = failed(client.result(client.codex("hello")))
-        assert told.startswith(LOAD)
-        assert all(word in told for word in words), told
+        assert failed(client.result(client.codex("hello"))).startswith(LOAD)
     stage.home.configure(model.base_url)
     assert_goes_on(client)
 

@@ -23,7 +23,7 @@ command = "{program}"
 args = {args}
 required = {required}
 """
-ASKING = '\n[mcp_servers.shelf.tools.echo]\napproval_mode = "prompt"\n'
+ASKING = '\n[mcp_servers.shelf.tools.go]\napproval_mode = "prompt"\n'
 ON_REQUEST = {"approval_policy": "on-request", "sandbox": "workspace-write"}
 
 ECHO = rule("ask the shelf", [Call("shelf__echo", {"text": "sesame", "times": 2})], [Text("Thanks.")])
@@ -102,26 +102,26 @@ def question(client: Client) -> Message:
 
 
 def test_a_call_waits_for_the_user_and_is_made_once_they_agree(stage: Stage, engine: str) -> None:
-    stage.play(rule("ask the shelf", [Call("shelf__echo", {"text": "sesame"})], [Quote()]), more=configured() + ASKING)
+    asking = rule("ask the shelf", [Call("shelf__go", {"text": "sesame"})], [Quote()])
+    stage.play(asking, more=configured(server=SIMPLE) + ASKING)
     client = stage.start("--engine", engine).client
     client.initialize(capabilities={"elicitation": {}})
     call = client.codex("ask the shelf", cwd=stage.cwd, **ON_REQUEST)
     asked = question(client)
-    assert asked["params"]["message"] == "Allow Codex to call the tool `echo` of the MCP server `shelf`?"
+    assert asked["params"]["message"] == "Allow Codex to call the tool `go` of the MCP server `shelf`?"
     assert asked["params"]["_meta"]["tool_params"] == {"text": "sesame"}
     assert "mcp_tool_call_begin" not in kinds(client.events(call))
     client.send({"id": asked["id"], "result": {"action": "accept", "content": {}, "_meta": {"persist": "session"}}})
     result = client.result(call)
-    assert "sesame" in text(result)
+    assert "gone" in text(result)
     assert kinds(client.events(call)).count("elicitation_request") == 1
     again = client.reply(thread_id(result), "ask the shelf")
-    assert "sesame" in text(client.result(again))
+    assert "gone" in text(client.result(again))
     assert "elicitation_request" not in kinds(client.events(again))
 
 
 def test_a_call_that_nobody_can_approve_is_not_made(stage: Stage) -> None:
-    asking = ASKING.replace("echo", "go")
-    stage.play(rule("ask the shelf", [Call("shelf__go", {})], [Quote()]), more=configured(server=SIMPLE) + asking)
+    stage.play(rule("ask the shelf", [Call("shelf__go", {})], [Quote()]), more=configured(server=SIMPLE) + ASKING)
     client = stage.serve("fork").client
     for policy, told in (("on-request", str(CANNOT_ASK.reason)), ("never", "the approval policy is `never`")):
         call = client.codex("ask the shelf", cwd=stage.cwd, **{**ON_REQUEST, "approval_policy": policy})
