@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -25,8 +25,14 @@ HERE = Path(__file__).parent
 T = TypeVar("T")
 
 
-def official(**more: object) -> McpServer:
-    """Return the server of the official SDK."""
+class Official(Protocol):
+    """Makes the table of a server of the official SDK, with further members."""
+
+    def __call__(self, **more: object) -> McpServer: ...
+
+
+def executed_official(**more: object) -> McpServer:
+    """Return the server of the official SDK as users start it, which imports all of the SDK."""
     return check(McpServer, {"command": sys.executable, "args": ["-I", str(HERE / "official.py")], **more})
 
 

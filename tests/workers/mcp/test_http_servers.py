@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +12,7 @@ import pytest
 
 from greenroom.config.tables.servers import McpServer
 from tests.support.deadline import until
-from tests.workers.mcp.cast import HERE, hosted, running
+from tests.workers.mcp.cast import hosted, running
 
 pytestmark = pytest.mark.processes
 
@@ -32,18 +31,19 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def serving(port: int) -> Iterator[str]:
-    with Popen([sys.executable, "-I", str(HERE / "official.py"), str(port)], stderr=-3, stdout=-3) as process:
+def serving(port: int, command: tuple[str, ...]) -> Iterator[str]:
+    with Popen([*command, str(port)], stderr=-3, stdout=-3) as process:
         until(lambda: listens(port), within=20)
         try:
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
             process.kill()
+    until(lambda: not listens(port))
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving(free_port()) as url:
+def url(official_command: tuple[str, ...]) -> Iterator[str]:
+    with serving(free_port(), official_command) as url:
         yield url
 
 
@@ -84,16 +84,16 @@ def test_tools_are_listed_and_called(url: str) -> None:
     running(test)
 
 
-def test_a_call_in_a_session_that_is_over_is_made_in_a_new_one() -> None:
+def test_a_call_in_a_session_that_is_over_is_made_in_a_new_one(official_command: tuple[str, ...]) -> None:
     async def test() -> None:
         port = free_port()
         with ExitStack() as first:
-            url = first.enter_context(serving(port))
+            url = first.enter_context(serving(port, official_command))
             async with hosted({"web": McpServer(url=url)}) as host:
                 await host.servers.ready()
                 first.close()
                 assert not (await host.call("web__echo", '{"text":"ho"}')).success
-                with serving(port):
+                with serving(port, official_command):
                     assert await host.answer("web__echo", '{"text":"ho"}') == "ho"
                     assert len(host.events.of("mcp_startup_update")) == 2
 

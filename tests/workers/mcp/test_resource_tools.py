@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.resource_tools import NAMES, NO_SERVER, ResourceMethod, ResourceTools, tool_for
-from tests.workers.mcp.cast import hosted, official, running
+from tests.workers.mcp.cast import Official, hosted, running
 
 pytestmark = pytest.mark.processes
 
@@ -123,7 +123,7 @@ def test_any_arguments_are_those_of_some_server(arguments: str) -> None:
     assert tool_for("read_mcp_resource", arguments).hints.tool_class == "reading"
 
 
-def test_the_resources_of_a_real_server_are_listed_and_read() -> None:
+def test_the_resources_of_a_real_server_are_listed_and_read(official: Official) -> None:
     async def test() -> None:
         async with hosted({"docs": official()}) as host:
             await host.servers.ready()
@@ -160,7 +160,7 @@ def test_the_resources_of_a_real_server_are_listed_and_read() -> None:
     running(test)
 
 
-def test_a_server_that_has_gone_is_started_again_for_a_resource() -> None:
+def test_a_server_that_has_gone_is_started_again_for_a_resource(official: Official) -> None:
     async def test() -> None:
         async with hosted({"docs": official()}) as host:
             await host.servers.ready()
@@ -173,7 +173,7 @@ def test_a_server_that_has_gone_is_started_again_for_a_resource() -> None:
     running(test)
 
 
-def test_a_server_whose_tools_are_chosen_has_no_resource_tools() -> None:
+def test_a_server_whose_tools_are_chosen_has_no_resource_tools(official: Official) -> None:
     async def test() -> None:
         async with hosted({"docs": official(enabled_tools=["echo"])}) as host:
             await host.servers.ready()

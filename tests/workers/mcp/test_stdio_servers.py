@@ -20,7 +20,7 @@ from greenroom.workers.mcp.elicitation import ElicitationQuestion, ElicitationRe
 from greenroom.workers.mcp.host import SERVER
 from tests.support.deadline import until
 from tests.support.processes import ends
-from tests.workers.mcp.cast import HERE, faulty, hosted, official, running
+from tests.workers.mcp.cast import HERE, Official, executed_official, faulty, hosted, running
 
 pytestmark = pytest.mark.processes
 
@@ -45,7 +45,7 @@ def test_the_client_comes_with_the_default_install() -> None:
 
 def test_tools_are_listed_called_and_answered() -> None:
     async def test() -> None:
-        async with hosted({"docs": official()}) as host:
+        async with hosted({"docs": executed_official()}) as host:
             assert host.names == []
             await host.servers.ready()
             assert host.names == sorted(host.names)
@@ -103,7 +103,7 @@ def test_tools_are_listed_called_and_answered() -> None:
 def test_a_program_gets_the_allowed_variables_and_no_others() -> None:
     secrets = {"LICENCE": "abc", "PYDANTIC_DISABLE_PLUGINS": "__all__", "OTHER": "no"}
     ours = {"HOME": "/h", "PATH": os.environ["PATH"], "TZ": "UTC", "SECRET": "s", **OWN_VARIABLES}
-    server = official(env={"MORE": "m"}, env_vars=["LICENCE", *OWN_VARIABLES], cwd="..")
+    server = executed_official(env={"MORE": "m"}, env_vars=["LICENCE", *OWN_VARIABLES], cwd="..")
 
     async def test() -> None:
         async with hosted({"docs": server}, variables=secrets, environment=ours) as host:
@@ -283,7 +283,7 @@ def test_hostile_names_and_schemas_cost_only_the_tools_that_have_them() -> None:
     running(test)
 
 
-def test_filters_of_the_configuration_hold() -> None:
+def test_filters_of_the_configuration_hold(official: Official) -> None:
     server = official(enabled_tools=["echo", "point", "fail"], disabled_tools=["fail"])
 
     async def test() -> None:
@@ -313,7 +313,7 @@ def test_what_a_program_prints_besides_messages_does_no_harm() -> None:
     running(test)
 
 
-def test_a_changed_list_is_there_for_the_next_request() -> None:
+def test_a_changed_list_is_there_for_the_next_request(official: Official) -> None:
     async def test() -> None:
         async with hosted({"docs": official()}) as host:
             await host.servers.ready()
@@ -349,7 +349,7 @@ def test_a_call_that_fails_is_told_to_the_model_and_the_client(mode: str, error:
     running(test)
 
 
-def test_a_cancelled_call_is_cancelled_at_the_server(tmp_path: Path) -> None:
+def test_a_cancelled_call_is_cancelled_at_the_server(official: Official, tmp_path: Path) -> None:
     started, cancelled = tmp_path / "started", tmp_path / "cancelled"
 
     async def test() -> None:
@@ -461,7 +461,7 @@ def test_a_program_that_cannot_be_started_again_fails_the_call_and_not_the_conve
     running(test)
 
 
-def test_a_form_reaches_the_user_and_comes_back_filled_in() -> None:
+def test_a_form_reaches_the_user_and_comes_back_filled_in(official: Official) -> None:
     asked: list[ElicitationQuestion] = []
 
     async def elicit(question: ElicitationQuestion) -> ElicitationReply:
@@ -481,7 +481,7 @@ def test_a_form_reaches_the_user_and_comes_back_filled_in() -> None:
     running(test)
 
 
-def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why() -> None:
+def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why(official: Official) -> None:
     async def test() -> None:
         async with hosted({"docs": official()}) as host:
             await host.servers.ready()
@@ -498,7 +498,7 @@ def test_a_question_that_is_not_passed_on_is_declined_and_the_user_told_why() ->
     running(test)
 
 
-def test_a_question_does_not_count_against_the_limit_of_its_call() -> None:
+def test_a_question_does_not_count_against_the_limit_of_its_call(official: Official) -> None:
     async def elicit(_question: ElicitationQuestion) -> ElicitationReply:
         await asyncio.sleep(0.5)  # the user thinks longer than the tool may take
         return ElicitationReply("accept", {})
@@ -511,7 +511,7 @@ def test_a_question_does_not_count_against_the_limit_of_its_call() -> None:
     running(test)
 
 
-def test_a_question_is_withdrawn_with_its_call() -> None:
+def test_a_question_is_withdrawn_with_its_call(official: Official) -> None:
     async def test() -> None:
         asked, withdrawn = asyncio.Event(), asyncio.Event()
 
