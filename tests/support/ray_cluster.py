@@ -19,6 +19,7 @@ from typing import Final
 import psutil
 
 from tests.support import processes
+from tests.support.imported import Imported
 from tests.support.ledger import PATIENCE
 from tests.support.nodes import free_ports
 from tests.support.stage import Stage
@@ -43,15 +44,9 @@ ATTEMPTS: Final = 3
 """Of starting a part of the cluster."""
 
 
-START: Final = (
-    "import sys, ray._private.ray_constants as c, ray._private.services as s; c.ENABLE_RAY_CLUSTER = True; "
-    "address = sys.argv.pop(1); s.get_node_ip_address = lambda *_: address; "
-    "import ray.scripts.scripts as r; r.get_ray_client_dependency_error = lambda: 'unused'; r.main()"
-)
-"""The command `ray`, after an address of this machine. Ray takes several machines on loopback for a mistake.
-
-Its server for clients elsewhere, which takes a process of its own, is left out.
-"""
+COMMAND: Final = Path(__file__).with_name("ray_command.py")
+OPTIONS: Final = ("-P",)
+"""Of its interpreter, which else would take modules of the tests for those that Ray imports."""
 
 
 class RayCluster:
@@ -90,6 +85,9 @@ class RayCluster:
             **({} if scaled is None else SCALED),
             MARKER: self.mark,
         }
+        # A process of the cluster is one with the mark, and this one outlives a cluster that is started again.
+        unmarked = {name: value for name, value in self._environment.items() if name != MARKER}
+        self._ray = Imported(COMMAND, options=OPTIONS, environment=unmarked)
         self._scaling: Path | None = None
         if scaled is not None:
             self._scaling = self.directory / "scaling.json"
@@ -125,8 +123,10 @@ class RayCluster:
         self, *words: str, ip: str | None = None, prefix: Sequence[str] = ()
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of Ray to its end."""
+        # A fork would be where the process is that forks, and not where the prefix leads.
+        begin = (*prefix, sys.executable, *OPTIONS, str(COMMAND)) if prefix else self._ray.command
         return subprocess.run(
-            (*prefix, sys.executable, "-c", START, ip or self.ip, *words),
+            (*begin, ip or self.ip, *words),
             env=self._environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -174,6 +174,7 @@ class RayCluster:
     def close(self) -> None:
         """End all of it, for good."""
         self.end_all()
+        self._ray.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _called(self, words: str) -> list[psutil.Process]:
