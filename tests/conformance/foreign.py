@@ -8,12 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from tests.conformance.packages import Packages, UnavailableError
+from tests.support.imported import Imported
 
 CLIENTS: Final = Path(__file__).with_name("clients")
 TIMEOUT: Final = 40.0
@@ -79,6 +83,30 @@ class Program:
         )
 
 
+class Imports:
+    """Has the imports of programs of Python made once, and starts each by a fork; for several threads. `close` it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._imported: dict[tuple[str, ...], Imported] = {}
+
+    def of(self, program: Program) -> Program:
+        """Return a program as it is started so; one in another language as it is."""
+        interpreter, script = program.command
+        if interpreter != sys.executable:
+            return program
+        with self._lock:
+            if program.command not in self._imported:
+                imported = Imported(Path(script), environment={**os.environ, **program.environment})
+                self._stack.callback(imported.close)
+                self._imported[program.command] = imported
+        return replace(program, command=self._imported[program.command].command)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 def python_1() -> Program:
     """Return the official MCP client of generation 1.x. Raises `UnavailableError`."""
     place = PYTHON_PACKAGES.installed()
@@ -115,6 +143,11 @@ def check_node() -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise UnavailableError(f"{program} is not installed")
-    told = subprocess.run(("node", "--version"), capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
+    told = _version_of_node()
     if int(told.strip().lstrip("v").partition(".")[0]) < OLDEST_NODE:
         raise UnavailableError(f"node {told.strip()} is installed, and the SDK needs {OLDEST_NODE}")
+
+
+@cache
+def _version_of_node() -> str:
+    return subprocess.run(("node", "--version"), capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout

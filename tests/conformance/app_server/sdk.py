@@ -7,11 +7,11 @@ Scene and report are JSON objects.
 import json
 from typing import Any
 
-from tests.conformance.foreign import codex_sdk
+from tests.conformance.foreign import Imports, codex_sdk
 from tests.support.stage import Stage
 
 
-def play(stage: Stage, scene: str, *prompts: str, **more: object) -> dict[str, Any]:
+def play(imports: Imports, stage: Stage, scene: str, *prompts: str, **more: object) -> dict[str, Any]:
     """Let the SDK play a scene with a server of this stage, and return its report. Raises `UnavailableError`."""
     given = {
         "scene": scene,
@@ -21,7 +21,7 @@ def play(stage: Stage, scene: str, *prompts: str, **more: object) -> dict[str, A
         "prompts": prompts,
         **more,
     }
-    ended = codex_sdk("codex_sdk.py").run(json.dumps(given))
+    ended = imports.of(codex_sdk("codex_sdk.py")).run(json.dumps(given))
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     report: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return report

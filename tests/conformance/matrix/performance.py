@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.conformance.foreign import Imports
 from tests.conformance.matrix import tee
 from tests.conformance.matrix.rows import Row
 from tests.conformance.matrix.scene import RULES, Report, Scene
@@ -24,8 +25,10 @@ SIDE_BY_SIDE: Final = 3
 class Performance:
     """Rows that are being played."""
 
-    def __init__(self, stage: Stage, host: HttpHost | None, pool: ThreadPoolExecutor, rows: Sequence[Row]) -> None:
-        self._stage, self._host = stage, host
+    def __init__(
+        self, stage: Stage, host: HttpHost | None, pool: ThreadPoolExecutor, rows: Sequence[Row], imports: Imports
+    ) -> None:
+        self._stage, self._host, self._imports = stage, host, imports
         self.scenes = {row.name: self._scene(row) for row in rows}
         self._reports: dict[str, Future[Report]] = {
             row.name: pool.submit(row.play, self.scenes[row.name]) for row in rows
@@ -49,6 +52,7 @@ class Performance:
         over_http = self._host if row.way == "HTTP" else None
         scene = Scene(
             self._stage,
+            self._imports,
             cwd,
             row.mode,
             is_shared=row.way != "own server",
@@ -65,7 +69,7 @@ class Performance:
 
 
 @contextmanager
-def performing(path: Path, template: Template | None, rows: Sequence[Row]) -> Iterator[Performance]:
+def performing(path: Path, template: Template | None, rows: Sequence[Row], imports: Imports) -> Iterator[Performance]:
     """Let rows be played on a stage, which has a host if they are attached to one or speak HTTP."""
     stage = Stage(path, template)
     hosted = any(row.way != "own server" for row in rows)
@@ -76,6 +80,6 @@ def performing(path: Path, template: Template | None, rows: Sequence[Row]) -> It
             host = stack.enter_context(hosting_http(stage)) if hosted else None
             pool = stack.enter_context(ThreadPoolExecutor(SIDE_BY_SIDE))
             stack.callback(pool.shutdown, cancel_futures=True)
-            yield Performance(stage, host, pool, rows)
+            yield Performance(stage, host, pool, rows, imports)
     finally:
         stage.strike()

@@ -71,7 +71,7 @@ class Row:
 
 def _run(find: Callable[[], Program]) -> Callable[[Scene], Report]:
     def play(scene: Scene) -> Report:
-        ended = replace(find(), timeout=TIMEOUT).run(scene.as_json())
+        ended = replace(scene.imports.of(find()), timeout=TIMEOUT).run(scene.as_json())
         assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
         report: Report = json.loads(ended.stdout.splitlines()[-1])
         return report

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from greenroom.demo.script import Call, CommandStep, Quote, ScriptRule, Stall, Text, rule
+from tests.conformance.foreign import Imports
 from tests.support.stage import Stage
 
 Report: TypeAlias = dict[str, Any]
@@ -71,6 +72,7 @@ class Scene:
     """One row's surroundings."""
 
     stage: Stage
+    imports: Imports
     cwd: Path
     """A directory of its own."""
     mode: str

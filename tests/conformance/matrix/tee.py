@@ -19,7 +19,7 @@ _MODE = 0o755
 def install(path: Path, program: str, records: Path) -> None:
     """Write a script that starts a program and records its traffic into files in a directory."""
     records.mkdir()
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{__file__}" "{records}" "{program}" "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{__file__}" "{records}" "{program}" "$@"\n')
     path.chmod(_MODE)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.reference_program import Missing
 from tests.conformance.app_server.schemas import Judge, printed_schemas
+from tests.conformance.foreign import Imports
 from tests.conformance.matrix.performance import Performance, performing
 from tests.conformance.matrix.rows import ROWS, WAYS, Row
 from tests.conformance.matrix.situations import SITUATIONS
@@ -30,7 +31,10 @@ each_row = pytest.mark.parametrize("row", [row for rows in STAGES for row in row
 
 @pytest.fixture(scope="module")
 def performance_of(
-    request: pytest.FixtureRequest, _templates: Templates, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    _templates: Templates,
+    tmp_path_factory: pytest.TempPathFactory,
+    imports: Imports,
 ) -> Iterator[Callable[[Row], Performance]]:
     """Return what finds the performance of a row, and begins it on first use."""
     with ExitStack() as stack:
@@ -40,7 +44,7 @@ def performance_of(
             number = next(number for number, rows in enumerate(STAGES) if row in rows)
             if number not in begun:
                 path = tmp_path_factory.mktemp("matrix")
-                begun[number] = stack.enter_context(performing(path, _templates(request), STAGES[number]))
+                begun[number] = stack.enter_context(performing(path, _templates(request), STAGES[number], imports))
             return begun[number]
 
         yield find
