@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ABSENT: Final = "there is no Chromium on PATH (Debian's package `chromium`)"
@@ -26,6 +27,7 @@ _FLAGS: Final = (
     "--headless=new",
     "--no-first-run",
     "--no-default-browser-check",
+    "--disable-back-forward-cache",  # a page that was left is gone
     "--disable-background-networking",
     "--disable-breakpad",
     "--disable-component-update",
@@ -89,17 +91,24 @@ class Browser:
             start_new_session=True,
         )
         self.address = self._listening()
+        self._target: str | None = None
 
     @asynccontextmanager
     async def page(self) -> AsyncIterator["Page"]:
-        """Open a page of its own: nothing of another one, such as cookies, is in it."""
+        """Open a page in which nothing of another one, such as cookies, is left.
+
+        It is in the same target as the last one, since a new one takes half a second of CPU; after a failure in a new
+        one, whatever the last one has left.
+        """
         async with aiohttp.ClientSession() as http, http.ws_connect(self.address, max_msg_size=0) as socket:
             page = Page(socket)
             listening = asyncio.ensure_future(page.listen())
             try:
-                await page.open()
+                target, self._target = self._target, None
+                target = await page.open(target)
                 yield page
                 await page.leave()
+                self._target = target
             finally:
                 listening.cancel()
                 await asyncio.wait({listening})
@@ -130,41 +139,57 @@ class Page:
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._session: str | None = None
-        self._context = ""
+        self._origins: set[str] = set()
+        self._emulated: dict[str, dict[str, Any]] = {}
         self._loaded = asyncio.Event()
         self.problems: list[str] = []
         """Exceptions, errors on the console, and dialogs of scripts."""
 
-    async def open(self) -> None:
-        self._context = (await self.send("Target.createBrowserContext"))["browserContextId"]
-        target = await self.send("Target.createTarget", url="about:blank", browserContextId=self._context)
-        attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = attached["sessionId"]
+    async def open(self, target: str | None) -> str:
+        """Be in a target that an earlier page has left, or in a new one, and return it."""
+        if target is None:
+            context = (await self.send("Target.createBrowserContext"))["browserContextId"]
+            created = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
+            target = str(created["targetId"])
+        self._session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.send(f"{domain}.enable")
         await self.show(1280)
+        return target
 
     async def leave(self) -> None:
-        self._session = None
-        await self.send("Target.disposeBrowserContext", browserContextId=self._context)
+        """Leave nothing of what was loaded, and of what it has stored."""
+        await self.go("about:blank")
+        await self.send("Page.resetNavigationHistory")
+        await self.send("Network.clearBrowserCookies")
+        for origin in self._origins:
+            await self.send("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
 
     async def show(self, width: int, height: int = 800, *, dark: bool = False, still: bool = True) -> None:
         """Set the size of the window, the colours of the system, and whether it asks for no motion."""
-        await self.send(
+        await self._emulate(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
         features = {"prefers-color-scheme": "dark" if dark else "light"}
         features["prefers-reduced-motion"] = "reduce" if still else "no-preference"
         listed = [{"name": name, "value": value} for name, value in features.items()]
-        await self.send("Emulation.setEmulatedMedia", features=listed)
+        await self._emulate("Emulation.setEmulatedMedia", features=listed)
 
     async def go(self, url: str) -> dict[str, Any]:
         """Load a page, and return what the browser says of the navigation."""
         self._loaded.clear()
+        if url != "about:blank":
+            self._origins.add(str(URL(url).origin()))
         told = await self.send("Page.navigate", url=url)
         async with asyncio.timeout(WITHIN):
             await self._loaded.wait()
         return told
+
+    async def _emulate(self, method: str, **parameters: Any) -> None:
+        """Give an order that has everything drawn anew, unless it is the last one of its kind again."""
+        if self._emulated.get(method) != parameters:
+            self._emulated[method] = parameters
+            await self.send(method, **parameters)
 
     async def ask(self, expression: str) -> Any:
         """Return the value of an expression, which may be a promise."""
