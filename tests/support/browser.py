@@ -26,6 +26,7 @@ _LISTENING: Final = re.compile(r"DevTools listening on (ws://\S+)")
 _FLAGS: Final = (
     "--headless=new",
     "--no-first-run",
+    "--no-startup-window",  # a page is opened where a test wants one
     "--no-default-browser-check",
     "--disable-back-forward-cache",  # a page that was left is gone
     "--disable-background-networking",
@@ -36,6 +37,8 @@ _FLAGS: Final = (
     "--disable-gpu",
     "--in-process-gpu",  # and so with the network: fewer processes
     "--enable-features=NetworkServiceInProcess2",
+    "--disable-site-isolation-trials",  # pages follow one another, so one process can draw them all
+    "--renderer-process-limit=1",
     "--disable-sync",
     "--force-color-profile=srgb",
     "--hide-scrollbars",
@@ -81,7 +84,7 @@ class Browser:
         flags = [*_FLAGS, f"--user-data-dir={self._directory}", *(["--no-sandbox"] if os.getuid() == 0 else [])]
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TZ")}
         self._process = subprocess.Popen(
-            (path, *flags, "about:blank"),
+            (path, *flags),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
