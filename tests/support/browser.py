@@ -34,6 +34,7 @@ _FLAGS: Final = (
     "--disable-component-update",
     "--disable-dev-shm-usage",
     "--disable-extensions",
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",  # a page of its own in each window, for its address bar
     "--disable-gpu",
     "--in-process-gpu",  # and so with the network: fewer processes
     "--enable-features=NetworkServiceInProcess2",
@@ -100,8 +101,8 @@ class Browser:
     async def page(self) -> AsyncIterator["Page"]:
         """Open a page in which nothing of another one, such as cookies, is left.
 
-        It is in the same target as the last one, since a new one takes half a second of CPU; after a failure in a new
-        one, whatever the last one has left.
+        It is in the target of the last one, since a new one, with a window and a process, costs more than most tests
+        do; after a failure it is in a new one, whatever the last one has left.
         """
         async with aiohttp.ClientSession() as http, http.ws_connect(self.address, max_msg_size=0) as socket:
             page = Page(socket)
