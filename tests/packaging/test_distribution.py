@@ -40,24 +40,19 @@ SUPERVISOR: Final = Packages(
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the wheel and the sdist of this checkout."""
-    return build(REPOSITORY, tmp_path_factory.mktemp("dist"), "wheel", "sdist")
-
-
-@pytest.fixture(scope="module")
 def wheel(built: Path) -> Path:
     (found,) = built.glob("*.whl")
     return found
 
 
 @pytest.fixture(scope="module")
-def unpacked(built: Path) -> Path:
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that is in the sdist."""
     (found,) = built.glob("*.tar.gz")
+    target = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(found) as archive:
-        archive.extractall(built, filter="data")
-    return built / found.name.removesuffix(".tar.gz")
+        archive.extractall(target, filter="data")
+    return target / found.name.removesuffix(".tar.gz")
 
 
 def build(source: Path, target: Path, *kinds: str) -> Path:
@@ -213,20 +208,21 @@ def installation(tmp_path: Path) -> Installation:
 
 
 class TestInstallation:
-    def test_it_starts_and_answers(self, installation: Installation, wheel: Path, stage: Stage) -> None:
-        installation.install(wheel)
-        assert_it_works(installation, stage)
-
     @pytest.mark.parametrize("first", ["greenroom", "supervisor"])
-    def test_it_shares_an_environment_with_the_distribution_supervisor(
+    def test_it_starts_and_answers_alone_and_beside_the_distribution_supervisor(
         self, installation: Installation, wheel: Path, stage: Stage, first: str
     ) -> None:
+        stage.play()
+        if first == "greenroom":
+            installation.install(wheel)
+            assert_it_works(installation, stage)
         try:
             (other,) = (SUPERVISOR.installed() / "wheels").glob("supervisor-*.whl")
         except UnavailableError as error:
             pytest.skip(str(error))
-        for each in (wheel, other) if first == "greenroom" else (other, wheel):
-            installation.install(each)
+        installation.install(other)
+        if first == "supervisor":
+            installation.install(wheel)
         assert not installation.files("greenroom") & installation.files("supervisor")
         assert_it_works(installation, stage)
         where = installation.run("python", "-c", "import supervisor; print(supervisor.__file__)")
@@ -238,7 +234,6 @@ def assert_it_works(installation: Installation, stage: Stage) -> None:
     where = installation.run("python", "-c", "import greenroom; print(greenroom.__file__)")
     assert Path(where) == installation.site / "greenroom" / "__init__.py"
     assert installation.run("greenroom", "--version") == f"greenroom {__version__}"
-    stage.play()
     server = stage.start("mcp-server", program=[str(installation.bin / "greenroom")])
     assert server.client.initialize()["serverInfo"]["version"] == __version__
 

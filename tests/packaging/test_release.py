@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from greenroom.protocol.version import __version__
-from tests.packaging.test_distribution import build, contents
+from tests.packaging.test_distribution import contents
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
@@ -68,9 +68,8 @@ def test_one_that_fits_is_not(source: Path) -> None:
     release.check(source, "v1.2.3", "")
 
 
-def test_what_distributions_lack_is_named(tmp_path: Path) -> None:
-    build(ROOT, tmp_path, "wheel", "sdist")
-    (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+def test_what_distributions_lack_is_named(built: Path) -> None:
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
     known = commit.described(str(ROOT))
     lacking = list(release.problems(wheel, sdist, __version__))
     assert [text for text in lacking if not text.endswith("commit")] == []

@@ -34,7 +34,7 @@ _FLAGS: Final = (
     "--disable-component-update",
     "--disable-dev-shm-usage",
     "--disable-extensions",
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",  # a page of its own in each window, for its address bar
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",  # pages of address bars
     "--disable-gpu",
     "--in-process-gpu",  # and so with the network: fewer processes
     "--enable-features=NetworkServiceInProcess2",
