@@ -1,14 +1,13 @@
 """The same conversations with the newest reference and with Greenroom: the same is told, but for what is listed."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from benchmarks.reference_program import NEWEST, Missing, ensure_reference
 from tests.conformance.app_server.replay import RULES, SCENARIOS, hold, members, outline
-from tests.support.app_server import PROGRAM
+from tests.conftest import Templates
 from tests.support.client import Message
 from tests.support.stage import Stage
 
@@ -48,24 +47,24 @@ Told = Mapping[str, Sequence[list[Message]]]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(request: pytest.FixtureRequest, _templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Return the messages of the reference and of Greenroom, by scenario."""
     reference = ensure_reference(release=NEWEST)
     if isinstance(reference, Missing):
         pytest.skip(reference.reason)
-    programs = (reference.path, "app-server"), PROGRAM
-    return {
-        name: tuple(_held(tmp_path_factory.mktemp("replay"), program, name) for program in programs)
-        for name in SCENARIOS
-    }
+
+    def held(name: str, program: tuple[str, ...] | None = None) -> list[Message]:
+        return _held(Stage(tmp_path_factory.mktemp("replay"), _templates(request)), program, name)
+
+    return {name: (held(name, (reference.path, "app-server")), held(name)) for name in SCENARIOS}
 
 
-def _held(path: Path, program: tuple[str, ...], name: str) -> list[Message]:
-    stage = Stage(path)
+def _held(stage: Stage, program: tuple[str, ...] | None, name: str) -> list[Message]:
+    """Hold a conversation with a program, Greenroom where none is given."""
     stage.play(*RULES)
     stage.kills_expected = stage.trouble_expected = True
     try:
-        return hold(stage, program, SCENARIOS[name])
+        return hold(stage, program or stage.command("app-server"), SCENARIOS[name])
     finally:
         for server in stage.servers:
             server.kill()
