@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -75,8 +75,11 @@ class Hosted:
         return [str(definition["name"]) for definition in self.servers.definitions()]
 
     def children(self) -> set[int]:
-        """Return the processes below this one that came with these servers."""
-        return _below() - self._others
+        """Return the processes below this one that came with these servers.
+
+        What another process has forked for them is not among them: it ends with what stands for it there.
+        """
+        return _below(self._others) - self._others
 
     async def call(self, name: str, arguments: str = "") -> CallOutput:
         """Call a tool."""
@@ -123,9 +126,11 @@ async def hosted(
         assert [pid for pid in started if not ends(pid, 0)] == []
 
 
-def _below() -> set[int]:
-    """Return every process below this one."""
-    return {process.pid for process in tree(os.getpid())[1:]}
+def _below(others: Collection[int] = ()) -> set[int]:
+    """Return every process below this one, without those below others."""
+    found = tree(os.getpid())[1:]
+    beyond = {process.pid for other in others for process in tree(other)[1:]}
+    return {process.pid for process in found} - beyond
 
 
 def running(test: Callable[[], Awaitable[T]]) -> T:

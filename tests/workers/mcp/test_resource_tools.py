@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.resource_tools import NAMES, NO_SERVER, ResourceMethod, ResourceTools, tool_for
-from tests.workers.mcp.cast import Official, hosted, running
+from tests.workers.mcp.cast import Official, executed_official, hosted, running
 
 pytestmark = pytest.mark.processes
 
@@ -160,9 +160,9 @@ def test_the_resources_of_a_real_server_are_listed_and_read(official: Official) 
     running(test)
 
 
-def test_a_server_that_has_gone_is_started_again_for_a_resource(official: Official) -> None:
+def test_a_server_that_has_gone_is_started_again_for_a_resource() -> None:
     async def test() -> None:
-        async with hosted({"docs": official()}) as host:
+        async with hosted({"docs": executed_official()}) as host:
             await host.servers.ready()
             host.servers.kill_all()
             read = await host.call("read_mcp_resource", '{"server":"docs","uri":"shelf://books"}')
