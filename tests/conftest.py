@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import itertools
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -124,6 +126,25 @@ def _templates() -> Iterator[Templates]:
             return started[0]
 
         yield template_for
+
+
+@pytest.fixture(scope="module")
+def _module_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Iterator[int]]:
+    return tmp_path_factory.mktemp("m"), itertools.count()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, _module_directory: tuple[Path, Iterator[int]]) -> Path:
+    """A directory for a test alone, in one for its module.
+
+    That of pytest lies among those of all tests. What lies beside a directory that a command must not see is granted
+    to it entry by entry, and so each command would cost more than the one before.
+    """
+    parent, numbers = _module_directory
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = parent / f"{name}{next(numbers)}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,20 @@
 """A process that starts commands as an unprivileged user, for tests that ask whether the sandbox holds."""
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401 # while we may read where it lies: the user is about to change
+import concurrent.futures.thread  # noqa: F401 # before the user changes: another may not read where it lies
 import contextlib
 import multiprocessing.connection
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import psutil
@@ -40,8 +41,11 @@ TIMEOUT = 20
 Mode: TypeAlias = Literal["read-only", "workspace-write", "online", "free"]
 Kind: TypeAlias = Literal["user", "user without namespaces", "root"]
 
-PRELUDE = """
-import ctypes, errno, os, signal, socket, subprocess, sys
+_ROOT = Path(__file__).parents[3]
+"""Of the repository, where `tests` can be imported."""
+
+_ATTEMPT = """
+import errno, os, sys
 def attempt(action):
     try:
         result = action()
@@ -49,6 +53,9 @@ def attempt(action):
         print("refused", errno.errorcode.get(error.errno, error.errno))
     else:
         print("done", result)
+"""
+_RAW = """
+import ctypes
 def raw(number, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
     result = libc.syscall(number, *arguments)
@@ -56,6 +63,14 @@ def raw(number, *arguments):
         raise OSError(ctypes.get_errno(), "raw")
     return result
 """
+_SLOW = ("ctypes", "signal", "socket", "subprocess")
+"""Modules that take longer to import than the interpreter takes to start."""
+
+
+def _prelude(script: str) -> str:
+    """Return what a script of an attempt uses."""
+    imports = "".join(f"import {name}\n" for name in _SLOW if f"{name}." in script)
+    return imports + _ATTEMPT + (_RAW if "raw(" in script else "")
 
 
 @dataclass(frozen=True)
@@ -212,7 +227,7 @@ class Cell:
 
     def python(self, script: str, mode: Mode = "workspace-write", **options: object) -> Result:
         assert PYTHON is not None
-        return self.run(PYTHON, "-I", "-c", PRELUDE + script, mode=mode, **options)  # type: ignore[arg-type]
+        return self.run(PYTHON, "-I", "-c", _prelude(script) + script, mode=mode, **options)  # type: ignore[arg-type]
 
     def attempt(self, *actions: str, mode: Mode = "workspace-write", **options: object) -> Result:
         """Try Python expressions; the result's `refused` says how each was refused."""
@@ -228,42 +243,41 @@ def cell(kind: Kind, base: str = "/var/tmp") -> Iterator[Cell]:
     try:
         place = Place(directory, user)
         ours, theirs = multiprocessing.connection.Pipe()
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            _live(kind, place, theirs)
-        theirs.close()
-        assert ours.poll(TIMEOUT), "the process did not start"
-        tcp, udp = ours.recv()
+        with theirs:
+            process = _executed(theirs.fileno())
         try:
-            yield Cell(kind, place, pid, ours, tcp, udp)
+            ours.send((kind, place))
+            assert ours.poll(TIMEOUT), "the process did not start"
+            tcp, udp = ours.recv()
+            yield Cell(kind, place, process.pid, ours, tcp, udp)
         finally:
             ours.close()
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+            process.wait(TIMEOUT)
     finally:
         shutil.rmtree(directory)
 
 
-def _live(kind: Kind, place: Place, connection: Connection) -> None:
-    status = 1
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
-        os.environ["THE_SECRET"] = place.secret
-        if os.getuid() != place.user:
-            os.setgroups([])
-            os.setresgid(place.user, place.user, place.user)
-            os.setresuid(place.user, place.user, place.user)
-        hardening.make_undumpable()
-        if kind == "user without namespaces":
-            narrow = replace(features.probe(), namespaces_refused="switched off for a test")
-            features.probe = lambda: narrow  # type: ignore[assignment]
-        launcher = Launcher.fork()
-        asyncio.run(_serve(launcher, place, connection))
-        status = 0
-    finally:
-        os._exit(status)
+def _executed(connection: int) -> "subprocess.Popen[bytes]":
+    """Execute the process: a fork of that of the tests would be large, and so would each fork of it."""
+    statement = f"from tests.workers.sandbox import cell; cell.main({connection})"
+    return subprocess.Popen((sys.executable, "-c", statement), cwd=_ROOT, pass_fds=(connection,))
+
+
+def main(descriptor: int) -> None:
+    """Be the process; `descriptor` is its end of the connection to the tests."""
+    connection: Connection = Connection(descriptor)
+    kind, place = connection.recv()
+    os.environ["THE_SECRET"] = place.secret
+    if os.getuid() != place.user:
+        os.setgroups([])
+        os.setresgid(place.user, place.user, place.user)
+        os.setresuid(place.user, place.user, place.user)
+    hardening.make_undumpable()
+    if kind == "user without namespaces":
+        narrow = replace(features.probe(), namespaces_refused="switched off for a test")
+        features.probe = lambda: narrow  # type: ignore[assignment]
+    launcher = Launcher.fork()
+    asyncio.run(_serve(launcher, place, connection))
 
 
 async def _serve(launcher: Launcher, place: Place, connection: Connection) -> None:
