@@ -31,8 +31,9 @@ ANSWERS: tuple[object, ...] = ({"action": "accept", "content": {}}, {"action": "
 class Mischief:
     """Does one thing after the other, as a seed decides, and keeps account of the requests."""
 
-    def __init__(self, server: Server, seed: int) -> None:
+    def __init__(self, server: Server, cwd: str, seed: int) -> None:
         self.server = server
+        self.cwd = cwd
         self.client = Modern(server.client, {"elicitation": {}})
         self.random = random.Random(seed)
         self.calls: dict[RequestId, dict[str, object]] = {}
@@ -54,7 +55,7 @@ class Mischief:
         self.random.choices(deeds, weights)[0]()
 
     def begin(self) -> None:
-        self._call({"prompt": self.random.choice(PROMPTS), "approval-policy": "untrusted"})
+        self._call({"prompt": self.random.choice(PROMPTS), "cwd": self.cwd, "approval-policy": "untrusted"})
 
     def go_on(self, answer: object = ...) -> None:
         if self.waiting:
@@ -112,7 +113,7 @@ class Mischief:
 def test_every_round_is_answered_once_whatever_happens(stage: Stage, seed: int) -> None:
     stage.play(*RULES)
     server = stage.start("--engine", "fork")
-    mischief = Mischief(server, seed)
+    mischief = Mischief(server, stage.cwd, seed)
     for _ in range(STEPS):
         mischief.step()
     mischief.finish()
