@@ -34,8 +34,13 @@ MARKED: Mapping[str, pytest.MarkDecorator] = {
     "browser": pytest.mark.processes,
 }
 """What the tests that take a fixture start: servers, or a browser with its many processes."""
-LONG = ("tests/workers/jobs/test_planted_programs.py", "tests/supervisor/cli/dashboard/test_page.py")
-"""Files that take a process half a minute, and that the others would wait for in the end."""
+LONG = (
+    "tests/workers/jobs/test_planted_programs.py",
+    "tests/supervisor/cli/dashboard/test_page.py",
+    "tests/workers/tools/test_interactive_commands.py",
+    "tests/workers/worktree/test_worktree.py",
+)
+"""Files that take a process a quarter of a minute, and that the others would wait for in the end."""
 SHOWN = 0.1
 """Seconds above which what goes before or after a test may be among the slowest, which are shown."""
 
