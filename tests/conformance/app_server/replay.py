@@ -26,7 +26,7 @@ class Scenario(NamedTuple):
     decision: str | None = None
     """The answer to a question about a command."""
     interrupts: bool = False
-    """Whether the client interrupts the turn at its first piece of text."""
+    """Whether the client interrupts the turn after its first text."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
@@ -53,10 +53,14 @@ def hold(stage: Stage, program: Sequence[str], scenario: Scenario) -> list[Messa
     before = len(client.messages)
     turn = client.say(thread, scenario.prompt)
     if scenario.interrupts:
-        client.told("item/agentMessage/delta")
+        client.until(_completes_a_text)
         client.request("turn/interrupt", {"threadId": thread, "turnId": turn})
     client.completed(turn)
     return [message for message in client.messages[before:] if "method" in message]
+
+
+def _completes_a_text(message: Message) -> bool:
+    return message.get("method") == "item/completed" and message["params"]["item"]["type"] == "agentMessage"
 
 
 def outline(messages: Sequence[Message]) -> list[str]:
