@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -155,29 +154,27 @@ async def test_a_file_that_stays_torn_is_bad(tmp_path: Any) -> None:
         await FileStore(str(tmp_path)).read()
 
 
-def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> None:
+@in_virtual_time
+async def test_a_restless_foreign_writer_never_makes_the_store_bad(tmp_path: Any) -> None:
     """K9, scenario 47: it truncates and writes in place every few milliseconds."""
+    path = tmp_path / "auth.json"
     content = json.dumps(tokens("refresh-1")).encode()
-    (tmp_path / "auth.json").write_bytes(content)
-    done = threading.Event()
+    path.write_bytes(content)
 
-    def scribble() -> None:
-        while not done.wait(0.005):
-            with open(tmp_path / "auth.json", "wb", buffering=0) as file:
-                file.write(content[:100])
-                file.write(content[100:])
+    async def scribble() -> None:
+        while True:
+            await asyncio.sleep(0.005)
+            path.write_bytes(b"")
+            await asyncio.sleep(0.001)
+            path.write_bytes(content[:100])
+            await asyncio.sleep(0.001)
+            path.write_bytes(content)
 
-    async def run() -> None:
-        for _ in range(100):
-            assert await FileStore(str(tmp_path)).read() is not None
-
-    writer = threading.Thread(target=scribble)
-    writer.start()
-    try:
-        asyncio.run(run())
-    finally:
-        done.set()
-        writer.join()
+    writer = asyncio.create_task(scribble())
+    for _ in range(100):
+        assert await FileStore(str(tmp_path)).read() is not None
+        await asyncio.sleep(0.003)
+    writer.cancel()
 
 
 def test_facts_tell_contents_apart_once_they_have_settled(tmp_path: Any) -> None:

@@ -97,7 +97,13 @@ def test_what_ends_in_time_is_told_whole(place: Place, sandbox: ConfinementPolic
 @SANDBOXES
 def test_a_terminal_is_written_to_across_turns(place: Place, sandbox: ConfinementPolicy) -> None:
     async def scene(toolbox: Toolbox) -> None:
-        number = await go_on(toolbox, "stty size; while read line; do echo got $line; done", tty=True)
+        script = "stty size; while read line; do echo got $line; done"
+        began = await run(toolbox, script, tty=True, yield_time_ms=250)
+        number, seen = began.number, began.output
+        assert number is not None
+        async with asyncio.timeout(30):
+            while "24 80\r\n" not in seen:  # what is written before is echoed before
+                seen += (await write(toolbox, number)).output
         seen = await write_until(toolbox, number, "one\n", "got one")
         assert "one\r\n" in seen, "a terminal echoes"
         toolbox.end_turn()

@@ -17,8 +17,10 @@ import pytest
 from greenroom.demo.script import Call, Stall, Text, rule
 from greenroom.supervisor.cli.command_line import run
 from greenroom.supervisor.cli.dashboard.command import Looker
+from greenroom.supervisor.cli.dashboard.live import LiveConversation
 from greenroom.supervisor.cli.dashboard.snapshot import COMMAND, snapshot
 from greenroom.supervisor.control import instances
+from greenroom.supervisor.control.watch_messages import WatchBegan, WatchMessage
 from tests.supervisor.cli.dashboard import scenes, served
 from tests.supervisor.cli.dashboard.test_page import LOADED
 from tests.support.browser import Browser, Page
@@ -135,7 +137,9 @@ async def _see_it_grow(browser: Browser, view: str, address: str) -> None:
         assert page.problems == []
 
 
-def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Stage) -> None:
+def test_what_is_written_is_served_before_the_turn_ends_and_then_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = Gate()
     command = 'echo "it runs"; until [ -e go ]; do sleep 0.05; done; echo "it ends"'
     plan = {"plan": [{"step": "look", "status": "in_progress"}]}
@@ -154,6 +158,8 @@ def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Sta
     thread = thread_id(server.client.result(server.client.codex("first", cwd=stage.cwd, sandbox="workspace-write")))
 
     async def look() -> None:
+        watches = asyncio.Event()
+        monkeypatch.setattr(LiveConversation, "take", noting(watches))
         found = [one for one in instances.running([f"{stage.runtime}/greenroom"]) if one.instance.pid == server.pid]
         async with served.dashboard(scenes.nothing(), find=lambda: found) as serving:
             await serving.log_in()
@@ -161,6 +167,7 @@ def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Sta
                 assert stream.response.headers["Cache-Control"] == "no-store"
                 page = Shown(stream)
                 await page.until(lambda: page.texts("agent") == ["done"])
+                await watches.wait()  # what is written before is shown once the session file has it
                 call = server.client.reply(thread, "second")
                 await page.until(lambda: "It grows." in page.live.values())
                 assert page.texts("agent") == ["done"], "the file does not have it yet"
@@ -175,6 +182,18 @@ def test_what_is_written_is_served_before_the_turn_ends_and_then_once(stage: Sta
                 await asyncio.to_thread(server.client.result, call)
 
     asyncio.run(look())
+
+
+def noting(watches: asyncio.Event) -> Callable[[LiveConversation, WatchMessage, float], None]:
+    """Return a `LiveConversation.take` that sets the event when a watch has begun."""
+    take = LiveConversation.take
+
+    def noted(live: LiveConversation, message: WatchMessage, now: float) -> None:
+        take(live, message, now)
+        if isinstance(message, WatchBegan):
+            watches.set()
+
+    return noted
 
 
 @pytest.mark.both_engines
