@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import itertools
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -150,6 +151,15 @@ def tmp_path(request: pytest.FixtureRequest, _module_directory: tuple[Path, Iter
     path = parent / f"{name}{next(numbers)}"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture
+def lifeline() -> Iterator[int]:
+    """What tells our processes that we live."""
+    reader, writer = os.pipe()
+    yield reader
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.fixture(scope="module")

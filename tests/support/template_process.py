@@ -137,7 +137,7 @@ def _become(order: Mapping[str, object], streams: Sequence[int], mark: Mark) -> 
         _see_its_own_directory_alone()
         _let_processes_be_forked(Seed() if has_seed else None)
         if (statement := order["statement"]) is not None:
-            _run_before_imports(str(statement))
+            _patch(str(statement))
         from greenroom.supervisor.main import main
 
         status = main()
@@ -182,7 +182,7 @@ def _see_its_own_directory_alone() -> None:
     vars(instances)["parents"] = lambda environment: (directory.place(environment),)
 
 
-def _run_before_imports(statement: str) -> None:
+def _patch(statement: str) -> None:
     """Run a statement that changes modules: those that have imported by name what it replaces have the new, too."""
     modules = [vars(module) for name, module in sys.modules.items() if name.startswith("greenroom.")]
     former = [dict(names) for names in modules]

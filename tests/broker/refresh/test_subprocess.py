@@ -6,7 +6,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,6 @@ from tests.support.server import give_up_tracing
 pytestmark = pytest.mark.processes
 
 Scene = Callable[[MockIssuer, Parts], Awaitable[None]]
-
-
-@pytest.fixture
-def lifeline() -> Iterator[int]:
-    """What tells our processes that we live."""
-    reader, writer = os.pipe()
-    yield reader
-    os.close(reader)
-    os.close(writer)
 
 
 @pytest.fixture

@@ -139,6 +139,13 @@ class Site:
         assert (meta["type"], meta["payload"]["id"]) == ("session_meta", self.id)
         return [item["payload"]["n"] for item in items]
 
+    async def write_first(self, disk: "StuckDisk", channel: RecordsChannel | None = None) -> "asyncio.Task[object]":
+        """Begin to write the first lines, and return the task once the disk has been asked."""
+        written = channel or self.channel
+        task = asyncio.create_task(self.call(lambda: written.write(META % self.id.encode() + LINE % 1, commit=True)))
+        assert await asyncio.to_thread(disk.asked.wait, 10)
+        return task
+
     async def let_pass(self, entries: int) -> None:
         """Wait until so many requests have arrived."""
         async with asyncio.timeout(10):

@@ -39,10 +39,7 @@ def test_a_connection_that_ends_is_noticed_at_once_by_what_waits(
                 lost = threading.Event()
                 channel = site.begin(1, lost.set)
                 began = time.monotonic()
-                writing = asyncio.create_task(
-                    site.call(lambda: channel.write(META % site.id.encode() + LINE % 1, commit=True))
-                )
-                await asyncio.to_thread(disk.asked.wait, 10)
+                writing = await site.write_first(disk, channel)
                 site.router.leave_nodes(site.address)
                 with pytest.raises(OSError, match="has ended"):
                     await writing
@@ -85,10 +82,7 @@ def test_what_the_worker_is_told_while_it_waits_for_the_disk_is_handed_on(
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
             disk = StuckDisk(monkeypatch)
-            writing = asyncio.create_task(
-                site.call(lambda: site.channel.write(META % site.id.encode() + LINE % 1, commit=True))
-            )
-            await asyncio.to_thread(disk.asked.wait, 10)
+            writing = await site.write_first(disk)
             told: list[Operation] = [
                 Interrupt(conversation_id=site.id, incarnation=Incarnation(1), turn_id=TurnId("t")),
                 Close(),

@@ -257,10 +257,7 @@ def test_what_waits_is_written_before_the_keeper_closes(
         async with site_at(tmp_path, lifeline) as site:
             site.expect()
             disk = StuckDisk(monkeypatch)
-            first = asyncio.create_task(
-                site.call(lambda: site.channel.write(META % site.id.encode() + LINE % 1, commit=True))
-            )
-            await asyncio.to_thread(disk.asked.wait, 10)
+            first = await site.write_first(disk)
             closing = asyncio.create_task(site.keeper.close(10.0))
             await asyncio.sleep(0)
             assert not closing.done(), "it waits for the disk, and the loop goes on"
@@ -281,10 +278,7 @@ def test_a_disk_that_does_not_answer_neither_holds_up_the_end_nor_is_said_to_hav
             site.expect()
             disk = StuckDisk(monkeypatch)
             try:
-                writing = asyncio.create_task(
-                    site.call(lambda: site.channel.write(META % site.id.encode() + LINE % 1, commit=True))
-                )
-                await asyncio.to_thread(disk.asked.wait, 10)
+                writing = await site.write_first(disk)
                 began = time.monotonic()
                 await site.keeper.close(0.2)
                 assert 0.2 <= time.monotonic() - began < 5.0
