@@ -10,19 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from benchmarks.installation import Installation, InstallationError
 from benchmarks.subject import GREENROOM, Subject
-from greenroom.runtime.files import filelock
 
 VERSIONS: Final = ((3, 11), (3, 12), (3, 13))
 """Versions of CPython that the program supports."""
 PLACE: Final = Path(__file__).parent / ".interpreters"
 _PROJECT: Final = Path(__file__).parent.parent
 _LOCK: Final = _PROJECT / "requirements-dev.txt"
-_READY: Final = ".ready"
-"""A file with the lock file whose packages are installed."""
 _TELL: Final = "import sys; print(*sys.version_info[:2])"
 _INSTALL_SECONDS: Final = 600.0
-_PAUSE_SECONDS: Final = 0.2
 
 Version = tuple[int, int]
 
@@ -65,23 +62,22 @@ def installed(version: Version) -> Path | Uninstalled:
     interpreter = interpreters().get(version)
     if interpreter is None:
         return Uninstalled(version, "there is no such interpreter on this machine")
-    place = PLACE / _text(version)
-    if is_ready(version):
-        return place / "bin"
-    PLACE.mkdir(exist_ok=True)
-    with filelock.opened(str(PLACE / f"{_text(version)}.lock")) as lock:
-        filelock.acquire(lock, _INSTALL_SECONDS, _PAUSE_SECONDS)
-        return _install(interpreter, version, place)
+    installation = _installation(version)
+    try:
+        installation.ensure(lambda: _install(interpreter, installation.place))
+    except InstallationError as error:
+        return Uninstalled(version, str(error))
+    return installation.place / "bin"
 
 
-def _install(interpreter: str, version: Version, place: Path) -> Path | Uninstalled:
-    """Make an environment, unless another process has done so meanwhile."""
-    if not is_ready(version):
-        shutil.rmtree(place, ignore_errors=True)
-        if (reason := _run((interpreter, "-m", "venv", "--without-pip", str(place))) or _fill(place)) is not None:
-            return Uninstalled(version, reason)
-        (place / _READY).write_bytes(_LOCK.read_bytes())
-    return place / "bin"
+def _installation(version: Version) -> Installation:
+    return Installation(PLACE / _text(version), key=_LOCK.read_text(encoding="utf-8"))
+
+
+def _install(interpreter: str, place: Path) -> None:
+    reason = _run((interpreter, "-m", "venv", "--without-pip", str(place))) or _fill(place)
+    if reason is not None:
+        raise InstallationError(reason)
 
 
 def _fill(place: Path) -> str | None:
@@ -99,10 +95,7 @@ def _fill(place: Path) -> str | None:
 
 def is_ready(version: Version) -> bool:
     """Tell whether there is such an environment, with the packages of today."""
-    try:
-        return (PLACE / _text(version) / _READY).read_bytes() == _LOCK.read_bytes()
-    except OSError:
-        return False
+    return _installation(version).is_done
 
 
 def _run(command: Sequence[str]) -> str | None:

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from greenroom.runtime.files import filelock
+from benchmarks.installation import Installation, InstallationError
 
 PACKAGE: Final = "@openai/codex"
 PLACE: Final = Path(__file__).parent / ".reference"
 _INSTALL_SECONDS: Final = 300.0
-_PAUSE_SECONDS: Final = 0.2
-_DONE: Final = ".installed"
-"""A file that is there once the installation is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Release:
     place: Path
 
 
-LAST_MCP_SERVER: Final = Release("0.153.4", "GREENROOM_BENCH_REFERENCE", PLACE)
+LAST_MCP_SERVER: Final = Release("0.153.4", "GREENROOM_BENCH_REFERENCE", PLACE / "mcp-server")
 """The last release that has an MCP server."""
 NEWEST: Final = Release("0.171.0", "GREENROOM_NEWEST_REFERENCE", PLACE / "newest")
 """The release with whose app server ours is compared."""
@@ -77,35 +74,29 @@ def ensure_reference(*, launcher: bool = False, release: Release = LAST_MCP_SERV
 
 
 def _install(release: Release) -> Missing | None:
-    """Install a release unless that was done; of several processes one does it, and the others wait."""
-    if (release.place / _DONE).exists():
-        return None
     npm = shutil.which("npm")
     if npm is None:
         return Missing("there is no npm to install it with")
-    release.place.mkdir(parents=True, exist_ok=True)
+    PLACE.mkdir(exist_ok=True)
     (PLACE / ".gitignore").write_text("*\n", encoding="utf-8")
-    with filelock.opened(str(release.place / ".lock")) as lock:
-        filelock.acquire(lock, _INSTALL_SECONDS, _PAUSE_SECONDS)
-        if (release.place / _DONE).exists():
-            return None
-        failure = _install_with(npm, release)
-        if failure is None:
-            (release.place / _DONE).touch()
-        return failure
+    try:
+        Installation(release.place).ensure(lambda: _install_with(npm, release))
+    except InstallationError as error:
+        return Missing(str(error))
+    return None
 
 
-def _install_with(npm: str, release: Release) -> Missing | None:
+def _install_with(npm: str, release: Release) -> None:
     package = f"{PACKAGE}@{release.version}"
-    command = [npm, "install", "--prefix", str(release.place), "--no-audit", "--no-fund", package]
+    options = ("--no-audit", "--no-fund", "--fetch-retries=1")
+    command = (npm, "install", "--prefix", str(release.place), *options, package)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return Missing(f"npm took longer than {_INSTALL_SECONDS:.0f} s")
+        raise InstallationError(f"npm took longer than {_INSTALL_SECONDS:.0f} s") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        return Missing(f"npm cannot install {package}: {lines[0].strip()}")
-    return None
+        raise InstallationError(f"npm cannot install {package}: {lines[0].strip()}")
 
 
 def _native(resolved: Path) -> Found:

@@ -43,14 +43,15 @@ def tree(pid: int) -> list[Process]:
 
 
 def named(processes: Iterable[Process], name: str) -> list[Process]:
-    """Return the processes with a name."""
+    """Return the processes with a name that are running."""
     return [process for process in processes if name_of(process) == name]
 
 
 def name_of(process: Process) -> str:
-    """Return the name of a process, empty if it has ended."""
+    """Return the name of a process, empty if it has ended, also while nobody has waited for it (a zombie)."""
     try:
-        return process.name()
+        with process.oneshot():
+            return "" if process.status() == psutil.STATUS_ZOMBIE else process.name()
     except psutil.NoSuchProcess:
         return ""
 
