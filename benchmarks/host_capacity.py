@@ -22,7 +22,7 @@ from benchmarks.light_nodes import Crew, key_file
 from benchmarks.model_process import PacedModel, prompt
 from benchmarks.quiet_client import QuietClient
 from greenroom.protocol.ids import ConversationId, uuid7
-from greenroom.sessions.finder import find_listed
+from greenroom.sessions.storage.finder import find_listed
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.keys import NodeKeys
 from tests.support import processes

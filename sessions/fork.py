@@ -15,12 +15,12 @@ import msgspec
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId, uuid7
-from greenroom.sessions.chronicle import chronicle
-from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.file import session_path
-from greenroom.sessions.format import record_timestamp
-from greenroom.sessions.lineage import open_with_origins
-from greenroom.sessions.ordinals import renumbered
+from greenroom.sessions.records.chronicle import chronicle
+from greenroom.sessions.records.format import record_timestamp
+from greenroom.sessions.records.ordinals import renumbered
+from greenroom.sessions.storage.directory import make_private, sync
+from greenroom.sessions.storage.file import session_path
+from greenroom.sessions.storage.lineage import open_with_origins
 
 Clock = Callable[[], float]
 

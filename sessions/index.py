@@ -14,15 +14,15 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.chronicle import Chronicle, chronicle
-from greenroom.sessions.file import read
-from greenroom.sessions.finder import SessionName, find_listed, list_sessions
 from greenroom.sessions.fork import Fork, fork_file
-from greenroom.sessions.lineage import open_with_origins
-from greenroom.sessions.lock import writers
-from greenroom.sessions.passage import Passage, passage_of
-from greenroom.sessions.restored import Restored, restore
-from greenroom.sessions.turn_log import SavedTurn, TurnLog
+from greenroom.sessions.records.chronicle import Chronicle, chronicle
+from greenroom.sessions.records.passage import Passage, passage_of
+from greenroom.sessions.records.restored import Restored, restore
+from greenroom.sessions.records.turn_log import SavedTurn, TurnLog
+from greenroom.sessions.storage.file import read
+from greenroom.sessions.storage.finder import SessionName, find_listed, list_sessions
+from greenroom.sessions.storage.lineage import open_with_origins
+from greenroom.sessions.storage.lock import writers
 
 HEAD: Final = 256 * 1024
 """Bytes at the beginning of a file that are read for a list."""

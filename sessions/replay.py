@@ -9,7 +9,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.items import JsonObject, as_list
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.sessions.lineage import open_with_origins
+from greenroom.sessions.storage.lineage import open_with_origins
 
 TOLD: Final = frozenset(
     {

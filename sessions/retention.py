@@ -16,9 +16,10 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import GreenroomError, SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.files import filelock
-from greenroom.sessions import lineage, shelf
-from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
-from greenroom.sessions.packed import SUFFIX
+from greenroom.sessions import shelf
+from greenroom.sessions.storage import lineage
+from greenroom.sessions.storage.finder import SessionName, list_archived, list_sessions, path_of
+from greenroom.sessions.storage.packed import SUFFIX
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.file import SessionFile
-from greenroom.sessions.finder import find_listed
-from greenroom.sessions.format import SessionRecord
-from greenroom.sessions.lineage import open_with_origins
-from greenroom.sessions.thread_history import thread_history
+from greenroom.sessions.records.format import SessionRecord
+from greenroom.sessions.records.thread_history import thread_history
+from greenroom.sessions.storage.file import SessionFile
+from greenroom.sessions.storage.finder import find_listed
+from greenroom.sessions.storage.lineage import open_with_origins
 
 
 def revert(home: str, conversation_id: ConversationId, before_turn: str) -> int:

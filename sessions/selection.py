@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
-from greenroom.sessions.finder import SessionName, list_archived, list_sessions
 from greenroom.sessions.index import SavedState, SessionEntry, entries_of
-from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.names import names as given_names
-from greenroom.sessions.text_search import TextSearch
+from greenroom.sessions.records.text_search import TextSearch
+from greenroom.sessions.storage.finder import SessionName, list_archived, list_sessions
+from greenroom.sessions.storage.lineage import open_with_origins
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import TypeVar
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.directory import make_private, sync
-from greenroom.sessions.finder import ARCHIVE, FOLDER, find_archived, find_listed, path_of
-from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.packed import forms, pack_file, plain_path, present_path
+from greenroom.sessions.storage.directory import make_private, sync
+from greenroom.sessions.storage.finder import ARCHIVE, FOLDER, find_archived, find_listed, path_of
+from greenroom.sessions.storage.lock import WriterLock
+from greenroom.sessions.storage.packed import forms, pack_file, plain_path, present_path
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ from typing import Final, Literal, TypeAlias
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import SessionName, list_archived, list_sessions, path_of
-from greenroom.sessions.lineage import open_with_origins
 from greenroom.sessions.names import names
-from greenroom.sessions.restored import restore
-from greenroom.sessions.thread_history import StoredMeta, ThreadHistory, meta_of, thread_history
+from greenroom.sessions.records.restored import restore
+from greenroom.sessions.records.thread_history import StoredMeta, ThreadHistory, meta_of, thread_history
+from greenroom.sessions.storage.finder import SessionName, list_archived, list_sessions, path_of
+from greenroom.sessions.storage.lineage import open_with_origins
 
 SortKey: TypeAlias = Literal["created_at", "updated_at"]
 HEAD: Final = 256 * 1024

@@ -62,7 +62,7 @@ class RecordsPort(Protocol):
 
 
 class RecordsChannel:
-    """The records of one worker (`greenroom.sessions.sent.RecordsSender`)."""
+    """The records of one worker (`greenroom.sessions.storage.sent.RecordsSender`)."""
 
     def __init__(self, port: RecordsPort, lifeline: int, on_lost: Callable[[], None] = lambda: None) -> None:
         """`on_lost` is called by a request where the connection has ended, or `lifeline` has: its end of file.

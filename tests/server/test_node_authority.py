@@ -14,7 +14,7 @@ from greenroom.protocol.internal.worker.notices import Opened, OwnWorktree, Turn
 from greenroom.protocol.internal.worker.operations import Open, StartTurn
 from greenroom.supervisor.node.identity import read_ticket
 from greenroom.supervisor.processes.endpoints import key_pair
-from tests.sessions.test_received import MOVED, OTHER, THEIRS, event, lines, message, meta
+from tests.sessions.storage.test_received import MOVED, OTHER, THEIRS, event, lines, message, meta
 from tests.support.client import kind, text, thread_id
 from tests.support.host import Host, SocketClient, hosting
 from tests.support.hostile_node import SILENCE, TIMEOUT, HostileNode, StolenWorker

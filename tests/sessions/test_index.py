@@ -10,10 +10,10 @@ import pytest
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import index as session_index
-from greenroom.sessions.finder import list_sessions
 from greenroom.sessions.index import HEAD, TAIL, SessionEntry, entries, passages, search
-from greenroom.sessions.passage import Passage
-from greenroom.sessions.restored import TITLE, restore
+from greenroom.sessions.records.passage import Passage
+from greenroom.sessions.records.restored import TITLE, restore
+from greenroom.sessions.storage.finder import list_sessions
 from greenroom.workers.patch.stored import as_diff
 
 DAY = "2026/11/22"

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionFileError
-from greenroom.sessions import packed, shelf
-from greenroom.sessions.directory import sync
-from greenroom.sessions.file import SessionFile, read
-from greenroom.sessions.finder import find_archived, find_listed
-from greenroom.sessions.format import response_item
-from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.packed import open_session, pack_file
-from tests.sessions.test_packed import CALLS, EVERY_SAMPLE, ITEM, NOTHING, SAMPLES, killed_at, pack, put
+from greenroom.sessions import shelf
+from greenroom.sessions.records.format import response_item
+from greenroom.sessions.storage import packed
+from greenroom.sessions.storage.directory import sync
+from greenroom.sessions.storage.file import SessionFile, read
+from greenroom.sessions.storage.finder import find_archived, find_listed
+from greenroom.sessions.storage.lock import WriterLock
+from greenroom.sessions.storage.packed import open_session, pack_file
+from tests.sessions.storage.test_packed import CALLS, EVERY_SAMPLE, ITEM, NOTHING, SAMPLES, killed_at, pack, put
 
 
 @EVERY_SAMPLE

@@ -10,9 +10,7 @@ import pytest
 
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions import lineage, retention, shelf
-from greenroom.sessions.finder import SessionName, find_archived, find_listed
-from greenroom.sessions.lock import WriterLock
+from greenroom.sessions import retention, shelf
 from greenroom.sessions.retention import (
     DAY,
     AgedFile,
@@ -23,6 +21,9 @@ from greenroom.sessions.retention import (
     due,
     plan_retention,
 )
+from greenroom.sessions.storage import lineage
+from greenroom.sessions.storage.finder import SessionName, find_archived, find_listed
+from greenroom.sessions.storage.lock import WriterLock
 from tests.sessions.test_index import FIRST, SECOND, meta, said, save
 
 NOW = 1_000 * DAY

@@ -9,9 +9,9 @@ import pytest
 from greenroom.config.reader import Reader
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
-from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.names import give_name
 from greenroom.sessions.selection import Selection, select
+from greenroom.sessions.storage.lock import WriterLock
 from tests.sessions.test_index import context, line, meta, said, save
 
 COMPLETED, FAILED, ABORTED, DIED, EMPTY, BROKEN = (f"01a20312-0577-77d3-9bb9-00000000000{n}" for n in range(6))

@@ -8,9 +8,9 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import shelf
-from greenroom.sessions.finder import find_archived, find_listed
-from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.names import FILE, give_name, names
+from greenroom.sessions.storage.finder import find_archived, find_listed
+from greenroom.sessions.storage.lock import WriterLock
 
 ID = ConversationId("01a2b3c4-0000-7000-8000-000000000000")
 

@@ -21,7 +21,7 @@ WORKERS = """
 import asyncio, os, signal
 from greenroom.workers import entry
 from greenroom.workers.patch.transaction import Transaction
-from greenroom.sessions.file import SessionFile
+from greenroom.sessions.storage.file import SessionFile
 
 lives = False
 

@@ -10,7 +10,7 @@ from greenroom.protocol.errors import ModelError
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.worker.notices import WorkerNotice
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.format import SessionRecord
+from greenroom.sessions.records.format import SessionRecord
 from greenroom.workers.model.client import Model, OnRetry
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage, TextDelta
 from greenroom.workers.model.retry import Retry

@@ -9,9 +9,9 @@ import pytest
 from greenroom.config.saved_prompts import saved_prompts
 from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.protocol.errors import GreenroomError
-from greenroom.sessions.file import read
 from greenroom.sessions.history_file import remember
 from greenroom.sessions.replay import initial_messages
+from greenroom.sessions.storage.file import read
 from greenroom.workers.conversation.prompt.project_doc import Search, read_project_doc
 from greenroom.workers.conversation.prompt.prompt import input_message
 from greenroom.workers.jobs.list_sessions import preview

@@ -96,10 +96,10 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)": "an empty file in a view of our own",
     },
     "workers/sandbox/zygote.py": {"os.open(os.devnull, os.O_RDWR)": "nothing"},
-    "sessions/directory.py": {
+    "sessions/storage/directory.py": {
         "os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)": "a directory of sessions, to be synced"
     },
-    "sessions/file.py": {
+    "sessions/storage/file.py": {
         "os.open(self._nameless(), flags, 384)": "a new file in the home, which must not be there (O_EXCL)",
         "open(self._descriptor, 'rb', closefd=False)": "the file that the reader has opened, to count its lines",
     },
@@ -107,7 +107,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "the same",
         "os.fdopen(descriptor, 'wb')": "the same",
     },
-    "sessions/lock.py": {
+    "sessions/storage/lock.py": {
         "open(f'/proc/{pid}/comm', encoding='utf-8', errors='replace')": "the kernel's own words on a process",
     },
     "runtime/files/filelock.py": {
@@ -124,7 +124,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(f'/proc/{task}/status', 'rb')": "the kernel's own words on a command",
         "open(f'/proc/{task}/mem', 'rb', buffering=0)": "an address that a command has given to a system call",
     },
-    "sessions/packed.py": {
+    "sessions/storage/packed.py": {
         "os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 384)": "a new file beside the packed one",
         "os.fdopen(descriptor, 'rb')": "what the reader has judged",
         "os.fdopen(reader.descriptor(path, follow=False), 'rb')": "the same",

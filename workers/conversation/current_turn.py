@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.config.settings import Settings
 from greenroom.protocol.ids import BEFORE_TURNS, TurnId
-from greenroom.sessions.format import SessionRecord, turn_context
+from greenroom.sessions.records.format import SessionRecord, turn_context
 from greenroom.workers.conversation.turn_activity import TurnActivity
 
 

@@ -14,10 +14,10 @@ from greenroom.protocol.errors import NodeLacksDirectoryError, SessionFileError
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.runtime.files.rewritten_file import rewrite
-from greenroom.sessions.consumption import Consumption
-from greenroom.sessions.format import SessionRecord
-from greenroom.sessions.restored import restore
-from greenroom.sessions.sent import SentRecords
+from greenroom.sessions.records.consumption import Consumption
+from greenroom.sessions.records.format import SessionRecord
+from greenroom.sessions.records.restored import restore
+from greenroom.sessions.storage.sent import SentRecords
 from greenroom.workers.conversation.resumption import ResumedSession
 from greenroom.workers.records_channel import RecordsChannel
 

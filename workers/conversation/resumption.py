@@ -9,10 +9,10 @@ import msgspec
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.internal.worker.operations import Open
-from greenroom.sessions.consumption import Consumption
-from greenroom.sessions.file import read
-from greenroom.sessions.finder import find_listed
-from greenroom.sessions.restored import Restored
+from greenroom.sessions.records.consumption import Consumption
+from greenroom.sessions.records.restored import Restored
+from greenroom.sessions.storage.file import read
+from greenroom.sessions.storage.finder import find_listed
 from greenroom.workers.conversation.prompt import prompt
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.responses import ResponseUsage
@@ -27,7 +27,7 @@ class ResumedSession(msgspec.Struct, frozen=True):
     restored: Restored
     path: str
     used_tokens: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
-    """What the conversation has used itself, by model (`greenroom.sessions.consumption`)."""
+    """What the conversation has used itself, by model (`greenroom.sessions.records.consumption`)."""
 
     @property
     def usage(self) -> ResponseUsage | None:

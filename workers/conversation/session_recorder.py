@@ -7,9 +7,9 @@ from collections.abc import Callable
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.format import SessionRecord, response_item, stored_event
-from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.writer import SessionWriter
+from greenroom.sessions.records.format import SessionRecord, response_item, stored_event
+from greenroom.sessions.storage.lock import WriterLock
+from greenroom.sessions.storage.writer import SessionWriter
 
 log = logging.getLogger(__name__)
 

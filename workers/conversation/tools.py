@@ -125,7 +125,7 @@ class ConversationTools:
 
     def _present_toolbox(self) -> "Toolbox":
         if self._toolbox is None:
-            from greenroom.sessions.cleanup_journal import CleanupJournal
+            from greenroom.sessions.storage.cleanup_journal import CleanupJournal
             from greenroom.workers.tools.toolbox_factory import build_toolbox
 
             self._toolbox = build_toolbox(

@@ -6,7 +6,7 @@ from typing import Protocol
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.format import SessionRecord
+from greenroom.sessions.records.format import SessionRecord
 from greenroom.workers.conversation.events.event import warning
 from greenroom.workers.conversation.events.event_emitter import EventEmitter
 from greenroom.workers.conversation.history.history import History

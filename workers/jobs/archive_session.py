@@ -6,10 +6,10 @@ import msgspec
 
 from greenroom.protocol.conversation_api import ArchiveConversation
 from greenroom.protocol.errors import SessionBusyError
-from greenroom.sessions.finder import ARCHIVE, FOLDER
-from greenroom.sessions.lock import WriterLock
-from greenroom.sessions.packed import forms
 from greenroom.sessions.shelf import move
+from greenroom.sessions.storage.finder import ARCHIVE, FOLDER
+from greenroom.sessions.storage.lock import WriterLock
+from greenroom.sessions.storage.packed import forms
 from greenroom.workers.job_context import JobError, Setting
 
 

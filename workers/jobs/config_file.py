@@ -11,7 +11,7 @@ from tomlkit.exceptions import TOMLKitError
 from greenroom.config.encoding import EncodingError, decode_text
 from greenroom.config.layers import CONFIG_FILE
 from greenroom.runtime.files.content_version import version_of_content
-from greenroom.sessions.directory import make_private, sync
+from greenroom.sessions.storage.directory import make_private, sync
 from greenroom.workers.job_context import JobError
 
 

@@ -11,8 +11,8 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ConversationSummary
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import path_of
-from greenroom.sessions.packed import plain_path
+from greenroom.sessions.storage.finder import path_of
+from greenroom.sessions.storage.packed import plain_path
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.list_sessions import item, preview
 

@@ -12,10 +12,10 @@ from greenroom.protocol.conversation_api import ListConversations
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.sessions.finder import SessionName, list_sessions
-from greenroom.sessions.lineage import open_with_origins
+from greenroom.sessions.records.restored import restore
 from greenroom.sessions.replay import texts
-from greenroom.sessions.restored import restore
+from greenroom.sessions.storage.finder import SessionName, list_sessions
+from greenroom.sessions.storage.lineage import open_with_origins
 from greenroom.workers.job_context import Setting
 
 PAGE: Final = 25

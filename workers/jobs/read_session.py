@@ -4,8 +4,8 @@ import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.conversation_api import ReadSession
-from greenroom.sessions.file import read
 from greenroom.sessions.replay import initial_messages
+from greenroom.sessions.storage.file import read
 from greenroom.workers.job_context import Setting
 
 

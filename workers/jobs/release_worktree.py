@@ -9,7 +9,7 @@ import msgspec
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.jobs import ReleaseWorktree
-from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.storage.lock import WriterLock
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.worktree.worktree import Worktree
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greenroom.sessions.cleanup_journal import CleanupJournal
+from greenroom.sessions.storage.cleanup_journal import CleanupJournal
 from greenroom.workers.patch.disk import Allowed, Disk
 from greenroom.workers.patch.errors import PatchWriteError
 from greenroom.workers.patch.plan import Effect, PatchPlan

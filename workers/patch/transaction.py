@@ -2,7 +2,7 @@
 
 New contents are written beside their targets and renamed into place; the replaced files are kept under other names
 until the end. No file is ever half-written. Only a kill between two renames can leave some of them done; the temporary
-files are recorded (`greenroom.sessions.cleanup_journal`).
+files are recorded (`greenroom.sessions.storage.cleanup_journal`).
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from greenroom.runtime.files.open_directory import enter
-from greenroom.sessions.cleanup_journal import CleanupJournal, beside
+from greenroom.sessions.storage.cleanup_journal import CleanupJournal, beside
 from greenroom.workers.patch.errors import PatchRollbackError, PatchWriteError
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

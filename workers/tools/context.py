@@ -8,7 +8,7 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.cleanup_journal import CleanupJournal
+from greenroom.sessions.storage.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.starter import CommandStarter

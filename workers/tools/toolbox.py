@@ -14,7 +14,7 @@ from greenroom.config.tables.sandbox import ConfinementPolicy
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy
-from greenroom.sessions.cleanup_journal import CleanupJournal
+from greenroom.sessions.storage.cleanup_journal import CleanupJournal
 from greenroom.workers.approval.memory import ApprovedCommands
 from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells

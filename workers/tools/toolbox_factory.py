@@ -9,7 +9,7 @@ from greenroom.config.secrets.other_homes import other_homes
 from greenroom.config.settings import Settings
 from greenroom.config.tables.environment import UNATTENDED, may_be_seen, unattended
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.cleanup_journal import CleanupJournal
+from greenroom.sessions.storage.cleanup_journal import CleanupJournal
 from greenroom.workers.exec.environment import command_environment, withheld_variables
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.user_shell import shell_for_text

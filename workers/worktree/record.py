@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.directory import make_private, sync
+from greenroom.sessions.storage.directory import make_private, sync
 
 FOLDER: Final = "worktrees"
 """In the Codex home."""

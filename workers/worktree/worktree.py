@@ -19,7 +19,7 @@ from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker.notices import OwnWorktree
 from greenroom.runtime.files import filelock
-from greenroom.sessions.directory import make_private
+from greenroom.sessions.storage.directory import make_private
 from greenroom.workers.git import GitError
 from greenroom.workers.sandbox.confinement import is_within
 from greenroom.workers.worktree.record import WorktreePlace, WorktreeRecord, read_record

@@ -15,10 +15,10 @@ from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions.chronicle import ChronicleReader, TurnItem
-from greenroom.sessions.finder import find_archived, find_listed
-from greenroom.sessions.lineage import open_with_origins
-from greenroom.sessions.passage import passage_of
+from greenroom.sessions.records.chronicle import ChronicleReader, TurnItem
+from greenroom.sessions.records.passage import passage_of
+from greenroom.sessions.storage.finder import find_archived, find_listed
+from greenroom.sessions.storage.lineage import open_with_origins
 from greenroom.supervisor.cli.dashboard.passage_text import shown_passage
 
 MOST: Final = 300

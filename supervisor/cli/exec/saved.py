@@ -5,8 +5,8 @@ from uuid import UUID
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import find_listed
 from greenroom.sessions.names import names
+from greenroom.sessions.storage.finder import find_listed
 from greenroom.sessions.thread_list import Query, thread_page
 
 

@@ -9,7 +9,7 @@ from greenroom.protocol.mcp.handshake import HANDSHAKE_VERSIONS
 from greenroom.protocol.mcp.stateless import VERSIONS
 from greenroom.protocol.version import __version__
 from greenroom.runtime.build import commit
-from greenroom.sessions.format import HistoryMode
+from greenroom.sessions.records.format import HistoryMode
 
 SCHEMA_VERSION: Final = 1
 APP_SERVER: Final = ("v2",)

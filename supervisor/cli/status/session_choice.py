@@ -7,8 +7,8 @@ from itertools import chain
 
 from greenroom.config.home import codex_home
 from greenroom.protocol.errors import GreenroomError
-from greenroom.sessions.finder import SessionName, list_archived, list_sessions
 from greenroom.sessions.selection import Selection
+from greenroom.sessions.storage.finder import SessionName, list_archived, list_sessions
 from greenroom.supervisor.cli.status.actions import matches
 
 

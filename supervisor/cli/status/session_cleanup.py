@@ -12,10 +12,10 @@ from greenroom.protocol.display import clean
 from greenroom.protocol.errors import ConfigError, GreenroomError
 from greenroom.protocol.ids import ConversationId
 from greenroom.sessions import retention, shelf
-from greenroom.sessions.finder import SessionName
-from greenroom.sessions.packed import SUFFIX
 from greenroom.sessions.retention import Retention
 from greenroom.sessions.selection import Selection, select
+from greenroom.sessions.storage.finder import SessionName
+from greenroom.sessions.storage.packed import SUFFIX
 from greenroom.supervisor.cli.output import complain, refuse, say
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.formatting import counted, size

@@ -18,9 +18,9 @@ import msgspec
 
 from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError
-from greenroom.sessions.finder import SessionName
 from greenroom.sessions.index import Story, story_of
-from greenroom.sessions.passage import Passage
+from greenroom.sessions.records.passage import Passage
+from greenroom.sessions.storage.finder import SessionName
 from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL
 from greenroom.supervisor.cli.status.session_choice import ChoiceError, choose_session, home_of_user

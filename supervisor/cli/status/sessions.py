@@ -19,7 +19,7 @@ from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnkn
 from greenroom.runtime.process import identity
 from greenroom.sessions import index as session_index
 from greenroom.sessions.index import SavedState, SessionEntry
-from greenroom.sessions.passage import Passage, Speaker
+from greenroom.sessions.records.passage import Passage, Speaker
 from greenroom.sessions.selection import select
 from greenroom.supervisor.cli.output import UntilReaderLeaves, refuse
 from greenroom.supervisor.cli.status.diagnostics import DEGRADED, NOTHING, WELL

@@ -23,7 +23,7 @@ from greenroom.supervisor.frontend.request_params import RefusedError
 from greenroom.supervisor.frontend.thread_items.update import Fault
 
 if TYPE_CHECKING:
-    from greenroom.sessions.thread_history import StoredTurn
+    from greenroom.sessions.records.thread_history import StoredTurn
     from greenroom.sessions.thread_list import ThreadEntry
 
 PAGE: Final = 25

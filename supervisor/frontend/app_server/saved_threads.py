@@ -10,7 +10,7 @@ from greenroom.protocol.jsonrpc import INVALID_REQUEST
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 if TYPE_CHECKING:
-    from greenroom.sessions.thread_history import ThreadHistory
+    from greenroom.sessions.records.thread_history import ThreadHistory
     from greenroom.sessions.thread_list import Query, ThreadEntry
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
 
 if TYPE_CHECKING:
-    from greenroom.sessions.passage import Passage
+    from greenroom.sessions.records.passage import Passage
 
 MAX_PASSAGE: Final = 8000
 """Characters of one passage; a longer one is cut."""

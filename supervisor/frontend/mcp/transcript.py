@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from greenroom.sessions.index import SessionEntry, Story
-    from greenroom.sessions.passage import Passage
+    from greenroom.sessions.records.passage import Passage
 
 MAX_TEXT: Final = 1024 * 1024
 """Characters of a transcript; a longer one is cut at its beginning."""

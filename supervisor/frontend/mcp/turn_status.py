@@ -17,7 +17,7 @@ from greenroom.supervisor.conversations.started_turns import FinishedTurn
 from greenroom.supervisor.conversations.turn import ConversationTurn
 
 if TYPE_CHECKING:
-    from greenroom.sessions.turn_log import SavedTurn
+    from greenroom.sessions.records.turn_log import SavedTurn
 
 _UNKNOWN_END: Final = "Its process ended before the turn did. What it had begun may have had effects."
 

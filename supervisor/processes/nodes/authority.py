@@ -17,10 +17,10 @@ from greenroom.protocol.internal.worker.notices import Opened
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.version import __version__
 from greenroom.runtime.originator import originator
-from greenroom.sessions.format import SessionRecord, session_meta
-from greenroom.sessions.received import TurnAuthority
-from greenroom.sessions.restored import Restored
-from greenroom.sessions.resumed_settings import resumed_settings
+from greenroom.sessions.records.format import SessionRecord, session_meta
+from greenroom.sessions.records.restored import Restored
+from greenroom.sessions.records.resumed_settings import resumed_settings
+from greenroom.sessions.storage.received import TurnAuthority
 from greenroom.supervisor.processes.nodes.wish import Opening
 from greenroom.workers.conversation.events.event import encode, session_configured
 from greenroom.workers.conversation.turn.turn_settings import turn_policy

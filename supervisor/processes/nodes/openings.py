@@ -12,7 +12,7 @@ from greenroom.config.rules.rules_files import MAX_FILES
 from greenroom.config.tables.nodes import NodesTable
 from greenroom.protocol.ids import ConversationId, NodeName
 from greenroom.protocol.internal.node import FILES, RULES, RULES_SUFFIX, HomeParts
-from greenroom.sessions.file import session_path
+from greenroom.sessions.storage.file import session_path
 
 MAX_BYTES: Final = 1024 * 1024
 """Bytes of one file that are sent."""

@@ -35,12 +35,12 @@ from greenroom.protocol.internal.records import (
 from greenroom.protocol.internal.worker.notices import Opened
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.runtime.threads.daemon_threads import DaemonThreads
-from greenroom.sessions.file import SessionFile, session_path
-from greenroom.sessions.finder import find_listed
-from greenroom.sessions.format import SessionRecord
-from greenroom.sessions.lineage import open_with_origins
-from greenroom.sessions.received import received_records
-from greenroom.sessions.restored import restore
+from greenroom.sessions.records.format import SessionRecord
+from greenroom.sessions.records.restored import restore
+from greenroom.sessions.storage.file import SessionFile, session_path
+from greenroom.sessions.storage.finder import find_listed
+from greenroom.sessions.storage.lineage import open_with_origins
+from greenroom.sessions.storage.received import received_records
 from greenroom.supervisor.processes.nodes.authority import Authority, AuthorityResolver
 from greenroom.supervisor.processes.nodes.wish import Opening
 

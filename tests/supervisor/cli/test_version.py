@@ -9,7 +9,7 @@ import pytest
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.mcp.handshake import HANDSHAKE_VERSIONS
 from greenroom.protocol.version import __version__
-from greenroom.sessions.format import session_meta
+from greenroom.sessions.records.format import session_meta
 from greenroom.supervisor.cli import command_line
 from greenroom.supervisor.cli.reference import version
 

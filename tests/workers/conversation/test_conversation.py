@@ -17,7 +17,7 @@ from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.errors import ConfigError, SessionBusyError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.operations import Open
-from greenroom.sessions import file as session_file
+from greenroom.sessions.storage import file as session_file
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome

@@ -8,9 +8,9 @@ import pytest
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.sessions import file as session_file
-from greenroom.sessions.file import SessionFile
-from greenroom.sessions.format import SessionRecord
+from greenroom.sessions.records.format import SessionRecord
+from greenroom.sessions.storage import file as session_file
+from greenroom.sessions.storage.file import SessionFile
 from greenroom.workers.conversation.session_recorder import SessionRecorder
 from tests.support.events import event
 from tests.support.home import records

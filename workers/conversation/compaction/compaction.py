@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.events.turn import ContextCompacted
-from greenroom.sessions.format import SessionRecord, compacted
+from greenroom.sessions.records.format import SessionRecord, compacted
 from greenroom.workers.conversation.compaction.compacted_history import can_shorten, shortened
 from greenroom.workers.conversation.compaction.summarizer import Summarizer, lacks_room
 from greenroom.workers.conversation.events import event

@@ -7,8 +7,8 @@ from typing import Final
 
 from greenroom.protocol.errors import GreenroomError
 from greenroom.runtime.threads.daemon_thread import in_thread
-from greenroom.sessions.finder import FOLDER, list_sessions
 from greenroom.sessions.index import SessionEntry, entries
+from greenroom.sessions.storage.finder import FOLDER, list_sessions
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import amount, counted, short_id, size

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.finder import find_listed
-from greenroom.sessions.lock import WriterLock
 from greenroom.sessions.retention import DAY
+from greenroom.sessions.storage.finder import find_listed
+from greenroom.sessions.storage.lock import WriterLock
 from tests.sessions.test_index import FIRST, SECOND, ended, meta, save
 from tests.supervisor.cli.status.stand_ins import House
 

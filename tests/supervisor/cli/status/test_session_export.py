@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from greenroom.sessions import shelf
 from greenroom.sessions.index import SessionEntry, Story
-from greenroom.sessions.passage import Passage, Speaker
+from greenroom.sessions.records.passage import Passage, Speaker
 from greenroom.supervisor.cli.status.session_export import as_markdown, story_as_json
 from tests.sessions.test_index import FIRST, answered, called, ended, line, meta, said, save
 from tests.supervisor.cli.status.stand_ins import House

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.cells import cell_len as width
 
-from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.storage.lock import WriterLock
 from tests.sessions.test_index import FIRST, SECOND, context, meta, said, save, used
 from tests.supervisor.cli.status.stand_ins import House
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import ConfigError
-from greenroom.sessions.passage import Passage
+from greenroom.sessions.records.passage import Passage
 from greenroom.supervisor.frontend.mcp.passages import MAX_PAGE, MAX_PASSAGE, Cursor, last_page, next_page
 
 SIZES = st.lists(st.integers(0, MAX_PASSAGE * 3), max_size=80)

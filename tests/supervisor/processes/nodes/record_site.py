@@ -19,7 +19,7 @@ from greenroom.protocol.internal.worker.operations import (
     ReceivedOperation,
 )
 from greenroom.runtime.zmq.zap import ZapAuthenticator
-from greenroom.sessions.file import SessionFile, session_path
+from greenroom.sessions.storage.file import SessionFile, session_path
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.authority import AuthorityResolver
 from greenroom.supervisor.processes.nodes.record_keeper import RecordKeeper, RecordOpening

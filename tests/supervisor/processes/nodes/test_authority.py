@@ -15,7 +15,7 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.ids import ConversationId, Incarnation, uuid7
 from greenroom.protocol.internal.worker.notices import Opened, OwnWorktree
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
-from greenroom.sessions.received import TurnAuthority
+from greenroom.sessions.storage.received import TurnAuthority
 from greenroom.supervisor.processes.nodes.authority import Authority, AuthorityResolver
 from greenroom.supervisor.processes.nodes.wish import Opening
 from greenroom.workers.conversation.events.event import encode, session_configured

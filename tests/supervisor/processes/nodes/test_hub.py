@@ -13,7 +13,7 @@ from greenroom.config.tables.nodes import NodesTable, NodeTable
 from greenroom.protocol.errors import StartError
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
 from greenroom.protocol.internal.process import Exited, WorkerSpec
-from greenroom.sessions.file import session_path
+from greenroom.sessions.storage.file import session_path
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
 from greenroom.supervisor.processes.nodes import hub as module

@@ -18,7 +18,7 @@ from greenroom.protocol.internal.worker.operations import (
     TurnSandbox,
     TurnSettings,
 )
-from greenroom.sessions.lock import WriterLock
+from greenroom.sessions.storage.lock import WriterLock
 from tests.supervisor.processes.nodes.record_site import LINE, META, WORKER, Site, StuckDisk, site_at
 
 

@@ -16,7 +16,7 @@ from greenroom.protocol.events.item import ItemCompleted
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.user_messages import SUMMARY_PREFIX, is_user_message, summary_message
-from greenroom.sessions.format import SessionRecord
+from greenroom.sessions.records.format import SessionRecord
 from greenroom.workers.conversation.compaction.compacted_history import shortened
 from greenroom.workers.conversation.compaction.compaction import WARNING, Compaction
 from greenroom.workers.conversation.compaction.summarizer import Summarizer, lacks_room

@@ -1,0 +1,1 @@
+"""What the records of a session file mean. Free of I/O."""
