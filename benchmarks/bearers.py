@@ -15,7 +15,7 @@ import psutil
 import zmq
 
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 from tests.broker.brokers import FORKSERVER, house
 from tests.broker.homes import FRESH, tokens, write
 

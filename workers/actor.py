@@ -53,7 +53,7 @@ from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 from greenroom.workers.records_channel import RecordsChannel
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from greenroom.protocol.errors import GreenroomError
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 
 
 class JobError(GreenroomError):

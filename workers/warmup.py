@@ -20,7 +20,7 @@ from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
 from greenroom.runtime.http import aiohttp
 from greenroom.workers.conversation.opening import open_conversation
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 
 TIMES: Final = 8
 """How often it runs: the interpreter specializes a function from the eighth call on."""

@@ -10,7 +10,7 @@ import zmq
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, Broadcast
 from greenroom.supervisor.processes.broker_client import BrokerClient
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 from tests.broker.brokers import House, house
 from tests.broker.homes import FRESH, tokens, write
 from tests.broker.issuer import Deed, MockIssuer

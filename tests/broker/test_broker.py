@@ -21,7 +21,7 @@ from greenroom.protocol.internal.broker.answers import broker_frames
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, AuthProblem, LoginComplete
 from greenroom.protocol.internal.broker.questions import GetStatus, Hello, LoginApiKey, Logout, TokenCommand
 from greenroom.supervisor.processes.broker_client import BrokerError
-from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialError, CredentialsChannel
 from tests.broker.brokers import FORKSERVER, House, key_pair
 from tests.broker.homes import EXPIRED, read, stored_refresh_token, tokens, write
 from tests.broker.issuer import Deed, MockIssuer, refusal

@@ -14,7 +14,7 @@ import pytest
 from greenroom.broker.credential.record import AuthRecord
 from greenroom.broker.storage.locks import REFRESH, REFRESH_TIMEOUT, locked
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
-from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, stored_refresh_token, tokens, write
 from tests.broker.issuer import MockIssuer
 from tests.broker.stages import Stage, stage

@@ -13,7 +13,7 @@ from greenroom.broker.mcp_login.keeper import FORCED_PAUSE, McpKeeper
 from greenroom.broker.mcp_login.record import OURS, credential_key
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
 from greenroom.protocol.internal.broker.questions import GetMcpBearer
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 from tests.broker.mcp_servers import NAME, Guarded, stored
 from tests.broker.stages import Stage, play
 

@@ -12,7 +12,7 @@ from greenroom.broker.node_grants import NodeGrants
 from greenroom.config.secrets.named_credentials import named_credentials
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.questions import TokenCommand
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 from tests.broker.stages import Stage, play
 
 SETTINGS = """

@@ -12,8 +12,8 @@ from greenroom.protocol.internal.worker.notices import WorkerNotice
 from greenroom.protocol.items import JsonObject
 from greenroom.sessions.records.format import SessionRecord
 from greenroom.workers.model.client import Model, OnRetry
+from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage, TextDelta
-from greenroom.workers.model.retry import Retry
 
 USAGE = ResponseUsage(
     input_tokens=10, cached_input_tokens=4, output_tokens=5, reasoning_output_tokens=2, total_tokens=15

@@ -10,8 +10,8 @@ from greenroom.protocol.internal.account import AccountReplies, AccountReply, As
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
 from greenroom.workers.account.exchange import UNAUTHORIZED, AccountExchange
 from greenroom.workers.job_context import Setting
-from greenroom.workers.model.bearer import RECOVERED
-from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+from greenroom.workers.model.credentials.bearer import RECOVERED
+from greenroom.workers.model.credentials.channel import CredentialError, CredentialsChannel
 
 NO_LOGIN: Final = "signed_out"
 """What the broker answers where there is no login at all."""

@@ -12,7 +12,7 @@ from greenroom.protocol.internal.worker.notices import JobDone, JobReport
 from greenroom.protocol.internal.worker.operations import RunJob
 from greenroom.workers.job_context import JobChannel, Setting
 from greenroom.workers.mailbox import Mailbox
-from greenroom.workers.model.credentials_channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialsChannel
 
 log = logging.getLogger(__name__)
 

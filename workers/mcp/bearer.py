@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 import httpx2
 
 from greenroom.protocol.internal.broker.answers import McpBearer
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 
 AskBearer: TypeAlias = Callable[[str | None], Awaitable[McpBearer]]
 """Takes the serial of a rejected token. Raises `CredentialError`."""

@@ -13,7 +13,7 @@ from greenroom.workers.mcp.elicitation import ElicitationQuestion, ElicitationRe
 from greenroom.workers.mcp.inventory import ServerInventory
 from greenroom.workers.mcp.questions import ServerQuestions
 from greenroom.workers.mcp.servers import McpServers, ServerContext
-from greenroom.workers.model.bearer import ProviderCredentials
+from greenroom.workers.model.credentials.bearer import ProviderCredentials
 from greenroom.workers.timings import ToolTimer
 from greenroom.workers.tools.types import Ask, Emit, ToolResult
 

@@ -17,18 +17,11 @@ from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.timings import AttemptOutcome, TokenUse
 from greenroom.runtime.http import aiohttp, tls_context
-from greenroom.workers.model.account_limits import account_limits
-from greenroom.workers.model.body import AnswerBody, NotAnAnswerError
-from greenroom.workers.model.body_reader import BodyReader
 from greenroom.workers.model.codec import Decoder
-from greenroom.workers.model.connection_failure import failure_text
-from greenroom.workers.model.content_coding import Expansion
-from greenroom.workers.model.credentials import Bearer, Credentials, CredentialsDelayedError
-from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
-from greenroom.workers.model.error_body import without
-from greenroom.workers.model.finish import UNREADABLE
+from greenroom.workers.model.credentials.credential import Bearer, Credentials, CredentialsDelayedError
 from greenroom.workers.model.merged_deltas import merge_deltas
-from greenroom.workers.model.outcome import (
+from greenroom.workers.model.outcome.account_limits import account_limits
+from greenroom.workers.model.outcome.attempt import (
     IDLE_TEXT,
     AttemptResult,
     CredentialDelayed,
@@ -37,10 +30,17 @@ from greenroom.workers.model.outcome import (
     Unreachable,
     judge,
 )
-from greenroom.workers.model.proxy import Proxy, applied, find_proxy, needs_tls
+from greenroom.workers.model.outcome.error_body import without
+from greenroom.workers.model.outcome.finish import UNREADABLE
+from greenroom.workers.model.outcome.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
 from greenroom.workers.model.request_pace import RequestPace, SharedLimits, limit_key
 from greenroom.workers.model.responses import Completed, ModelEvent, ResponseFailed, ResponsesDecoder
-from greenroom.workers.model.retry import GiveUp, Retry, RetryLimits, RetryPolicy, waiting_text
+from greenroom.workers.model.transport.body import AnswerBody, NotAnAnswerError
+from greenroom.workers.model.transport.body_reader import BodyReader
+from greenroom.workers.model.transport.connection_failure import failure_text
+from greenroom.workers.model.transport.content_coding import Expansion
+from greenroom.workers.model.transport.endpoint import ModelEndpoint, visible_url
+from greenroom.workers.model.transport.proxy import Proxy, applied, find_proxy, needs_tls
 from greenroom.workers.timings import RequestTimer, TurnTimings
 
 READ_BUFFER: Final = 64 * 1024
@@ -67,7 +67,7 @@ OnRetry: TypeAlias = Callable[[Retry], None]
 def new_session() -> aiohttp.ClientSession:
     """Return a session without cookies, limits or knowledge of the environment. Needs a running loop.
 
-    What is compressed is left so (`greenroom.workers.model.content_coding`).
+    What is compressed is left so (`greenroom.workers.model.transport.content_coding`).
     """
     return aiohttp.ClientSession(
         auto_decompress=False,
@@ -133,9 +133,9 @@ class ModelClient:
         self._drains: set[asyncio.Task[None]] = set()
         self._kept = False
         self.account_limits: JsonObject | None = None
-        """What a response has told last of the account's limits (`greenroom.workers.model.account_limits`)."""
+        """What a response has told last of the account's limits (`greenroom.workers.model.outcome.account_limits`)."""
         self.delta_window = endpoint.delta_window
-        """How long deltas are gathered, in seconds (`greenroom.workers.model.body_reader.EventRate`)."""
+        """How long deltas are gathered, in seconds (`greenroom.workers.model.transport.body_reader.EventRate`)."""
 
     async def aclose(self) -> None:
         """Drop all connections."""

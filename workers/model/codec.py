@@ -47,7 +47,7 @@ def make_encoder(wire_api: "WireApi", request: ModelRequest) -> Encoder:
     """Return the encoder of a turn's requests."""
     if wire_api == "chat":
         # Imported where it is used: most conversations never need it.
-        from greenroom.workers.model.chat_request import ChatRequestEncoder
+        from greenroom.workers.model.chat.request import ChatRequestEncoder
 
         return ChatRequestEncoder(request)
     return RequestEncoder(request)
@@ -56,7 +56,7 @@ def make_encoder(wire_api: "WireApi", request: ModelRequest) -> Encoder:
 def decoder_factory(wire_api: "WireApi") -> Callable[[], Decoder]:
     """Return the factory of decoders, one per answer."""
     if wire_api == "chat":
-        from greenroom.workers.model.chat import ChatDecoder
+        from greenroom.workers.model.chat.completion import ChatDecoder
 
         return ChatDecoder
     return ResponsesDecoder

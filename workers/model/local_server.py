@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from greenroom.protocol.errors import ModelError
-from greenroom.workers.model.endpoint import visible_url
-from greenroom.workers.model.proxy import find_proxy
+from greenroom.workers.model.transport.endpoint import visible_url
+from greenroom.workers.model.transport.proxy import find_proxy
 
 TIMEOUT: Final = 2.0
 """Seconds for the server to accept a connection."""

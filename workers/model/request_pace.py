@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.internal.broker.answers import Slot
-from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.outcome import ModelRequestError
+from greenroom.workers.model.credentials.credential import Bearer
+from greenroom.workers.model.outcome.attempt import ModelRequestError
 
 PATIENCE: Final = 10.0
 """Seconds that one request to the broker waits for the turn."""

@@ -19,8 +19,8 @@ import msgspec
 
 from greenroom.protocol.items import KINDS, JsonObject, is_known_item
 from greenroom.protocol.jsontext import mended
-from greenroom.workers.model.error_body import find_complaint
-from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE, CutShort, cut_short, reason_named
+from greenroom.workers.model.outcome.error_body import find_complaint
+from greenroom.workers.model.outcome.finish import UNKNOWN_REASON, UNREADABLE, CutShort, cut_short, reason_named
 
 FAILED_TEXT: Final = "response.failed event received"
 CLOSED_TEXT: Final = "stream closed before response.completed"

@@ -20,7 +20,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.secrecy import is_secret_name
 from greenroom.runtime.log.log import MASK, redact
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
-from greenroom.workers.model.error_body import SHORTEST_SECRET, redacted
+from greenroom.workers.model.outcome.error_body import SHORTEST_SECRET, redacted
 
 FILES: Final = ("auth.json", ".credentials.json")
 """Files of the home in which every longer text counts as a secret, but for those under `PLAIN`."""

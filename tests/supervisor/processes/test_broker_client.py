@@ -118,7 +118,7 @@ def test_a_change_before_the_first_word_is_told_later(tmp_path: Any) -> None:
         spec = stage.house.worker("w")
         stage.house.kill()
         stage.house.start()
-        from greenroom.workers.model.credentials_channel import CredentialsChannel
+        from greenroom.workers.model.credentials.channel import CredentialsChannel
 
         channel = CredentialsChannel(stage.context, spec)
         stage.channels.append(channel)

@@ -19,9 +19,9 @@ DATACLASSES: Final = {
     "greenroom.protocol.instance.Instance",
     "greenroom.supervisor.processes.service_state.ServiceStatus",
     "greenroom.workers.conversation.home.RemoteHome",
-    "greenroom.workers.model.credentials.Bearer",
-    "greenroom.workers.model.endpoint.ModelEndpoint",
-    "greenroom.workers.model.proxy.Proxy",
+    "greenroom.workers.model.credentials.credential.Bearer",
+    "greenroom.workers.model.transport.endpoint.ModelEndpoint",
+    "greenroom.workers.model.transport.proxy.Proxy",
 }
 """Those with members that are left out of texts or comparisons, which structs cannot leave out, or part of a report."""
 

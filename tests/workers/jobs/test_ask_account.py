@@ -14,7 +14,7 @@ from greenroom.protocol.internal.broker.answers import AuthError, BearerSnapshot
 from greenroom.protocol.internal.broker.body import UnauthorizedOutcome
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs.ask_account import run
-from greenroom.workers.model.credentials_channel import CredentialError, CredentialsChannel
+from greenroom.workers.model.credentials.channel import CredentialError, CredentialsChannel
 from tests.support.account_service import AccountService, Told
 from tests.support.loop import on_loop
 from tests.workers.account.test_exchange import BEARER

@@ -7,7 +7,7 @@ import pytest
 
 from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.broker.answers import AuthError, McpBearer
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 from tests.broker.mcp_servers import NAME, Guarded
 from tests.workers.mcp.cast import Hosted, hosted, running
 

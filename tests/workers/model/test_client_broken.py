@@ -12,7 +12,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from greenroom.protocol.errors import ModelError
-from greenroom.workers.model.body import AnswerBody
+from greenroom.workers.model.transport.body import AnswerBody
 from tests.workers.model.exchange import (
     BODY,
     DONE,

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from greenroom.workers.model.client import LARGE_BODY
-from greenroom.workers.model.credentials import Bearer
+from greenroom.workers.model.credentials.credential import Bearer
 from tests.workers.model.exchange import (
     BODY,
     DONE,

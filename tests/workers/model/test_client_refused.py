@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
-from greenroom.workers.model.credentials import Bearer, CredentialsDelayedError
+from greenroom.workers.model.credentials.credential import Bearer, CredentialsDelayedError
 from tests.workers.model.exchange import (
     DONE,
     HELLO,

@@ -7,7 +7,7 @@ import pytest
 from greenroom.protocol.errors import ModelError
 from greenroom.protocol.timings import RequestTiming, TokenUse
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.workers.model.credentials import CredentialsDelayedError
+from greenroom.workers.model.credentials.credential import CredentialsDelayedError
 from tests.workers.model.exchange import (
     DONE,
     HELLO,

@@ -19,7 +19,7 @@ from greenroom.protocol.internal.worker.operations import Open
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.opening import open_conversation
 from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 from tests.support.home import Home, records
 from tests.support.loop import on_loop
 from tests.support.post import Post

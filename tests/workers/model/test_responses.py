@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsontext import mended
-from greenroom.workers.model.finish import UNKNOWN_REASON, UNREADABLE
+from greenroom.workers.model.outcome.finish import UNKNOWN_REASON, UNREADABLE
 from greenroom.workers.model.responses import (
     CLOSED_TEXT,
     FAILED_TEXT,

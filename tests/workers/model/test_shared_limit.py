@@ -12,10 +12,10 @@ from aiohttp import web
 
 from greenroom.config.tables.providers import ModelProvider
 from greenroom.protocol.errors import ModelError
-from greenroom.workers.model.bearer import ProviderCredentials
 from greenroom.workers.model.client import ModelClient
-from greenroom.workers.model.credentials_channel import CredentialsChannel
-from greenroom.workers.model.endpoint import ModelEndpoint
+from greenroom.workers.model.credentials.bearer import ProviderCredentials
+from greenroom.workers.model.credentials.channel import CredentialsChannel
+from greenroom.workers.model.transport.endpoint import ModelEndpoint
 from tests.broker.stages import Stage, play
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, ModelServer, Talk, says, serving
 

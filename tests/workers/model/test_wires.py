@@ -38,9 +38,9 @@ from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import Encoder, decoder_factory, make_encoder
-from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import ModelEndpoint
+from greenroom.workers.model.credentials.credential import Bearer
 from greenroom.workers.model.request import ModelRequest
+from greenroom.workers.model.transport.endpoint import ModelEndpoint
 from tests.workers.stubs import StubGoal, StubModelSource, StubRecord, StubTurnContext
 
 PATHS: dict[WireApi, str] = {"responses": "/responses", "chat": "/chat/completions"}

@@ -13,9 +13,9 @@ from greenroom.workers.conversation.model_connection import ModelSource
 from greenroom.workers.conversation.prompt.prompt import input_message
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.model.codec import Encoder
-from greenroom.workers.model.outcome import ModelRequestError, error_info
+from greenroom.workers.model.outcome.attempt import ModelRequestError, error_info
+from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage
-from greenroom.workers.model.retry import Retry
 
 DROPPED_SHARE: Final = 8
 """A history that does not fit loses one part in so many before the next attempt to summarise it."""

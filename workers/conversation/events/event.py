@@ -136,7 +136,8 @@ def _query(action: Mapping[str, object]) -> str:
 
 
 def error(message: str, info: ErrorInfo) -> ErrorEvent:
-    """The turn failed. `info` is the kind of failure for programs (`greenroom.workers.model.outcome.error_info`)."""
+    """The turn failed. `info` is the kind of failure for programs
+    (`greenroom.workers.model.outcome.attempt.error_info`)."""
     return ErrorEvent(message=message, codex_error_info=info)
 
 

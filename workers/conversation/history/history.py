@@ -23,7 +23,7 @@ from greenroom.workers.conversation.history.call_pairing import (
     match_outputs,
 )
 from greenroom.workers.conversation.history.history_entry import HistoryEntry, entry_of, recorded
-from greenroom.workers.model.chat_members import DEFAULTS, MEMBER, THOUGHTS
+from greenroom.workers.model.chat.members import DEFAULTS, MEMBER, THOUGHTS
 
 _ENCRYPTED: Final = "encrypted_content"
 _MISSED: Final = re.compile(

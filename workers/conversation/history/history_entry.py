@@ -8,7 +8,7 @@ import msgspec
 
 from greenroom.protocol.items import JsonObject, as_list, is_known_item, sent_form
 from greenroom.protocol.user_messages import is_user_message
-from greenroom.workers.model.chat_members import MEMBER
+from greenroom.workers.model.chat.members import MEMBER
 
 IMAGE_WEIGHT: Final = 4_000
 """Weight of an image in an item in bytes, whatever its size: about as much as it costs the model."""

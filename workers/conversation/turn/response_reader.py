@@ -16,6 +16,7 @@ from greenroom.workers.conversation.turn.open_calls import is_call
 from greenroom.workers.conversation.turn_activity import TurnActivity
 from greenroom.workers.event_sink import EventSink
 from greenroom.workers.model.codec import Encoder
+from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.responses import (
     Completed,
     ItemDone,
@@ -27,7 +28,6 @@ from greenroom.workers.model.responses import (
     SectionBreak,
     TextDelta,
 )
-from greenroom.workers.model.retry import Retry
 
 PREPARING: Final = "preparing the request"
 

@@ -10,7 +10,7 @@ from greenroom.workers.conversation.turn.open_calls import OpenCalls
 from greenroom.workers.conversation.turn.response_reader import ModelResponse, ResponseReader
 from greenroom.workers.conversation.turn_activity import COMPACTING, TurnActivity
 from greenroom.workers.conversation.usage.tokens import TokenCounter
-from greenroom.workers.model.outcome import MalformedRequestError, SealedHistoryError
+from greenroom.workers.model.outcome.attempt import MalformedRequestError, SealedHistoryError
 from greenroom.workers.model.responses import ResponseUsage
 from greenroom.workers.tools.types import ToolResult
 

@@ -15,7 +15,7 @@ from greenroom.workers.conversation.turn.turn_report import TurnReport
 from greenroom.workers.conversation.turn.turn_settings import ConversationSettings
 from greenroom.workers.conversation.turn.user_input import UserInput
 from greenroom.workers.conversation.turn_activity import COMPACTING
-from greenroom.workers.model.outcome import error_info
+from greenroom.workers.model.outcome.attempt import error_info
 
 COMMAND: Final = "running a command of the user"
 ABORTED: Final = "aborted by user"

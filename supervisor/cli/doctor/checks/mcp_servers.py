@@ -25,7 +25,7 @@ from greenroom.supervisor.cli.status.formatting import counted
 from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.servers import McpServers, ServerContext, load_client
-from greenroom.workers.model.credentials_channel import CredentialError
+from greenroom.workers.model.credentials.channel import CredentialError
 
 MOST: Final = 32
 """Servers that are started; more are only counted."""

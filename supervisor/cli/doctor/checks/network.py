@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
-from greenroom.workers.model.endpoint import visible_url
+from greenroom.workers.model.transport.endpoint import visible_url
 
 PROXIES: Final = ("https_proxy", "http_proxy", "all_proxy")
 """Variables that name a proxy, in either case; the lower one wins."""

@@ -25,9 +25,9 @@ from greenroom.runtime.user_agent import user_agent
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of, table_of
 from greenroom.supervisor.cli.doctor.checks.login import credential_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
-from greenroom.workers.model.credentials import Bearer
-from greenroom.workers.model.endpoint import ModelEndpoint, visible_url
+from greenroom.workers.model.credentials.credential import Bearer
 from greenroom.workers.model.model_list import ModelListAnswer, ModelListed, NotListed, list_models
+from greenroom.workers.model.transport.endpoint import ModelEndpoint, visible_url
 
 MOST: Final = 16
 """Providers that are asked; more are only named."""
@@ -159,7 +159,8 @@ def _endpoint(provider: ModelProvider, bearer: Bearer, environment: Mapping[str,
 
 
 async def _credential(provider: ModelProvider, context: CheckContext) -> _Credential:
-    """Return what a request carries, by the same order as in `greenroom.workers.model.bearer`. Renews nothing."""
+    """Return what a request carries, by the same order as in `greenroom.workers.model.credentials.bearer`. Renews
+    nothing."""
     variable = provider.env_key
     if variable is not None:
         if key := context.environment.get(variable, "").strip():

@@ -27,10 +27,10 @@ from greenroom.workers.conversation.prompt.prompt import message, turn_aborted_m
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.model.client import OnRetry
-from greenroom.workers.model.outcome import ModelRequestError
+from greenroom.workers.model.outcome.attempt import ModelRequestError
+from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import Completed, ItemDone, ModelEvent, ResponseUsage, TextDelta
-from greenroom.workers.model.retry import Retry
 from tests.support.events import members
 from tests.workers.stubs import StubMailbox, StubModelSource, StubRecord, StubTurnContext
 

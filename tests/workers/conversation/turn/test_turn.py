@@ -19,7 +19,8 @@ from greenroom.workers.conversation.turn.response_reader import ResponseReader
 from greenroom.workers.conversation.turn.turn import TurnLoop
 from greenroom.workers.conversation.turn_activity import TurnActivity
 from greenroom.workers.conversation.usage.tokens import TokenCounter
-from greenroom.workers.model.outcome import SealedHistoryError
+from greenroom.workers.model.outcome.attempt import SealedHistoryError
+from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.request import ModelRequest, RequestEncoder
 from greenroom.workers.model.responses import (
     ItemDone,
@@ -28,7 +29,6 @@ from greenroom.workers.model.responses import (
     SearchBegun,
     SectionBreak,
 )
-from greenroom.workers.model.retry import Retry
 from tests.support.loop import on_loop, until
 from tests.workers.stubs import (
     Line,

@@ -1,0 +1,1 @@
+"""The credential of each model request, and the worker's line to the auth broker."""

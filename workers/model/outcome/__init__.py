@@ -1,0 +1,1 @@
+"""How an attempt at a model request ends, and what follows. Free of I/O."""

@@ -1,0 +1,1 @@
+"""Where requests go, and how the body of an answer becomes payloads."""
