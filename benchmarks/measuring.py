@@ -15,8 +15,8 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import TurnEnded
 from greenroom.protocol.message import pack, unpack
 from greenroom.protocol.timings import Timing, TokenUse
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
-from greenroom.supervisor.conversations.turn_counters import TurnCounters
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 from greenroom.workers.timings import TurnTimings
 
 REPEATS: Final = 15

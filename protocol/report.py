@@ -28,7 +28,7 @@ MAX_TEXT: Final = 400
 ConversationState: TypeAlias = Literal[
     "new", "starting", "idle", "running", "parking", "parked", "crashed", "failed", "closed"
 ]
-"""As in `greenroom.supervisor.conversations.lifecycle`."""
+"""As in `greenroom.supervisor.conversations.state.lifecycle`."""
 
 Role: TypeAlias = Literal["supervisor", "fork_server", "broker", "worker", "zygote", "ray"]
 

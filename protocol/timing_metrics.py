@@ -1,6 +1,6 @@
 """The metrics that are read from what workers have measured: one row has the metric and its reader.
 
-The instance counts them (`greenroom.supervisor.conversations.turn_counters`), and they are in the table of
+The instance counts them (`greenroom.supervisor.conversations.state.turn_counters`), and they are in the table of
 `greenroom.protocol.metrics`. Labels are of small, fixed sets, whatever a worker tells.
 """
 

@@ -28,9 +28,9 @@ from greenroom.supervisor.control.control_messages import (
     WatchConversation,
 )
 from greenroom.supervisor.control.instances import parents, remove_stale, this_instance
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.connection import Connection
 
 if TYPE_CHECKING:

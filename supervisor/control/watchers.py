@@ -15,8 +15,8 @@ from greenroom.supervisor.control.control import GiveConnection
 from greenroom.supervisor.control.control_messages import ActionRefused, WatchConversation
 from greenroom.supervisor.control.watch_buffer import WatchBuffer
 from greenroom.supervisor.control.watch_messages import WatchBegan, WatchedTurnEnded, events_line, watch_line
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.conversation import Conversation
 
 MOST: Final = 32
 """Watchers at a time."""

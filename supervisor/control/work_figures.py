@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from greenroom.protocol.report import LatencyFigures, WorkFigures
 from greenroom.runtime.histogram import HistogramFamily
-from greenroom.supervisor.conversations.turn_counters import TurnCounters
+from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 
 
 def work_figures(counters: TurnCounters, deaths: Mapping[tuple[str, str], int]) -> WorkFigures:

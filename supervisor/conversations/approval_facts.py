@@ -25,7 +25,7 @@ from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
 from greenroom.supervisor.conversations.approvals import Approvals
-from greenroom.supervisor.conversations.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
 from greenroom.workers.patch.stored import as_diff
 
 CHOICES: Final[Mapping[str, ReviewDecision]] = {

@@ -9,8 +9,8 @@ import logging
 
 from greenroom.protocol.approval import CommandQuestion, Decision
 from greenroom.protocol.errors import ApprovalOverError
-from greenroom.supervisor.conversations.open_question import OpenQuestion
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from greenroom.protocol.ids import ConversationId, Incarnation, NodeName, WorkerId
 from greenroom.protocol.internal.worker.notices import Opened
 from greenroom.protocol.internal.worker.operations import Close, HoldEvents, Operation, TurnSettings
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter

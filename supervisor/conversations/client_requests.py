@@ -8,8 +8,8 @@ from typing import Final
 from greenroom.protocol.internal.worker.notices import RequestServed
 from greenroom.protocol.internal.worker.operations import RequestName, ServeRequest, WithdrawRequest
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
-from greenroom.supervisor.conversations.conversation import Conversation, RequestFailedError
 from greenroom.supervisor.conversations.slots import Slots
+from greenroom.supervisor.conversations.state.conversation import Conversation, RequestFailedError
 from greenroom.supervisor.conversations.turns import turn_address
 
 NO_PROCESS: Final = "the conversation has no process"

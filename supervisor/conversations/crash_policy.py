@@ -8,9 +8,9 @@ import msgspec
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.internal.process import Exited
 from greenroom.supervisor.conversations.assignments import UNREACHABLE
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.lifecycle import LifecycleState
-from greenroom.supervisor.conversations.turn import ConversationTurn, aborted
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.lifecycle import LifecycleState
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, aborted
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.exits import ExitHistory

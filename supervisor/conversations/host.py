@@ -11,12 +11,12 @@ from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.notices import JobDone, JobReport, ReceivedNotice, RequestServed
 from greenroom.supervisor.conversations.approvals import Approvals
-from greenroom.supervisor.conversations.jobs import Jobs
+from greenroom.supervisor.conversations.jobs.jobs import Jobs
 from greenroom.supervisor.conversations.node_follower import NodeFollower
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.started_turns import StartedTurns
+from greenroom.supervisor.conversations.state.started_turns import StartedTurns
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.conversations.telemetry_records import TelemetryRecords
-from greenroom.supervisor.conversations.turn import Client
 from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes.tree import ProcessTree
 

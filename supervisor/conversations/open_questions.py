@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from greenroom.protocol.approval import Decision
-from greenroom.supervisor.conversations.known_conversations import ConversationTable
-from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.known_conversations import ConversationTable
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.conversations.turns import Turns
 
 

@@ -9,14 +9,14 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId, uuid7
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.operations import TurnSettings
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import Workers
 from greenroom.supervisor.conversations.client_requests import ClientRequests
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.open_questions import OpenQuestions
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
 from greenroom.supervisor.conversations.sharing import SharedConversations
-from greenroom.supervisor.conversations.turn import (
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import (
     UNKNOWN_CALL,
     Audience,
     CallOrigin,
@@ -28,7 +28,7 @@ from greenroom.supervisor.conversations.turn import (
     UserCommand,
     aborted,
 )
-from greenroom.supervisor.conversations.turn_counters import TurnCounters
+from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 from greenroom.supervisor.conversations.turns import OnTurnEnd
 from greenroom.supervisor.conversations.worker_notices import WorkerNotices
 from greenroom.supervisor.processes.exits import ExitHistory

@@ -9,16 +9,16 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.jsonrpc import encode
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
 from greenroom.supervisor.conversations.claims import ConversationClaims, Unshared
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.crash_policy import LACKS_DIRECTORY, CrashHandler, StateAtExit
-from greenroom.supervisor.conversations.known_conversations import ConversationTable
 from greenroom.supervisor.conversations.slots import Slots
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.known_conversations import ConversationTable
+from greenroom.supervisor.conversations.state.wishes import opening_of, wish_of
 from greenroom.supervisor.conversations.turns import OnTurnEnd, Turns, turn_address
 from greenroom.supervisor.conversations.watchdog import HangWatchdog
-from greenroom.supervisor.conversations.wishes import opening_of, wish_of
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.worker_router import WorkerRouter
 

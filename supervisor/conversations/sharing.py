@@ -1,11 +1,11 @@
 """The conversations of a host as another one sees them, which replaces it or is replaced by it."""
 
 from greenroom.protocol.ids import HERE, ConversationId
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.claims import ConversationClaims
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.remembered import Remembered
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.remembered import Remembered
 
 
 class SharedConversations:

@@ -6,11 +6,11 @@ from functools import partial
 
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import HERE, Incarnation, WorkerId
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.slot_queue import SlotQueue
-from greenroom.supervisor.conversations.wishes import wish_of
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.slot_queue import SlotQueue
+from greenroom.supervisor.conversations.state.wishes import wish_of
 from greenroom.supervisor.processes.nodes.wish import ON_HOST
 from greenroom.supervisor.processes.pool import WorkerRequest
 

@@ -30,9 +30,9 @@ from greenroom.protocol.internal.worker.operations import (
     Steer,
 )
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
-from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
-from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import ConversationTurn, Onlooker, TurnUsage, aborted
+from greenroom.supervisor.conversations.state.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Onlooker, TurnUsage, aborted
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from greenroom.config.defaults import Limits
 from greenroom.supervisor.conversations.assignments import WorkerAssignments
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.processes import memory_limit as weight
 
 INTERVAL = 1.0

@@ -26,8 +26,8 @@ from greenroom.protocol.internal.worker.notices import (
     WorkerNotice,
 )
 from greenroom.supervisor.conversations.client_requests import ClientRequests
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.scheduler import ConversationScheduler
+from greenroom.supervisor.conversations.state.conversation import Conversation
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, Request
 from greenroom.protocol.methods import METHODS, Method
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import AnswerMethod as Answers
 from greenroom.supervisor.frontend.request_queue import RequestAnswer

@@ -271,7 +271,7 @@ class Server:
         if not (options.compress_sessions_after_days or options.delete_sessions_after_days):
             return
         from greenroom.sessions.retention import Retention
-        from greenroom.supervisor.conversations.retention_schedule import apply_retention
+        from greenroom.supervisor.conversations.jobs.retention_schedule import apply_retention
 
         retention = Retention(options.compress_sessions_after_days, options.delete_sessions_after_days)
         work = apply_retention(host.jobs, retention)

@@ -13,11 +13,11 @@ from greenroom.protocol.internal.broker.body import AuthState
 from greenroom.protocol.metric import Family, Sample
 from greenroom.protocol.metrics import METRICS
 from greenroom.protocol.version import __version__
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
-from greenroom.supervisor.conversations.turn import CallKind
-from greenroom.supervisor.conversations.turn_counters import TurnCounters
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.turn import CallKind
+from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.processes.exits import role_of
 from greenroom.supervisor.processes.memory_report import ProcessFootprints

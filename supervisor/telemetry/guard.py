@@ -7,7 +7,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
 from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import ConversationTurn, TurnProbe
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, TurnProbe
 
 log = logging.getLogger(__name__)
 

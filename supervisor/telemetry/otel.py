@@ -20,9 +20,9 @@ from greenroom.config.tables.otel import OtelTable
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.version import __version__
 from greenroom.runtime.threads.daemon_thread import in_thread
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
-from greenroom.supervisor.conversations.turn import Moment
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import Moment
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.batch_export import LOGS, SPANS, BatchExport, pace_of
 from greenroom.supervisor.telemetry.events import LoggedEvents, NoEventLog, TelemetryEvents

@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFl
 
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import CallKind, CallOrigin
+from greenroom.supervisor.conversations.state.turn import CallKind, CallOrigin
 from greenroom.supervisor.telemetry.events import PromptFacts, TelemetryEvent
 from greenroom.supervisor.telemetry.otlp_binary import (
     Attribute,

@@ -15,7 +15,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation, TurnId
 from greenroom.protocol.timings import OpenPart, Timing
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import ConversationTurn, Moment
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Moment
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.trace import TracedCall, context_of, new_span_id, root_of
 from greenroom.supervisor.telemetry.turn_records import Agent, Destination, TurnRecords
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 
 
 class TurnTracing:
-    """Follows the turns of one instance (`greenroom.supervisor.conversations.turn.TurnProbe`)."""
+    """Follows the turns of one instance (`greenroom.supervisor.conversations.state.turn.TurnProbe`)."""
 
     def __init__(self, to: Destination, *, sampler: Sampler = DEFAULT_ON, most_unwritten: int = MOST_UNWRITTEN) -> None:
         """`sampler` decides which traces are recorded. Where `to` has no spans, model servers are not told of any."""

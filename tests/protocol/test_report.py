@@ -32,8 +32,8 @@ from greenroom.protocol.report import (
     TurnEntry,
 )
 from greenroom.runtime.zmq.zmq_stream import ZmqStreamStatistics
-from greenroom.supervisor.conversations.lifecycle import LifecycleState
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
+from greenroom.supervisor.conversations.state.lifecycle import LifecycleState
 from greenroom.supervisor.frontend.stdio import StdioStatistics
 from greenroom.supervisor.processes.engine import EngineStatistics
 from greenroom.supervisor.processes.exits import ExitRecord

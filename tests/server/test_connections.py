@@ -15,8 +15,8 @@ import pytest
 from greenroom.protocol.ids import ConversationId
 from greenroom.supervisor.control.inspection import Inspection
 from greenroom.supervisor.control.instances import this_instance
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front

@@ -15,8 +15,8 @@ import aiohttp
 from greenroom.config.defaults import Limits
 from greenroom.config.tables.http import HttpTable
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.http.address import ListenAddress

@@ -165,7 +165,7 @@ def _take(streams: Sequence[int]) -> None:
 def _be_another_process() -> None:
     """Make anew what modules note of their process, its time and its variables when they are imported or warmed up."""
     from greenroom.runtime import http
-    from greenroom.supervisor.conversations import open_question
+    from greenroom.supervisor.conversations.state import open_question
     from greenroom.supervisor.frontend import server_run
 
     importlib.reload(server_run)

@@ -13,7 +13,7 @@ from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.notices import NoticeOrder, Opened, ReceivedNotice, TurnEnded
 from greenroom.protocol.internal.worker.operations import Compact, Open, Operation, StartTurn, TurnSettings
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import Client, Nobody
+from greenroom.supervisor.conversations.state.turn import Client, Nobody
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Opening, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest

@@ -1,4 +1,4 @@
-"""Draws docs/images/life.svg, the life of a conversation, from `greenroom.supervisor.conversations.lifecycle`.
+"""Draws docs/images/life.svg, the life of a conversation, from `greenroom.supervisor.conversations.state.lifecycle`.
 
 `make docs` draws it. `python tools/docs/life.py --check` only tells whether it is up to date, by its exit status.
 """
@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from generated import GeneratedPage
 
-from greenroom.supervisor.conversations.lifecycle import TRANSITIONS, WITH_PROCESS, LifecycleEvent, LifecycleState
+from greenroom.supervisor.conversations.state.lifecycle import TRANSITIONS, WITH_PROCESS, LifecycleEvent, LifecycleState
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "life.svg"
 WIDTH, HEIGHT = 860, 400

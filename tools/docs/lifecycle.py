@@ -1,4 +1,4 @@
-"""Makes the parts of docs/architecture.md about states from `greenroom.supervisor.conversations.lifecycle` and
+"""Makes the parts of docs/architecture.md about states from `greenroom.supervisor.conversations.state.lifecycle` and
 `greenroom.supervisor.processes.service_state`.
 
 `make docs` puts them in their places. `python tools/docs/lifecycle.py --check` only tells whether they are there, by
@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from generated import GeneratedPage
 
-from greenroom.supervisor.conversations import lifecycle
+from greenroom.supervisor.conversations.state import lifecycle
 from greenroom.supervisor.processes import service_state as helper
 
 State = TypeVar("State", bound=str)

@@ -2,7 +2,7 @@
 
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.trace_context import decode_trace_context
-from greenroom.supervisor.conversations.turn import CallOrigin
+from greenroom.supervisor.conversations.state.turn import CallOrigin
 
 
 def request_origin(request: Request) -> CallOrigin:

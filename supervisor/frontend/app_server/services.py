@@ -9,7 +9,7 @@ from typing import Final
 
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.host import ConversationHost
-from greenroom.supervisor.conversations.worktrees import WorktreeRelease
+from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.app_server.account.service_methods import AccountServiceMethods
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_methods import CommandMethods

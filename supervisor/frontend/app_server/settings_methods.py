@@ -15,7 +15,7 @@ from greenroom.protocol.app_server.skills import (
 from greenroom.protocol.errors import ConfigError
 from greenroom.protocol.internal.jobs import JobParams
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server import config_reading
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.permission_profiles import PROFILES

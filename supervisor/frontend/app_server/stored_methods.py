@@ -19,8 +19,8 @@ from greenroom.protocol.app_server.notifications import (
 from greenroom.protocol.app_server.thread import Active, Idle, NotLoaded, Thread, ThreadStatus
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
+from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.history_form import (
     MOST,

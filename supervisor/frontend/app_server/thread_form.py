@@ -7,7 +7,7 @@ from uuid import UUID
 from greenroom.protocol.app_server.thread import Thread, ThreadStatus
 from greenroom.protocol.app_server.wire import CODEX_VERSION
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings
 
 SOURCE = "appServer"

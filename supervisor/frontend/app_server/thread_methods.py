@@ -10,11 +10,11 @@ from greenroom.protocol.app_server.thread import Thread
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.requests import InjectItems
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations import lifecycle
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn, UserCommand
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, UserCommand
 from greenroom.supervisor.frontend.app_server.call_origin import request_origin
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit

@@ -87,7 +87,7 @@ class _OwnNarrator(TurnNarrator):
 
 
 class ThreadSession:
-    """Implements `greenroom.supervisor.conversations.turn.TurnObserver`."""
+    """Implements `greenroom.supervisor.conversations.state.turn.TurnObserver`."""
 
     def __init__(self, conversation_id: ConversationId, channel: AppServerChannel) -> None:
         self.id = conversation_id

@@ -9,8 +9,8 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_settings import SessionSettings

@@ -11,7 +11,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.app_server.question_form import question_request
 from greenroom.supervisor.frontend.app_server.questions import Questions, SentQuestion
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
@@ -21,7 +21,7 @@ REFUSING: Final = frozenset({"denied", "abort"})
 
 
 class AppTurn:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`).
+    """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`).
 
     What happens in it is told by the subscription of the client, which is told of its end right after this audience.
     """

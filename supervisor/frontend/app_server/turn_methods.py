@@ -15,9 +15,9 @@ from greenroom.protocol.app_server.turns import (
 )
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.app_server.call_origin import request_origin
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request

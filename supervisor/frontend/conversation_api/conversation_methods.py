@@ -11,8 +11,8 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
 from greenroom.supervisor.frontend.conversation_api.turn_audience import ApiTurn, OpeningAudience
 from greenroom.supervisor.frontend.elicitor import Elicitor

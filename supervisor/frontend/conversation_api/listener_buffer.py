@@ -31,7 +31,7 @@ class _Typed(msgspec.Struct, frozen=True):
 
 
 class ListenerBuffer:
-    """One client's subscription to one conversation (`greenroom.supervisor.conversations.turn.TurnObserver`)."""
+    """One client's subscription to one conversation (`greenroom.supervisor.conversations.state.turn.TurnObserver`)."""
 
     def __init__(self, conversation_id: ConversationId, channel: ClientChannel) -> None:
         self._id = encode(conversation_id)

@@ -9,9 +9,9 @@ import msgspec
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.worktrees import WorktreeRelease
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import Configured, ConversationMethods
 from greenroom.supervisor.frontend.request_params import RefusedError, decode

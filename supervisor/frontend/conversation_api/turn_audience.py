@@ -9,7 +9,7 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.approval import approval_request
 from greenroom.supervisor.frontend.conversation_api.listener_buffer import ListenerBuffer
@@ -18,7 +18,7 @@ from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elic
 
 
 class ApiTurn:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`). Events go to the buffer."""
+    """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`). Events go to the buffer."""
 
     wants_deltas: Final = False
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from greenroom.protocol import conversation_api as api
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import Job, JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import Job, JobFailedError, Jobs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer

@@ -13,8 +13,8 @@ from greenroom.supervisor.frontend.exec.request import ExecRequest
 if TYPE_CHECKING:
     from greenroom.protocol.ids import ConversationId
     from greenroom.protocol.report import ClientEntry
-    from greenroom.supervisor.conversations.conversation import Conversation
     from greenroom.supervisor.conversations.host import ConversationHost
+    from greenroom.supervisor.conversations.state.conversation import Conversation
     from greenroom.supervisor.frontend.exec.turn_renderer import TurnRenderer
 
 SERVICES: Final = "greenroom.supervisor.frontend.exec.turn"
@@ -99,7 +99,7 @@ class ExecFront:
             self._waiting.callback(handle.cancel)
 
     def _begin(self, host: "ConversationHost", conversation: "Conversation") -> None:
-        from greenroom.supervisor.conversations.turn import CallOrigin
+        from greenroom.supervisor.conversations.state.turn import CallOrigin
         from greenroom.supervisor.frontend.exec.turn import ExecTurn
 
         request, conversations = self._request, host.conversations

@@ -11,7 +11,7 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.exec.turn_renderer import TurnRenderer
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
@@ -23,7 +23,7 @@ _read_configured: Final = msgspec.json.Decoder(SessionConfigured).decode
 
 
 class ExecTurn:
-    """Implements `greenroom.supervisor.conversations.turn.Audience`."""
+    """Implements `greenroom.supervisor.conversations.state.turn.Audience`."""
 
     wants_deltas: Final = False
 

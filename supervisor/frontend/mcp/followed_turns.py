@@ -8,8 +8,8 @@ from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.spending import spending_json
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.started_turns import StartedTurns
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.started_turns import StartedTurns
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, Standing
 from greenroom.supervisor.frontend.mcp.turn_status import TurnStatus, finished_turn, latest, live_turn, saved_turn
 

@@ -22,7 +22,7 @@ from greenroom.protocol.mcp.handshake import (
 )
 from greenroom.protocol.spending import usage_member
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn
+from greenroom.supervisor.conversations.state.turn import CallOrigin, ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
@@ -35,7 +35,7 @@ DELTAS = tuple(b'{"type":"%b"' % kind.encode() for kind in sorted(DELTA_EVENTS))
 
 
 class ToolCall:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+    """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     def __init__(
         self,

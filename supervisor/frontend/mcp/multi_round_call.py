@@ -15,7 +15,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.elicitation import mode_of, read_decision
 from greenroom.protocol.mcp.handshake import ProgressToken, success_result
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn
+from greenroom.supervisor.conversations.state.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
 from greenroom.supervisor.frontend.mcp.handshake_call import result_of, usage_of
@@ -87,7 +87,7 @@ class _Question(NamedTuple):
 
 
 class MultiRoundCall:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+    """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
 

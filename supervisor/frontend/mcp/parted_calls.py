@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from typing import Final, NamedTuple
 
-from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 KEPT_RESULTS: Final = 100

@@ -12,7 +12,7 @@ from greenroom.protocol.errors import SessionFileError, SessionUnknownError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Request
 from greenroom.protocol.mcp.resources import PageParams, UriParams, contents_result, list_result
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.change_notifier import MOST_SUBSCRIPTIONS, ChangeNotifier
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, read_conversation_id

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from greenroom.protocol.errors import SessionUnknownError
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.conversation import Conversation
 
 if TYPE_CHECKING:
     from greenroom.sessions.fork import Fork

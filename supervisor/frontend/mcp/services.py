@@ -8,9 +8,9 @@ from functools import cache, partial
 
 from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.handshake import ElicitationMode
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.host import ConversationHost
-from greenroom.supervisor.conversations.worktrees import WorktreeRelease
+from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.conversation_api.account_methods import AccountMethods
 from greenroom.supervisor.frontend.conversation_api.conversation_methods import ConversationMethods

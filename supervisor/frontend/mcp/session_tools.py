@@ -22,9 +22,9 @@ from greenroom.protocol.mcp.session_tools import (
     SteerArguments,
     ThreadArguments,
 )
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.worktrees import WorktreeRelease
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
 from greenroom.supervisor.frontend.mcp.handshake_call import tool_call_origin

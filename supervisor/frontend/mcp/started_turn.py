@@ -9,15 +9,15 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import RequestId, encode
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.started_turns import FinishedTurn, StartedTurns
-from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn
+from greenroom.supervisor.conversations.state.started_turns import FinishedTurn, StartedTurns
+from greenroom.supervisor.conversations.state.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import worded
 
 
 class StartedTurn:
-    """The audience of one turn (`greenroom.supervisor.conversations.turn.Audience`)."""
+    """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
 

@@ -10,13 +10,13 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request, encode
 from greenroom.protocol.mcp.handshake import failure_result
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK
 
 
 class SteerCall:
-    """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.turn.Audience`)."""
+    """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
 

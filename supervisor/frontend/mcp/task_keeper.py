@@ -17,7 +17,7 @@ from greenroom.protocol.ids import uuid7
 from greenroom.protocol.mcp import tasks
 from greenroom.protocol.mcp.handshake import failure_result
 from greenroom.protocol.mcp.tasks import TaskRecord
-from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 from greenroom.supervisor.frontend.mcp.task_store import TaskStore

@@ -13,7 +13,7 @@ from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Request
 from greenroom.protocol.mcp import tasks
 from greenroom.protocol.mcp.stateless import MISSING_CLIENT_CAPABILITY, TASKS
 from greenroom.protocol.mcp.tasks import TaskParams, TaskRecord
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall

@@ -10,10 +10,10 @@ from greenroom.protocol.jsonrpc import Request, RequestId, Response
 from greenroom.protocol.mcp.arguments import ArgumentError, CodexArguments, parse_codex, parse_reply
 from greenroom.protocol.mcp.handshake import CallToolParams, failure_result, started_result
 from greenroom.protocol.mcp.stateless import RoundParams
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.started_turns import StartedTurns
-from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.started_turns import StartedTurns
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import (

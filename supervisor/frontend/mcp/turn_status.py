@@ -12,9 +12,9 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.mcp.session_tools import TurnState
 from greenroom.protocol.spending import spending_json
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.started_turns import FinishedTurn
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.started_turns import FinishedTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 
 if TYPE_CHECKING:
     from greenroom.sessions.records.turn_log import SavedTurn

@@ -15,7 +15,7 @@ from greenroom.protocol.jsonrpc import Request, RequestId
 from greenroom.protocol.mcp.arguments import PARSE_PREFIX
 from greenroom.protocol.mcp.handshake import CallToolParams
 from greenroom.protocol.mcp.session_tools import LONGEST_WAIT, WaitArguments, WaitReason
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns, GrowthMark
 from greenroom.supervisor.frontend.mcp.passages import Cursor
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id

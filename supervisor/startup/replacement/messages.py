@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.remembered import Remembered
+from greenroom.supervisor.conversations.state.remembered import Remembered
 from greenroom.supervisor.frontend.mcp.front_state import FrontState
 from greenroom.supervisor.frontend.session_state import SessionState
 

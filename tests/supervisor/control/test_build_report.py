@@ -19,9 +19,9 @@ from greenroom.protocol.report import (
 )
 from greenroom.supervisor.control.build_report import Tables, report
 from greenroom.supervisor.control.instances import this_instance
-from greenroom.supervisor.conversations.conversation import Conversation, Placement, Pulse
-from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.conversation import Conversation, Placement, Pulse
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprint
 

@@ -24,7 +24,7 @@ from greenroom.supervisor.control.watch_messages import (
     read_watch_message,
 )
 from greenroom.supervisor.control.watchers import Watchers
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from tests.support.loop import on_loop, until
 from tests.support.workplace import WORKER, Listener, Workplace
 

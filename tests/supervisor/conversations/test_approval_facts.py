@@ -28,8 +28,8 @@ from greenroom.supervisor.conversations.approval_facts import (
     approval_members,
     choices,
 )
-from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 
 THREAD = ConversationId("0199")
 NASTY = "\x1b[2J\u202e\u2066\u200b\r\x00\u2028\U000e0041 <9 characters left out>"

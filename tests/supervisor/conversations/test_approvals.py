@@ -16,7 +16,7 @@ from greenroom.protocol.internal.worker.notices import AskUser, NoticeOrder, Rec
 from greenroom.protocol.internal.worker.operations import Decide, StartTurn
 from greenroom.protocol.jsonrpc import Request, Response
 from greenroom.supervisor.conversations.approvals import Approvals
-from greenroom.supervisor.conversations.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall

@@ -7,7 +7,7 @@ import pytest
 from greenroom.protocol.internal.worker.notices import RequestServed
 from greenroom.protocol.internal.worker.operations import Close, Open, ServeRequest, WithdrawRequest
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from tests.support.loop import on_loop, turns
 from tests.support.workplace import WORKER, Listener, Workplace
 

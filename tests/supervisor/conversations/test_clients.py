@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.worker.operations import HoldEvents, Interrupt, Open, StartTurn, Steer
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 

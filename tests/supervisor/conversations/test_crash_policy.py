@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.protocol.ids import Incarnation, TurnId
-from greenroom.supervisor.conversations.conversation import FALSE_STARTS, Conversation
+from greenroom.supervisor.conversations.state.conversation import FALSE_STARTS, Conversation
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 

@@ -4,8 +4,8 @@ import pytest
 
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.worker.operations import SelectEvents, StartTurn
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.turn import Nobody
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import Nobody
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId, NodeName, TurnId, WorkerId
 from greenroom.supervisor.conversations.assignments import WorkerAssignments, Workers
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.slots import Slots
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from tests.support.loop import on_loop

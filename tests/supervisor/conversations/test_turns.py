@@ -1,7 +1,7 @@
 """The turn that a conversation is opened for has begun before its worker tells that it has opened the conversation."""
 
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.turn import Moment
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.turn import Moment
 from tests.support.loop import on_loop
 from tests.support.workplace import Listener, Workplace
 

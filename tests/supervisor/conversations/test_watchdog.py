@@ -3,7 +3,7 @@
 from greenroom.config.defaults import Limits
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.worker.notices import TurnProgress
-from greenroom.supervisor.conversations.conversation import Conversation, Pulse
+from greenroom.supervisor.conversations.state.conversation import Conversation, Pulse
 from greenroom.supervisor.conversations.watchdog import overdue_conversations
 
 

@@ -28,7 +28,7 @@ from greenroom.protocol.timings import (
     ToolTiming,
 )
 from greenroom.protocol.trace_context import TraceContext, read_trace_context
-from greenroom.supervisor.conversations.turn import CallOrigin, ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.turn import CallOrigin, ConversationTurn, Nobody
 from greenroom.supervisor.telemetry.events import TelemetryEvent
 from greenroom.supervisor.telemetry.otlp_binary import Pairs, log_record, pairs
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity

@@ -14,7 +14,7 @@ from msgspec import Raw
 from greenroom.protocol.app_server import account as wire
 from greenroom.protocol.internal.account import AccountCall, AccountReplies, AccountReply, AskAccount
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request, encode
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.account import service_answers as service
 from greenroom.supervisor.frontend.app_server.account import service_form as form
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel

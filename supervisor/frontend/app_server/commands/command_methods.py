@@ -10,7 +10,7 @@ import msgspec
 from greenroom.protocol.app_server import commands as wire
 from greenroom.protocol.internal.jobs import CommandExec, WindowSize
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Request
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.commands.command_request import command_job
 from greenroom.supervisor.frontend.app_server.commands.open_command import OpenCommand

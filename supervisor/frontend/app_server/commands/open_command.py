@@ -10,7 +10,7 @@ import msgspec
 from greenroom.protocol.app_server.commands import CommandExecOutputDelta
 from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, CommandReport, WindowSize
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
-from greenroom.supervisor.conversations.jobs import Job, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import Job, Jobs
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 Tell: TypeAlias = Callable[[CommandExecOutputDelta], None]

@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.protocol.internal.jobs import FileOutcome
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Request
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.files.file_request import READERS, file_job
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.request_params import RefusedError

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from greenroom.supervisor.conversations.registry import Conversations
-from greenroom.supervisor.conversations.turn import CallOrigin
+from greenroom.supervisor.conversations.state.turn import CallOrigin
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions

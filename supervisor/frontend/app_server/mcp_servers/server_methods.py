@@ -15,8 +15,8 @@ from greenroom.protocol.internal import requests
 from greenroom.protocol.internal.worker.operations import RequestName
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.client_requests import RequestFailedError
-from greenroom.supervisor.conversations.conversation import Conversation
 from greenroom.supervisor.conversations.registry import Conversations
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.app_server.mcp_servers.status_form import status_page
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides

@@ -11,7 +11,7 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.worker.notices import AskUser, NoticeOrder, Opened, ReceivedNotice
 from greenroom.protocol.internal.worker.operations import Decide, Interrupt, Open, StartTurn
 from greenroom.protocol.jsonrpc import Request, Response
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions

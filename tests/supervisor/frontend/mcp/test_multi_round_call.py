@@ -14,7 +14,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")

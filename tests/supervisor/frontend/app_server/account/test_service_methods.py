@@ -12,7 +12,7 @@ from benchmarks.reference_program import Missing
 from greenroom.protocol.internal.account import AccountReplies, AccountReply, AskAccount
 from greenroom.protocol.internal.broker.body import AuthMode
 from greenroom.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Request
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 from greenroom.supervisor.frontend.app_server.account.service_methods import AccountServiceMethods
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
 from greenroom.supervisor.frontend.request_params import RefusedError

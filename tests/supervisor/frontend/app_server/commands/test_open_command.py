@@ -9,7 +9,7 @@ import pytest
 
 from greenroom.protocol.app_server.commands import CommandExecOutputDelta
 from greenroom.protocol.internal.jobs import CommandExec, CommandInput, CommandOutput, InputTaken, WindowSize
-from greenroom.supervisor.conversations.jobs import Job, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import Job, Jobs
 from greenroom.supervisor.frontend.app_server.commands.open_command import OpenCommand
 from greenroom.supervisor.frontend.request_params import RefusedError
 from tests.support.loop import on_loop, turns

@@ -9,9 +9,9 @@ from greenroom.protocol.choices import EventForm
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.runtime.restart import RestartPolicy
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.known_conversations import ConversationTable
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.known_conversations import ConversationTable
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 ROOM = 2

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.wishes import needs_of, wish_of
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.wishes import needs_of, wish_of
 from greenroom.supervisor.processes.nodes.wish import Needs
 
 

@@ -13,7 +13,7 @@ from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, LabelValues
 from greenroom.protocol.timings import OpenPart, RequestTiming, Timing
 from greenroom.protocol.trace_context import TraceContext
 from greenroom.runtime.histogram import HistogramFamily
-from greenroom.supervisor.conversations.turn import CallKind, ConversationTurn
+from greenroom.supervisor.conversations.state.turn import CallKind, ConversationTurn
 
 
 class TimingCounters:
@@ -43,7 +43,7 @@ class TimingCounters:
 
 
 class TurnCounters:
-    """Those of one instance (`greenroom.supervisor.conversations.turn.TurnProbe`)."""
+    """Those of one instance (`greenroom.supervisor.conversations.state.turn.TurnProbe`)."""
 
     def __init__(self) -> None:
         self.calls: Counter[CallKind] = Counter()

@@ -14,9 +14,9 @@ from greenroom.protocol.ids import HERE, ConversationId, Incarnation, NodeName, 
 from greenroom.protocol.internal.worker.notices import OwnWorktree, TurnProgress
 from greenroom.protocol.spending import Spending
 from greenroom.runtime.restart import RestartPolicy
-from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.open_question import OpenQuestion
-from greenroom.supervisor.conversations.turn import Absent, Client, ConversationTurn, TurnObserver
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.open_question import OpenQuestion
+from greenroom.supervisor.conversations.state.turn import Absent, Client, ConversationTurn, TurnObserver
 from greenroom.supervisor.processes.restart import CONVERSATION
 
 FALSE_STARTS = 2

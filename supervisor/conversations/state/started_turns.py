@@ -12,7 +12,7 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.supervisor.conversations.turn import TurnUsage
+from greenroom.supervisor.conversations.state.turn import TurnUsage
 
 KEPT: Final = 200
 """Outcomes that are kept."""

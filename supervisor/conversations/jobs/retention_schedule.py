@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from greenroom.sessions.retention import Retention, RetentionResult
-from greenroom.supervisor.conversations.jobs import JobFailedError
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError
 
 if TYPE_CHECKING:
     from greenroom.protocol.internal.jobs import JobParams
@@ -21,7 +21,7 @@ EVERY: Final = 86_400.0
 
 
 class JobRunner(Protocol):
-    """What runs the job (`greenroom.supervisor.conversations.jobs.Jobs`)."""
+    """What runs the job (`greenroom.supervisor.conversations.jobs.jobs.Jobs`)."""
 
     async def run(self, params: "JobParams") -> bytes:
         """Run a job and return its result. Raises `JobFailedError`."""

@@ -7,7 +7,7 @@ import msgspec
 
 from greenroom.config.paths import resolve_path
 from greenroom.protocol.errors import ConfigError
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.processes.nodes.wish import Needs, Opening, Wish
 
 OWN_TABLE: Final = "greenroom"

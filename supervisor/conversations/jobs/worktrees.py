@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.jobs import JobFailedError, Jobs
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError, Jobs
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation
-from greenroom.supervisor.conversations.slot_queue import SlotQueue
+from greenroom.supervisor.conversations.state.conversation import Conversation
+from greenroom.supervisor.conversations.state.slot_queue import SlotQueue
 
 
 def _conversations(count: int) -> list[Conversation]:

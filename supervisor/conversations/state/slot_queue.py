@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 
 
 class SlotQueue:

@@ -10,14 +10,15 @@ import msgspec
 
 from greenroom.protocol.approval import AnyQuestion, Decision
 from greenroom.protocol.ids import uuid7
-from greenroom.supervisor.conversations.turn import ConversationTurn
+from greenroom.supervisor.conversations.state.turn import ConversationTurn
 
 _serials: Final = count(time.time_ns())
 """Begins with the time, so that later runs of the server go on with larger numbers."""
 
 
 class OpenQuestion(msgspec.Struct, eq=False):
-    """Kept with the running turn (`greenroom.supervisor.conversations.conversation.Pulse`) until it is decided."""
+    """Kept with the running turn (`greenroom.supervisor.conversations.state.conversation.Pulse`) until it is
+    decided."""
 
     number: int
     """Its number in the process that asks."""

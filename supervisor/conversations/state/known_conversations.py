@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation
+from greenroom.supervisor.conversations.state.conversation import Conversation
 
 
 class ConversationTable:

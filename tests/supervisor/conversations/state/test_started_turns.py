@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.supervisor.conversations.started_turns import (
+from greenroom.supervisor.conversations.state.started_turns import (
     KEPT,
     KEPT_BYTES,
     KEPT_SECONDS,

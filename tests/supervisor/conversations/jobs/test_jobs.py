@@ -17,8 +17,8 @@ from greenroom.protocol.internal.worker.operations import (
 )
 from greenroom.protocol.jsonrpc import encode
 from greenroom.supervisor.conversations.assignments import Workers
-from greenroom.supervisor.conversations.jobs import Jobs
-from greenroom.supervisor.conversations.turn import Nobody
+from greenroom.supervisor.conversations.jobs.jobs import Jobs
+from greenroom.supervisor.conversations.state.turn import Nobody
 from greenroom.supervisor.processes.nodes.wish import ON_HOST, Wish
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter

@@ -22,8 +22,8 @@ from greenroom.protocol.timings import (
     TokenUse,
 )
 from greenroom.protocol.trace_context import TraceContext
-from greenroom.supervisor.conversations.turn import ConversationTurn, Nobody
-from greenroom.supervisor.conversations.turn_counters import TurnCounters
+from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
+from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 from tests.protocol.test_timings import timings
 from tests.support.workplace import Listener, Workplace
 

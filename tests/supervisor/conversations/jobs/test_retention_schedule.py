@@ -9,8 +9,8 @@ import pytest
 
 from greenroom.protocol.internal.jobs import JobParams
 from greenroom.sessions.retention import Retention, RetentionResult
-from greenroom.supervisor.conversations.jobs import JobFailedError
-from greenroom.supervisor.conversations.retention_schedule import EVERY, FIRST_AFTER, apply_retention
+from greenroom.supervisor.conversations.jobs.jobs import JobFailedError
+from greenroom.supervisor.conversations.jobs.retention_schedule import EVERY, FIRST_AFTER, apply_retention
 from greenroom.workers.job_context import JobError, Setting
 from greenroom.workers.jobs import apply_retention as job
 from tests.support.virtual_time import in_virtual_time

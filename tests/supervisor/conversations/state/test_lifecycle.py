@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.errors import LocalProtocolError
-from greenroom.supervisor.conversations import lifecycle
-from greenroom.supervisor.conversations.lifecycle import (
+from greenroom.supervisor.conversations.state import lifecycle
+from greenroom.supervisor.conversations.state.lifecycle import (
     TRANSITIONS,
     WAITING_FOR_SLOT,
     WITH_PROCESS,

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.supervisor.conversations.conversation import Conversation, Placement
+from greenroom.supervisor.conversations.state.conversation import Conversation, Placement
 
 
 class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):

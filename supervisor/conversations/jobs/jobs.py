@@ -14,7 +14,7 @@ from greenroom.protocol.internal.process import Exited
 from greenroom.protocol.internal.worker.notices import JobDone
 from greenroom.protocol.internal.worker.operations import Close, HoldEvents, RunJob, StopJob, TellJob
 from greenroom.supervisor.conversations.assignments import Workers
-from greenroom.supervisor.conversations.turn import Client
+from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.processes import exits as death
 from greenroom.supervisor.processes.pool import WorkerRequest
 from greenroom.supervisor.processes.worker_router import WorkerRouter

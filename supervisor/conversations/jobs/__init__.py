@@ -1,0 +1,1 @@
+"""Work outside of conversations, each in a worker of its own."""

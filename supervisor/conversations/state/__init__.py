@@ -1,0 +1,1 @@
+"""What a host keeps of conversations, their turns and their questions."""
