@@ -149,7 +149,7 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "open(descriptor, 'rb')": "the same",
         "open(descriptor, 'wb')": "the same, for writing",
     },
-    "supervisor/frontend/mcp/task_store.py": {
+    "supervisor/frontend/mcp/calls/task_store.py": {
         "os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 384)": "tasks of a home",
         "os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)": "to flush the directory",
         "open(descriptor, 'wb')": "tasks of the home",

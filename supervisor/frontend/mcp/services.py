@@ -18,26 +18,26 @@ from greenroom.supervisor.frontend.conversation_api.saved_methods import SavedMe
 from greenroom.supervisor.frontend.conversation_api.utility_methods import UtilityMethods
 from greenroom.supervisor.frontend.elicitor import Elicitor
 from greenroom.supervisor.frontend.job_methods import job_methods
+from greenroom.supervisor.frontend.mcp.calls.parted_calls import PartedCalls
+from greenroom.supervisor.frontend.mcp.calls.relayed_requests import RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.task_keeper import TaskKeeper
+from greenroom.supervisor.frontend.mcp.calls.task_store import TaskStore
+from greenroom.supervisor.frontend.mcp.calls.tasks import Tasks
+from greenroom.supervisor.frontend.mcp.calls.tool_calls import ToolCallHandler
 from greenroom.supervisor.frontend.mcp.change_notifier import ChangeNotifier
 from greenroom.supervisor.frontend.mcp.client_log import ClientLog
 from greenroom.supervisor.frontend.mcp.completions import Completions
-from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
 from greenroom.supervisor.frontend.mcp.front_state import FrontState
-from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
 from greenroom.supervisor.frontend.mcp.prompts import Prompts
 from greenroom.supervisor.frontend.mcp.protocol_version import ProtocolVersion
-from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
 from greenroom.supervisor.frontend.mcp.resources import Resources
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations
-from greenroom.supervisor.frontend.mcp.session_tools import SessionTools
 from greenroom.supervisor.frontend.mcp.state_key import state_key
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
-from greenroom.supervisor.frontend.mcp.task_keeper import TaskKeeper
-from greenroom.supervisor.frontend.mcp.task_store import TaskStore
-from greenroom.supervisor.frontend.mcp.tasks import Tasks
-from greenroom.supervisor.frontend.mcp.tool_calls import ToolCallHandler
-from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall
-from greenroom.supervisor.frontend.mcp.wait_tool import WaitTool
+from greenroom.supervisor.frontend.mcp.tools.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.tools.session_tools import SessionTools
+from greenroom.supervisor.frontend.mcp.tools.tool_requests import AnswerToolCall
+from greenroom.supervisor.frontend.mcp.tools.wait_tool import WaitTool
 from greenroom.supervisor.frontend.openai_auth import requires_openai_auth
 from greenroom.supervisor.frontend.request_queue import WAITING, RequestQueue
 
@@ -181,7 +181,7 @@ class McpServices:
     def _approval_tools(self, host: ConversationHost, channel: ClientChannel) -> Mapping[str, AnswerToolCall]:
         if host.approvals is None:
             return {}
-        from greenroom.supervisor.frontend.mcp.approval_tools import ApprovalTools
+        from greenroom.supervisor.frontend.mcp.tools.approval_tools import ApprovalTools
 
         return ApprovalTools(self._live, host.approvals, host.conversations, lambda: channel.user_agent).tools
 

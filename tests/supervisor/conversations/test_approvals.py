@@ -19,7 +19,7 @@ from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.state.open_question import OpenQuestion
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import ToolCall
 from tests.support.loop import on_loop
 from tests.support.workplace import WORKER, Workplace
 

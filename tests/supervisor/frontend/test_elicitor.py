@@ -18,7 +18,7 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor, too_late
-from greenroom.supervisor.frontend.mcp.handshake_call import ToolCall
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import ToolCall
 
 YES = Decision(verdict="approved")
 QUESTION = FormQuestion(server="s", message="?", form={})

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from greenroom.config.section import check
 from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, WorkspaceWritePolicy
-from greenroom.supervisor.frontend.mcp import state_key, task_store
+from greenroom.supervisor.frontend.mcp import state_key
+from greenroom.supervisor.frontend.mcp.calls import task_store
 from greenroom.workers.sandbox.confinement import Confinement, Hidden, is_within
 from greenroom.workers.sandbox.policy import Surroundings, confine, own_program, read_only
 

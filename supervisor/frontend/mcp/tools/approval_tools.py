@@ -20,7 +20,7 @@ from greenroom.supervisor.conversations.approval_facts import (
 from greenroom.supervisor.conversations.approvals import Approvals
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
-from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
+from greenroom.supervisor.frontend.mcp.tools.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 

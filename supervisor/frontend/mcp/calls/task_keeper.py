@@ -19,8 +19,8 @@ from greenroom.protocol.mcp.handshake import failure_result
 from greenroom.protocol.mcp.tasks import TaskRecord
 from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.frontend import server_run as runs
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
-from greenroom.supervisor.frontend.mcp.task_store import TaskStore
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.task_store import TaskStore
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

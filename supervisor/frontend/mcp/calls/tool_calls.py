@@ -16,7 +16,7 @@ from greenroom.supervisor.conversations.state.started_turns import StartedTurns
 from greenroom.supervisor.conversations.state.turn import Client
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.mcp.handshake_call import (
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import (
     ToolCall,
     items_of,
     overrides_of,
@@ -24,12 +24,12 @@ from greenroom.supervisor.frontend.mcp.handshake_call import (
     tool_call_origin,
     unknown_session,
 )
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
-from greenroom.supervisor.frontend.mcp.multi_round_calls import MultiRoundCalls
-from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
-from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
-from greenroom.supervisor.frontend.mcp.started_turn import StartedTurn
-from greenroom.supervisor.frontend.mcp.tasks import Tasks
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.multi_round_calls import MultiRoundCalls
+from greenroom.supervisor.frontend.mcp.calls.parted_calls import PartedCalls
+from greenroom.supervisor.frontend.mcp.calls.relayed_requests import RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.started_turn import StartedTurn
+from greenroom.supervisor.frontend.mcp.calls.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

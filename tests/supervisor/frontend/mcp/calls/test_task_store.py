@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId, uuid7
 from greenroom.protocol.mcp import tasks
 from greenroom.protocol.mcp.tasks import KEPT_FOR, TaskRecord
-from greenroom.supervisor.frontend.mcp.task_store import DIRECTORY, TaskStore
+from greenroom.supervisor.frontend.mcp.calls.task_store import DIRECTORY, TaskStore
 
 KNOWN = {*TaskRecord.__struct_fields__} - {"unknown"}
 MEMBERS = st.dictionaries(

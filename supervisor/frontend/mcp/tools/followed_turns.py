@@ -11,7 +11,7 @@ from greenroom.protocol.spending import spending_json
 from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.conversations.state.started_turns import StartedTurns
 from greenroom.supervisor.frontend.mcp.saved_conversations import SavedConversations, Standing
-from greenroom.supervisor.frontend.mcp.turn_status import TurnStatus, finished_turn, latest, live_turn, saved_turn
+from greenroom.supervisor.frontend.mcp.tools.turn_status import TurnStatus, finished_turn, latest, live_turn, saved_turn
 
 if TYPE_CHECKING:
     from greenroom.sessions.index import Story

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from greenroom.supervisor.conversations.state.turn import Client
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
 
 KEPT_RESULTS: Final = 100
 """Outcomes without a request that are kept at a time."""

@@ -13,7 +13,7 @@ from greenroom.supervisor.conversations.state.started_turns import FinishedTurn,
 from greenroom.supervisor.conversations.state.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, Elicitation, Elicitor
-from greenroom.supervisor.frontend.mcp.handshake_call import worded
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import worded
 
 
 class StartedTurn:

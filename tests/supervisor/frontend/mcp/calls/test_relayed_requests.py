@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from greenroom.protocol.jsonrpc import Request
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.mcp.relayed_requests import GONE, RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.relayed_requests import GONE, RelayedRequests
 from tests.support.loop import on_loop, until
 
 

@@ -16,10 +16,10 @@ from greenroom.protocol.mcp.tasks import TaskParams, TaskRecord
 from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
-from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.relayed_requests import RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.task_keeper import LiveTask, TaskKeeper
 from greenroom.supervisor.frontend.mcp.subscriptions import Subscriptions
-from greenroom.supervisor.frontend.mcp.task_keeper import LiveTask, TaskKeeper
 from greenroom.supervisor.frontend.request_params import RefusedError, read_params
 
 

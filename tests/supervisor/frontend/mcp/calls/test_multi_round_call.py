@@ -15,7 +15,7 @@ from greenroom.protocol.jsonrpc import Request
 from greenroom.protocol.mcp.handshake import ProgressToken
 from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
 
 THREAD = ConversationId("0199")
 ACCEPT = msgspec.Raw(b'{"action":"accept","content":{}}')

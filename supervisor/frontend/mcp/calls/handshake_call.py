@@ -1,7 +1,7 @@
 """An open `tools/call` of the handshake eras: turns the events and the result of its turn into lines for the client.
 
 What both eras make of arguments and of a turn's end is here too; calls of the other era are in
-`greenroom.supervisor.frontend.mcp.multi_round_calls`.
+`greenroom.supervisor.frontend.mcp.calls.multi_round_calls`.
 """
 
 from collections.abc import Callable

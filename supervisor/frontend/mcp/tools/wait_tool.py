@@ -16,11 +16,11 @@ from greenroom.protocol.mcp.arguments import PARSE_PREFIX
 from greenroom.protocol.mcp.handshake import CallToolParams
 from greenroom.protocol.mcp.session_tools import LONGEST_WAIT, WaitArguments, WaitReason
 from greenroom.supervisor.conversations.state.conversation import Conversation
-from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns, GrowthMark
-from greenroom.supervisor.frontend.mcp.passages import Cursor
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
-from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
-from greenroom.supervisor.frontend.mcp.turn_status import live_turn, turn_in_words
+from greenroom.supervisor.frontend.mcp.tools.followed_turns import FollowedTurns, GrowthMark
+from greenroom.supervisor.frontend.mcp.tools.passages import Cursor
+from greenroom.supervisor.frontend.mcp.tools.tool_requests import AnswerToolCall, ToolOutcome, tool_handler
+from greenroom.supervisor.frontend.mcp.tools.turn_status import live_turn, turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 if TYPE_CHECKING:

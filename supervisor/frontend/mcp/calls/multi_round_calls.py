@@ -22,10 +22,10 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend import server_run as runs
 from greenroom.supervisor.frontend.client_channel import ClientChannel
 from greenroom.supervisor.frontend.elicitor import Elicitor
-from greenroom.supervisor.frontend.mcp.multi_round_call import MultiRoundCall
-from greenroom.supervisor.frontend.mcp.parted_calls import PartedCalls
-from greenroom.supervisor.frontend.mcp.relayed_requests import RelayedRequests
-from greenroom.supervisor.frontend.mcp.tasks import Tasks
+from greenroom.supervisor.frontend.mcp.calls.multi_round_call import MultiRoundCall
+from greenroom.supervisor.frontend.mcp.calls.parted_calls import PartedCalls
+from greenroom.supervisor.frontend.mcp.calls.relayed_requests import RelayedRequests
+from greenroom.supervisor.frontend.mcp.calls.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -26,14 +26,19 @@ from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.frontend.client_channel import ClientChannel
-from greenroom.supervisor.frontend.mcp.followed_turns import FollowedTurns
-from greenroom.supervisor.frontend.mcp.handshake_call import tool_call_origin
-from greenroom.supervisor.frontend.mcp.passages import MAX_PASSAGE, Cursor, last_page, next_page
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import tool_call_origin
+from greenroom.supervisor.frontend.mcp.calls.steer_call import SteerCall
 from greenroom.supervisor.frontend.mcp.saved_conversations import read_conversation_id
-from greenroom.supervisor.frontend.mcp.steer_call import SteerCall
-from greenroom.supervisor.frontend.mcp.tool_requests import AnswerToolCall, ToolOutcome, read_arguments, tool_handler
+from greenroom.supervisor.frontend.mcp.tools.followed_turns import FollowedTurns
+from greenroom.supervisor.frontend.mcp.tools.passages import MAX_PASSAGE, Cursor, last_page, next_page
+from greenroom.supervisor.frontend.mcp.tools.tool_requests import (
+    AnswerToolCall,
+    ToolOutcome,
+    read_arguments,
+    tool_handler,
+)
+from greenroom.supervisor.frontend.mcp.tools.turn_status import turn_in_words
 from greenroom.supervisor.frontend.mcp.transcript import body
-from greenroom.supervisor.frontend.mcp.turn_status import turn_in_words
 from greenroom.supervisor.frontend.request_queue import RequestQueue
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.demo.script import CommandStep, Quote, Stall, Text, rule
-from greenroom.supervisor.frontend.mcp.task_store import DIRECTORY
+from greenroom.supervisor.frontend.mcp.calls.task_store import DIRECTORY
 from tests.support.client import Message, RequestId, kind, text, thread_id
 from tests.support.deadline import until
 from tests.support.model import Gate

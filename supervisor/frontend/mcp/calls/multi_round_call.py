@@ -18,12 +18,12 @@ from greenroom.protocol.mcp.stateless import TASKS, RequestEnvelope
 from greenroom.supervisor.conversations.state.turn import Absent, Client, ConversationTurn
 from greenroom.supervisor.frontend.elicitation import request_params
 from greenroom.supervisor.frontend.elicitor import CANNOT_ASK, too_late
-from greenroom.supervisor.frontend.mcp.handshake_call import result_of, usage_of
+from greenroom.supervisor.frontend.mcp.calls.handshake_call import result_of, usage_of
 from greenroom.supervisor.frontend.progress import Progress
 
 
 class TaskHandle(Protocol):
-    """The task that a long call has become (`greenroom.supervisor.frontend.mcp.tasks`)."""
+    """The task that a long call has become (`greenroom.supervisor.frontend.mcp.calls.tasks`)."""
 
     def creation(self) -> bytes:
         """Return the result that announces the task to the client."""
@@ -36,7 +36,7 @@ class TaskHandle(Protocol):
 
 
 class Host(Protocol):
-    """The connection that a call belongs to (`greenroom.supervisor.frontend.mcp.multi_round_calls`)."""
+    """The connection that a call belongs to (`greenroom.supervisor.frontend.mcp.calls.multi_round_calls`)."""
 
     timeout_s: float
     """Seconds that the user has for an answer."""
@@ -96,7 +96,7 @@ class MultiRoundCall:
         self.conversation_id = conversation_id
         self.fingerprint = fingerprint
         self.turn: ConversationTurn | None = None
-        """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
+        """Until it has ended, as in `greenroom.supervisor.frontend.mcp.calls.handshake_call.ToolCall`."""
         self.result: bytes | None = None
         """The outcome of the turn, once it has ended."""
         self.was_aborted = False

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom.protocol.errors import ConfigError
 from greenroom.sessions.records.passage import Passage
-from greenroom.supervisor.frontend.mcp.passages import MAX_PAGE, MAX_PASSAGE, Cursor, last_page, next_page
+from greenroom.supervisor.frontend.mcp.tools.passages import MAX_PAGE, MAX_PASSAGE, Cursor, last_page, next_page
 
 SIZES = st.lists(st.integers(0, MAX_PASSAGE * 3), max_size=80)
 

@@ -32,7 +32,7 @@ class SteerCall:
         """`done` is the text of a successful result; `waits` tells which questions can be decided elsewhere."""
         self._waits = waits
         self.turn: ConversationTurn | None = None
-        """Until it has ended, as in `greenroom.supervisor.frontend.mcp.handshake_call.ToolCall`."""
+        """Until it has ended, as in `greenroom.supervisor.frontend.mcp.calls.handshake_call.ToolCall`."""
         self._request = request
         self._conversation_id = conversation_id
         self._done = done
