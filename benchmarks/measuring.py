@@ -14,7 +14,7 @@ from greenroom.demo.scripts import COMMANDS
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import TurnEnded
 from greenroom.protocol.message import pack, unpack
-from greenroom.protocol.timings import Timing, TokenUse
+from greenroom.protocol.telemetry.timings import Timing, TokenUse
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
 from greenroom.workers.timings import TurnTimings

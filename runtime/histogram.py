@@ -3,8 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from greenroom.protocol.metric import Distribution
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metric import Distribution
+from greenroom.protocol.telemetry.metrics import METRICS
 
 
 class Histogram:
@@ -31,7 +31,7 @@ class HistogramFamily:
     """The histograms of one metric."""
 
     def __init__(self, name: str) -> None:
-        """`name` is in `greenroom.protocol.metrics.METRICS`."""
+        """`name` is in `greenroom.protocol.telemetry.metrics.METRICS`."""
         self.name = name
         self._bounds = METRICS[name].buckets
         self._series: dict[tuple[str, ...], Histogram] = {}

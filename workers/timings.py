@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Self
 
 from greenroom.protocol.approval import AnyQuestion
 from greenroom.protocol.errors import GreenroomError
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     BUILTIN_TOOLS,
     LONGEST_NAME,
     MOST,
@@ -33,7 +33,7 @@ from greenroom.protocol.timings import (
     ToolOrigin,
     ToolTiming,
 )
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 
 KEPT: Final = 8 * MOST
 """Timings that are kept while the supervisor takes nothing; further ones are only counted."""

@@ -10,7 +10,7 @@ import msgspec
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.trace_context import TraceContext, read_trace_context
+from greenroom.protocol.telemetry.trace_context import TraceContext, read_trace_context
 
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 NEWEST_HANDSHAKE_VERSION: Final = HANDSHAKE_VERSIONS[-1]

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from greenroom.protocol import thread_item as items
+from greenroom.protocol.events import thread_item as items
+from greenroom.protocol.events.thread_item import AnyItem
 from greenroom.protocol.items import JsonObject, as_list, text_parts
-from greenroom.protocol.thread_item import AnyItem
 from greenroom.protocol.user_messages import is_user_message
 from greenroom.sessions.records.stored_command import command_of, exit_code_of, written
 

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.metric import Family
+from greenroom.protocol.telemetry.metric import Family
 
 MAX_REQUEST: Final = 4096
 """Bytes of a request, newline included."""
@@ -42,7 +42,7 @@ class KillConversation(msgspec.Struct, frozen=True, tag_field="do", tag="kill", 
 
 
 class GiveMetrics(msgspec.Struct, frozen=True, tag_field="do", tag="metrics", forbid_unknown_fields=True):
-    """Tell all metrics (`greenroom.protocol.metrics`)."""
+    """Tell all metrics (`greenroom.protocol.telemetry.metrics`)."""
 
 
 class ListApprovals(msgspec.Struct, frozen=True, tag_field="do", tag="approvals", forbid_unknown_fields=True):

@@ -15,9 +15,9 @@ from typing import Final
 from aiohttp import web
 
 from greenroom.config.tables.http import HttpTable
-from greenroom.protocol import openmetrics
 from greenroom.protocol.errors import ConfigError
-from greenroom.protocol.metric import Family
+from greenroom.protocol.telemetry import openmetrics
+from greenroom.protocol.telemetry.metric import Family
 from greenroom.runtime.sockets import socket_file
 from greenroom.runtime.sockets.tcp_owner import owner_of_peer
 from greenroom.supervisor.control import peer

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 from greenroom.protocol.footprint import Footprint
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.body import AuthState
-from greenroom.protocol.metric import Family, Sample
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metric import Family, Sample
+from greenroom.protocol.telemetry.metrics import METRICS
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.registry import ConversationsStatistics

@@ -13,7 +13,7 @@ import msgspec
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     AttemptOutcome,
     DecisionTiming,
     RequestTiming,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timings import OpenPart, Timing
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.timings import OpenPart, Timing
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, TurnProbe
 
 log = logging.getLogger(__name__)

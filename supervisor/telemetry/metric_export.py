@@ -24,7 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from greenroom.protocol.metric import Family
+from greenroom.protocol.telemetry.metric import Family
 from greenroom.protocol.version import __version__
 from greenroom.runtime.threads.daemon_thread import in_thread
 

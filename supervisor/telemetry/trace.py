@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState, set_span_in_context
 
 from greenroom.protocol.ids import ConversationId, TurnId
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.supervisor.conversations.state.turn import CallKind, CallOrigin
 from greenroom.supervisor.telemetry.events import PromptFacts, TelemetryEvent
 from greenroom.supervisor.telemetry.otlp_binary import (

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     DecisionTiming,
     OpenPart,
     OpenRequest,

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation, TurnId
-from greenroom.protocol.timings import OpenPart, Timing
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.timings import OpenPart, Timing
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, Moment
 from greenroom.supervisor.telemetry import events
 from greenroom.supervisor.telemetry.trace import TracedCall, context_of, new_span_id, root_of

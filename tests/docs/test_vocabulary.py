@@ -27,7 +27,7 @@ SHARED: Final = (
             {"AgentMessage", "UserMessage", "AgentMessageDelta", "TerminalInteraction"}
             | {"ItemStarted", "ItemCompleted", "PlanStep", "ThreadGoalUpdated"}
         ),
-        ("protocol/events/", "protocol/app_server/", "protocol/thread_item.py"),
+        ("protocol/events/", "protocol/app_server/", "protocol/events/thread_item.py"),
     ),
     Shared(
         "the handshake, which MCP and the app server both call `initialize`",

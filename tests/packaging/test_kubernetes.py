@@ -15,7 +15,7 @@ import yaml
 from greenroom.config.section import check
 from greenroom.config.tables.greenroom import GreenroomTable
 from greenroom.config.tables.nodes import PORTS, NodesTable, split_address
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metrics import METRICS
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli import command_line
 from greenroom.supervisor.processes.nodes.addresses import Service, address_of

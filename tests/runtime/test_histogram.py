@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metrics import METRICS
 from greenroom.runtime.histogram import Histogram, HistogramFamily
 
 NAME = "greenroom_tool_duration_seconds"

@@ -7,7 +7,7 @@ import pytest
 
 from greenroom.protocol.approval import CommandQuestion, FormQuestion
 from greenroom.protocol.errors import ModelError
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     MOST,
     MOST_ATTEMPTS,
     DecisionTiming,
@@ -16,7 +16,7 @@ from greenroom.protocol.timings import (
     RequestTiming,
     ToolTiming,
 )
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.workers.timings import KEPT, Subject, TurnTimings
 
 CALL = {"name": "shell", "call_id": "call_1", "arguments": '{"command":["secret"]}'}

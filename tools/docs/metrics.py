@@ -1,4 +1,4 @@
-"""Makes the table of docs/metrics.md from `greenroom.protocol.metrics`.
+"""Makes the table of docs/metrics.md from `greenroom.protocol.telemetry.metrics`.
 
 `make docs` puts it in its place. `python tools/docs/metrics.py --check` only tells whether it is there, by its exit
 status.
@@ -10,8 +10,8 @@ from typing import Final
 
 from generated import GeneratedPage
 
-from greenroom.protocol.metric import Metric
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metric import Metric
+from greenroom.protocol.telemetry.metrics import METRICS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 BEGIN: Final = "<!-- metrics: made by tools/docs/metrics.py -->\n"

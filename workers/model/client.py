@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from greenroom.protocol.errors import RemoteProtocolError
 from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.timings import AttemptOutcome, TokenUse
+from greenroom.protocol.telemetry.timings import AttemptOutcome, TokenUse
 from greenroom.runtime.http import aiohttp, tls_context
 from greenroom.workers.model.codec import Decoder
 from greenroom.workers.model.credentials.credential import Bearer, Credentials, CredentialsDelayedError

@@ -13,7 +13,7 @@ import msgspec
 from greenroom.config.models import CommandTool, PatchTool
 from greenroom.config.texts import patch_language
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.timings import BuiltinTool
+from greenroom.protocol.telemetry.timings import BuiltinTool
 from greenroom.workers.patch.grammar import LARK
 
 PlanStepStatus: TypeAlias = Literal["pending", "in_progress", "completed"]

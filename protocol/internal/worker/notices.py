@@ -13,7 +13,7 @@ from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.worker.header import Addressed, Header, known_kind, message_frames, three_frames
 from greenroom.protocol.message import Message, unpack
 from greenroom.protocol.spending import Spending
-from greenroom.protocol.timings import OpenPart, Timing
+from greenroom.protocol.telemetry.timings import OpenPart, Timing
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""

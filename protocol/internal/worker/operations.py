@@ -10,7 +10,7 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.worker.header import Addressed, Header, known_kind, three_frames
 from greenroom.protocol.message import Message, unpack
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 
 
 class Open(Addressed):

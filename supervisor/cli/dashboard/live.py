@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from greenroom.protocol.thread_item import AgentMessage, AnyItem, CommandExecution, Reasoning
+from greenroom.protocol.events.thread_item import AgentMessage, AnyItem, CommandExecution, Reasoning
 from greenroom.sessions.records.passage import Speaker
 from greenroom.supervisor.cli.dashboard.passage_text import GrowingText, shown_passage
 from greenroom.supervisor.cli.dashboard.transcript import Entry, PlanEntry

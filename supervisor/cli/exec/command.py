@@ -14,7 +14,7 @@ from greenroom.config.paths import resolve_path
 from greenroom.protocol.errors import GreenroomError
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.jsonrpc import encode
-from greenroom.protocol.trace_context import read_trace_context
+from greenroom.protocol.telemetry.trace_context import read_trace_context
 from greenroom.runtime.originator import ORIGINATOR
 from greenroom.supervisor.cli.exec.arguments import ExecCommandLine, parse_exec_words
 from greenroom.supervisor.cli.exec.prompt import read_prompt

@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 
-from greenroom.protocol import openmetrics
+from greenroom.protocol.telemetry import openmetrics
 from greenroom.supervisor.cli.output import complain
 from greenroom.supervisor.cli.status.control_client import ask
 from greenroom.supervisor.cli.status.diagnostics import NOTHING

@@ -12,8 +12,8 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.operations import TurnSettings
 from greenroom.protocol.spending import Spending
-from greenroom.protocol.timings import OpenPart, Timing
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.timings import OpenPart, Timing
+from greenroom.protocol.telemetry.trace_context import TraceContext
 
 CallKind: TypeAlias = Literal["turn", "steer", "compact", "command"]
 """What a client has asked for: a turn, more input for the running one, a compaction, or a command of the user."""

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from greenroom.protocol.errors import ERROR_KINDS
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import Incarnation
-from greenroom.protocol.timing_metrics import OTHER, TIMING_METRICS, LabelValues, points
-from greenroom.protocol.timings import OpenPart, RequestTiming, Timing
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.timing_metrics import OTHER, TIMING_METRICS, LabelValues, points
+from greenroom.protocol.telemetry.timings import OpenPart, RequestTiming, Timing
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.runtime.histogram import HistogramFamily
 from greenroom.supervisor.conversations.state.turn import CallKind, ConversationTurn
 
 
 class TimingCounters:
-    """The metrics that are read from timings (`greenroom.protocol.timing_metrics`), by their names."""
+    """The metrics that are read from timings (`greenroom.protocol.telemetry.timing_metrics`), by their names."""
 
     def __init__(self) -> None:
         kinds = {name: row.metric.kind for name, row in TIMING_METRICS.items()}

@@ -1,7 +1,7 @@
 """What is known of the call that asks for a turn."""
 
 from greenroom.protocol.jsonrpc import Request
-from greenroom.protocol.trace_context import decode_trace_context
+from greenroom.protocol.telemetry.trace_context import decode_trace_context
 from greenroom.supervisor.conversations.state.turn import CallOrigin
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import Final
 
-from greenroom.protocol import thread_item as neutral
 from greenroom.protocol.app_server import item as wire
+from greenroom.protocol.events import thread_item as neutral
 from greenroom.protocol.events.event import Duration
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange, UpdatedFile
 from greenroom.protocol.items import JsonObject, as_list

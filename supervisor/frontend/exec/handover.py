@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.supervisor.frontend.exec.request import ExecRequest
 
 PROTOCOL: Final = "exec"

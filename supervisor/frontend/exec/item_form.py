@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from greenroom.protocol import exec_events as wire
-from greenroom.protocol import thread_item as neutral
+from greenroom.protocol.events import thread_item as neutral
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.quoting import shell_join

@@ -9,11 +9,18 @@ from typing import Final, Literal, TypeAlias
 
 from greenroom.protocol.display import clean_lines
 from greenroom.protocol.events.event import Object
+from greenroom.protocol.events.thread_item import (
+    AgentMessage,
+    AnyItem,
+    CommandExecution,
+    FileChanges,
+    McpToolCall,
+    WebSearch,
+)
+from greenroom.protocol.events.thread_item import Reasoning as ReasoningItem
 from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.quoting import shell_join
-from greenroom.protocol.thread_item import AgentMessage, AnyItem, CommandExecution, FileChanges, McpToolCall, WebSearch
-from greenroom.protocol.thread_item import Reasoning as ReasoningItem
 from greenroom.protocol.version import __version__
 from greenroom.supervisor.frontend.exec.event_lines import INTERRUPTED
 from greenroom.supervisor.frontend.thread_items import update

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 
 
 class ExecRequest(NamedTuple):

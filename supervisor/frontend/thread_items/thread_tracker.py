@@ -28,7 +28,7 @@ from greenroom.protocol.events import tool as tool_events
 from greenroom.protocol.events import turn as turn_events
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.table import AnyEvent
-from greenroom.protocol.thread_item import (
+from greenroom.protocol.events.thread_item import (
     AgentMessage,
     AnyItem,
     CommandExecution,

@@ -9,11 +9,11 @@ import msgspec
 
 from greenroom.protocol.events.mcp import ServerFailure
 from greenroom.protocol.events.review import GuardianAssessment
+from greenroom.protocol.events.thread_item import AnyItem
 from greenroom.protocol.events.tool import PlanStep
 from greenroom.protocol.events.turn import ErrorInfo, TokenInfo
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.items import JsonObject
-from greenroom.protocol.thread_item import AnyItem
 
 EndedTurnStatus: TypeAlias = Literal["completed", "interrupted", "failed"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol import thread_item
+from greenroom.protocol.events import thread_item
 from greenroom.sessions.records.thread_history import ThreadHistory, thread_history
 
 META = {"id": "6f9619ff-8b86-4d01-b42d-00c04fc964ff", "timestamp": "2026-11-20T10:00:00.000Z", "cwd": "/work"}

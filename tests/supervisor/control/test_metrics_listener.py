@@ -11,9 +11,9 @@ from unittest.mock import patch
 import pytest
 
 from greenroom.protocol.errors import ConfigError, StartError
-from greenroom.protocol.metric import Family, Sample
-from greenroom.protocol.metrics import METRICS
-from greenroom.protocol.openmetrics import CONTENT_TYPE
+from greenroom.protocol.telemetry.metric import Family, Sample
+from greenroom.protocol.telemetry.metrics import METRICS
+from greenroom.protocol.telemetry.openmetrics import CONTENT_TYPE
 from greenroom.supervisor.control import metrics_listener, peer
 from greenroom.supervisor.control.metrics_listener import MetricsListener
 from greenroom.supervisor.control.peer import PeerCredentials

@@ -18,8 +18,8 @@ from greenroom.config.document import Table
 from greenroom.config.section import check
 from greenroom.config.tables.otel import OtelExporter, OtelTable
 from greenroom.protocol.ids import ConversationId
-from greenroom.protocol.metric import Distribution, Family, Sample
-from greenroom.protocol.metrics import METRICS
+from greenroom.protocol.telemetry.metric import Distribution, Family, Sample
+from greenroom.protocol.telemetry.metrics import METRICS
 from greenroom.supervisor.telemetry.events import LoggedEvents, TelemetryEvent, conversation_pairs
 from greenroom.supervisor.telemetry.exporters import Exporters
 from greenroom.supervisor.telemetry.metric_export import metrics_data

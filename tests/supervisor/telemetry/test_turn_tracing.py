@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     AttemptTiming,
     DecisionTiming,
     OpenRequest,
@@ -27,14 +27,14 @@ from greenroom.protocol.timings import (
     TokenUse,
     ToolTiming,
 )
-from greenroom.protocol.trace_context import TraceContext, read_trace_context
+from greenroom.protocol.telemetry.trace_context import TraceContext, read_trace_context
 from greenroom.supervisor.conversations.state.turn import CallOrigin, ConversationTurn, Nobody
 from greenroom.supervisor.telemetry.events import TelemetryEvent
 from greenroom.supervisor.telemetry.otlp_binary import Pairs, log_record, pairs
 from greenroom.supervisor.telemetry.record_buffer import BufferLimits, RecordBuffer, SenderIdentity
 from greenroom.supervisor.telemetry.turn_records import Destination, LongestTexts
 from greenroom.supervisor.telemetry.turn_tracing import MOST_UNWRITTEN, TurnTracing
-from tests.protocol.test_timings import timings
+from tests.protocol.telemetry.test_timings import timings
 from tests.support.collector import attributes
 
 SECRET = "sk-the-user-said-this"

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from greenroom.protocol.errors import ModelError
-from greenroom.protocol.timings import RequestTiming, TokenUse
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.timings import RequestTiming, TokenUse
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.workers.model.credentials.credential import CredentialsDelayedError
 from tests.workers.model.exchange import (
     DONE,

@@ -11,8 +11,14 @@ from hypothesis import given
 from greenroom.config.defaults import Limits
 from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.timing_metrics import STATUSES, TIMING_METRICS, LabelValues, TimingMetric, attempt_label
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timing_metrics import (
+    STATUSES,
+    TIMING_METRICS,
+    LabelValues,
+    TimingMetric,
+    attempt_label,
+)
+from greenroom.protocol.telemetry.timings import (
     BUILTIN_TOOLS,
     FAULTS,
     AttemptTiming,
@@ -21,10 +27,10 @@ from greenroom.protocol.timings import (
     Timing,
     TokenUse,
 )
-from greenroom.protocol.trace_context import TraceContext
+from greenroom.protocol.telemetry.trace_context import TraceContext
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, Nobody
 from greenroom.supervisor.conversations.state.turn_counters import TurnCounters
-from tests.protocol.test_timings import timings
+from tests.protocol.telemetry.test_timings import timings
 from tests.support.workplace import Listener, Workplace
 
 

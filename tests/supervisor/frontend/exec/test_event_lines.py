@@ -7,9 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.events.tool import PlanStep
-from greenroom.protocol.events.turn import TokenInfo, TokenUsage
-from greenroom.protocol.thread_item import (
+from greenroom.protocol.events.thread_item import (
     AgentMessage,
     AnyItem,
     CommandExecution,
@@ -19,6 +17,8 @@ from greenroom.protocol.thread_item import (
     UserMessage,
     WebSearch,
 )
+from greenroom.protocol.events.tool import PlanStep
+from greenroom.protocol.events.turn import TokenInfo, TokenUsage
 from greenroom.supervisor.frontend.exec.event_lines import EventLines
 from greenroom.supervisor.frontend.exec.report_text import ReportText
 from greenroom.supervisor.frontend.thread_items import update

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.events.table import EVENTS
-from greenroom.protocol.thread_item import AgentMessage, CommandExecution, FileChanges
+from greenroom.protocol.events.thread_item import AgentMessage, CommandExecution, FileChanges
 from greenroom.supervisor.frontend.thread_items import update
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
 from greenroom.supervisor.frontend.thread_items.update import Fault, Update

@@ -1,4 +1,5 @@
-"""The table of metrics. Free of I/O. Those of which workers alone know are in `greenroom.protocol.timing_metrics`.
+"""The table of metrics. Free of I/O. Those of which workers alone know are in
+`greenroom.protocol.telemetry.timing_metrics`.
 
 A label has one of a small, fixed set of values: never an id, a name that others have chosen, or a text.
 """
@@ -6,8 +7,8 @@ A label has one of a small, fixed set of values: never an id, a name that others
 from collections.abc import Mapping
 from typing import Final
 
-from greenroom.protocol.metric import LONG, SHORT, Metric, counter, gauge, histogram
-from greenroom.protocol.timing_metrics import TIMING_METRICS
+from greenroom.protocol.telemetry.metric import LONG, SHORT, Metric, counter, gauge, histogram
+from greenroom.protocol.telemetry.timing_metrics import TIMING_METRICS
 
 METRICS: Final[Mapping[str, Metric]] = {
     "greenroom_build": Metric("info", "Version of the program, and how it starts processes.", ("version", "engine")),

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.trace_context import LONGEST_STATE, TraceContext, decode_trace_context, read_trace_context
+from greenroom.protocol.telemetry.trace_context import (
+    LONGEST_STATE,
+    TraceContext,
+    decode_trace_context,
+    read_trace_context,
+)
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 VALID = f"00-{TRACE}-{SPAN}-01"

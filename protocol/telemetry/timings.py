@@ -76,8 +76,8 @@ class RequestTiming(Message, tag="request"):
     """Kind of the failure (`greenroom.protocol.errors.ErrorKind`), or `cancelled`; `None` for an answer."""
     usage: TokenUse | None = None
     span_id: str = ""
-    """The id by which the server was told of this request (`greenroom.protocol.trace_context`); empty where it was
-    not."""
+    """The id by which the server was told of this request (`greenroom.protocol.telemetry.trace_context`); empty where
+    it was not."""
 
 
 class ToolTiming(Message, tag="tool"):

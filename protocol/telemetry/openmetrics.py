@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from greenroom.protocol.metric import Distribution, Family, Metric
+from greenroom.protocol.telemetry.metric import Distribution, Family, Metric
 
 CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END: Final = "# EOF\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.protocol.metric import Distribution, Family, Metric, Sample
-from greenroom.protocol.metrics import METRICS
-from greenroom.protocol.openmetrics import LabelPairs, metrics_page
+from greenroom.protocol.telemetry.metric import Distribution, Family, Metric, Sample
+from greenroom.protocol.telemetry.metrics import METRICS
+from greenroom.protocol.telemetry.openmetrics import LabelPairs, metrics_page
 from tests.support.openmetrics import read_page
 
 labels = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
 from greenroom.protocol.internal.worker.notices import Heartbeat, TurnEnded, TurnProgress
 from greenroom.protocol.message import MAX_HEADER, pack, unpack
-from greenroom.protocol.timings import (
+from greenroom.protocol.telemetry.timings import (
     BUILTIN_TOOLS,
     LONGEST_NAME,
     MOST,

@@ -1,7 +1,7 @@
 """The metrics that are read from what workers have measured: one row has the metric and its reader.
 
 The instance counts them (`greenroom.supervisor.conversations.state.turn_counters`), and they are in the table of
-`greenroom.protocol.metrics`. Labels are of small, fixed sets, whatever a worker tells.
+`greenroom.protocol.telemetry.metrics`. Labels are of small, fixed sets, whatever a worker tells.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,15 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from greenroom.protocol.approval import VERDICTS
-from greenroom.protocol.metric import LONG, Metric, counter, histogram
-from greenroom.protocol.timings import BUILTIN_TOOLS, FAULTS, DecisionTiming, RequestTiming, Timing, ToolTiming
+from greenroom.protocol.telemetry.metric import LONG, Metric, counter, histogram
+from greenroom.protocol.telemetry.timings import (
+    BUILTIN_TOOLS,
+    FAULTS,
+    DecisionTiming,
+    RequestTiming,
+    Timing,
+    ToolTiming,
+)
 
 STATUSES: Final = frozenset({"400", "401", "403", "404", "408", "413", "422", "429", "500", "502", "503", "504", "529"})
 """HTTP statuses with a series of their own; others share one of their class, such as `4xx`."""

@@ -1,0 +1,1 @@
+"""Metrics, timings and the context of traces. Free of I/O."""
