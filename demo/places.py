@@ -7,7 +7,7 @@ from typing import Final
 
 from greenroom.demo.response_stream import MODEL
 from greenroom.demo.scripts import OUTSIDE
-from greenroom.workers.sandbox.features import probe
+from greenroom.workers.sandbox.rules.features import probe
 
 _CONFIG: Final = """\
 model = "{model}"

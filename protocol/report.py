@@ -95,7 +95,7 @@ class PoolFigures(Part):
 
 class EngineFigures(Part):
     """Processes other than the supervisor and the fork server
-    (`greenroom.supervisor.processes.engine.EngineStatistics`)."""
+    (`greenroom.supervisor.processes.engines.engine.EngineStatistics`)."""
 
     born: int
     exited: int

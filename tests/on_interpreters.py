@@ -43,8 +43,8 @@ SHORT_PART: Final = (
     "tests/runtime/process/test_spawn.py",
     "tests/runtime/zmq/test_zap.py",
     "tests/supervisor/processes/test_exits.py",
-    "tests/supervisor/processes/test_fork_engine.py",
-    "tests/supervisor/processes/test_fork_server.py",
+    "tests/supervisor/processes/engines/test_fork_engine.py",
+    "tests/supervisor/processes/engines/test_fork_server.py",
     "tests/supervisor/processes/test_tree.py",
 )
 """What every run of the tests tries on every version, in some four seconds of CPU each: processes, forks and memory."""

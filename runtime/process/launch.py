@@ -25,8 +25,8 @@ LAST_TIMEOUT = 1.3
 
 _UNCOLLECTED = "import gc; gc.disable(); "
 """Imports make almost no garbage. A process that goes on after them enables the collector again."""
-FORK_SERVER = _UNCOLLECTED + "from greenroom.supervisor.processes.fork_server import main; main()"
-SPAWNED = _UNCOLLECTED + "from greenroom.supervisor.processes.spawned import main; main()"
+FORK_SERVER = _UNCOLLECTED + "from greenroom.supervisor.processes.engines.fork_server import main; main()"
+SPAWNED = _UNCOLLECTED + "from greenroom.supervisor.processes.engines.spawned import main; main()"
 
 
 class Lifeline:

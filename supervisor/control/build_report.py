@@ -32,7 +32,7 @@ from greenroom.protocol.report import (
 )
 from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.conversations.state.lifecycle import WITH_PROCESS, LifecycleState
-from greenroom.supervisor.processes.engine import ZYGOTE_ID
+from greenroom.supervisor.processes.engines.engine import ZYGOTE_ID
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.memory_report import SUPERVISOR_ID, ProcessFootprints
 

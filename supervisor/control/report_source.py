@@ -29,7 +29,7 @@ from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.conversations.telemetry_records import DeliveryOutcome, Signal, TelemetryRecords
 from greenroom.supervisor.frontend.connection import Connection
 from greenroom.supervisor.processes.broker_process import BROKER_ID
-from greenroom.supervisor.processes.engine import FORK_SERVER_ID, ZYGOTE_ID
+from greenroom.supervisor.processes.engines.engine import FORK_SERVER_ID, ZYGOTE_ID
 from greenroom.supervisor.processes.service_state import ServiceStatus
 
 RAY_ID: Final = WorkerId("ray")

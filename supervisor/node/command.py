@@ -25,7 +25,7 @@ from greenroom.supervisor.startup.host_lock import HostLock
 from greenroom.supervisor.startup.prelaunch import Prelaunch, environment_and_home
 from greenroom.supervisor.startup.processes import make_engine
 from greenroom.supervisor.startup.start import provide, server_options
-from greenroom.workers.sandbox.features import probe
+from greenroom.workers.sandbox.rules.features import probe
 
 log = logging.getLogger(__name__)
 

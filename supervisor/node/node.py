@@ -35,7 +35,7 @@ from greenroom.supervisor.node.lease import Lease
 from greenroom.supervisor.node.ledger import WorkerLedger
 from greenroom.supervisor.node.link import HostLink
 from greenroom.supervisor.processes.departure import PROCESSES
-from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.engines.engine import Engine
 from greenroom.supervisor.processes.exit_causes import ExitCauses
 from greenroom.supervisor.processes.memory_limit import MemoryWatchdog, resident_memory
 from greenroom.supervisor.processes.nodes.addresses import address_of

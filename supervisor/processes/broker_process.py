@@ -15,7 +15,7 @@ from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerError
 from greenroom.supervisor.processes.departure import Departure
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints
-from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.engines.engine import Engine
 from greenroom.supervisor.processes.exits import ExitHistory
 from greenroom.supervisor.processes.restart import BROKER
 from greenroom.supervisor.processes.service_state import ServiceState, ServiceStatus

@@ -23,7 +23,7 @@ from greenroom.supervisor.processes.broker_client import BrokerClient, BrokerErr
 from greenroom.supervisor.processes.broker_process import BROKER_ID, BrokerProcess
 from greenroom.supervisor.processes.departure import PROCESSES, RECORDS, Departure
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints
-from greenroom.supervisor.processes.engine import FORK_SERVER_ID, Engine, EngineStatistics
+from greenroom.supervisor.processes.engines.engine import FORK_SERVER_ID, Engine, EngineStatistics
 from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import STARTING_COMMANDS, ExitCauses
 from greenroom.supervisor.processes.exits import ExitHistory

@@ -16,7 +16,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import exits
 from greenroom.supervisor.processes.broker_process import BrokerProcess
 from greenroom.supervisor.processes.endpoints import InstanceEndpoints, key_pair
-from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.engines.engine import Engine
 from greenroom.supervisor.processes.event_streams import EventStreams
 from greenroom.supervisor.processes.exit_causes import ExitCauses
 from greenroom.supervisor.processes.exits import ExitHistory

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from greenroom.runtime.process.launch import Launched
 from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.engine import Engine
-from greenroom.supervisor.processes.fork_engine import ForkEngine
-from greenroom.supervisor.processes.spawn_engine import SpawnEngine
+from greenroom.supervisor.processes.engines.engine import Engine
+from greenroom.supervisor.processes.engines.fork_engine import ForkEngine
+from greenroom.supervisor.processes.engines.spawn_engine import SpawnEngine
 from greenroom.supervisor.processes.tree import ProcessTree
 
 

@@ -158,8 +158,9 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage
 
 
 HASTY = """
-import greenroom.supervisor.processes.broker_process, greenroom.supervisor.processes.fork_engine
-greenroom.supervisor.processes.fork_engine.TIMING = greenroom.supervisor.processes.fork_engine.ForkTiming(answer=2.0)
+import greenroom.supervisor.processes.broker_process, greenroom.supervisor.processes.engines.fork_engine
+greenroom.supervisor.processes.engines.fork_engine.TIMING =
+greenroom.supervisor.processes.engines.fork_engine.ForkTiming(answer=2.0)
 greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
 """
 

@@ -38,7 +38,11 @@ SHARED: Final = (
         "where a process begins",
         frozenset({"main"}),
         (
-            *("supervisor/main.py", "supervisor/processes/fork_server.py", "supervisor/processes/spawned.py"),
+            *(
+                "supervisor/main.py",
+                "supervisor/processes/engines/fork_server.py",
+                "supervisor/processes/engines/spawned.py",
+            ),
             *("supervisor/processes/nodes/ray/cluster_process.py", "workers/entry.py", "workers/sandbox/zygote.py"),
             *("workers/files/operation.py", "broker/broker.py", "broker/refresh/process.py", "demo/scripted_model.py"),
         ),

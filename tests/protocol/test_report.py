@@ -35,7 +35,7 @@ from greenroom.runtime.zmq.zmq_stream import ZmqStreamStatistics
 from greenroom.supervisor.conversations.registry import ConversationsStatistics
 from greenroom.supervisor.conversations.state.lifecycle import LifecycleState
 from greenroom.supervisor.frontend.stdio import StdioStatistics
-from greenroom.supervisor.processes.engine import EngineStatistics
+from greenroom.supervisor.processes.engines.engine import EngineStatistics
 from greenroom.supervisor.processes.exits import ExitRecord
 from greenroom.supervisor.processes.pool import PoolStatistics
 

@@ -16,7 +16,7 @@ from tests.support.stage import Stage
 
 FIRST = (
     "greenroom.supervisor.startup.processes",
-    "greenroom.supervisor.processes.fork_server",
+    "greenroom.supervisor.processes.engines.fork_server",
     "greenroom.workers.tools.toolbox_factory",
     "greenroom.broker.broker",
 )

@@ -47,7 +47,7 @@ from greenroom.supervisor.frontend.descriptors import Descriptors
 from greenroom.supervisor.frontend.mcp.front import Front
 from greenroom.supervisor.frontend.stdio import StdioTransport
 from greenroom.supervisor.options import ServerOptions
-from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
+from greenroom.supervisor.processes.engines.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.startup import processes
 from greenroom.supervisor.startup.early_handshake import HandshakeBuffer
 from greenroom.supervisor.startup.provisions import Provisions
@@ -154,7 +154,7 @@ class PlayedWorker:
 
 
 class PlayedEngine:
-    """Bears played workers (`greenroom.supervisor.processes.engine.Engine`)."""
+    """Bears played workers (`greenroom.supervisor.processes.engines.engine.Engine`)."""
 
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

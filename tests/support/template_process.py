@@ -41,10 +41,10 @@ IMPORTED: Final = (
     "greenroom.supervisor.frontend.app_server.services",
     "greenroom.supervisor.frontend.exec.turn",
     "greenroom.supervisor.frontend.mcp.services",
-    "greenroom.supervisor.processes.fork_server",
+    "greenroom.supervisor.processes.engines.fork_server",
     "greenroom.broker.broker",
-    "greenroom.workers.mcp.http",
-    "greenroom.workers.mcp.stdio",
+    "greenroom.workers.mcp.transport.http",
+    "greenroom.workers.mcp.transport.stdio",
 )
 """What the processes of a server import, each at its time."""
 _ORDER: Final = 64

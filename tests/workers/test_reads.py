@@ -84,14 +84,18 @@ ALLOWED: Final[dict[str, dict[str, str]]] = {
         "place.open(_EXISTING)": "a directory entry of which mode and owner are taken over",
     },
     "workers/warmup.py": {"open(os.path.join(stage, 'config.toml'), 'w', encoding='utf-8')": "a stage of our own"},
-    "workers/sandbox/features.py": {"open(reader, 'rb')": "a pipe of our own"},
-    "workers/sandbox/processes.py": {"open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"},
-    "workers/sandbox/landlock.py": {"os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)": "no content is read"},
+    "workers/sandbox/rules/features.py": {"open(reader, 'rb')": "a pipe of our own"},
+    "workers/sandbox/system/processes.py": {
+        "open(f'/proc/{pid}/stat', 'rb')": "the kernel's own words on our processes"
+    },
+    "workers/sandbox/rules/landlock.py": {
+        "os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)": "no content is read"
+    },
     "workers/sandbox/launcher.py": {
         "open(descriptor, 'wb', closefd=False)": "memory of our own",
         "os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)": "nothing",
     },
-    "workers/sandbox/mounts.py": {
+    "workers/sandbox/rules/mounts.py": {
         "os.open(path, os.O_WRONLY | os.O_CLOEXEC)": "maps of users in /proc/self, for writing",
         "os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)": "an empty file in a view of our own",
     },

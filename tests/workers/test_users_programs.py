@@ -13,7 +13,7 @@ from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.protocol.internal.broker.answers import ProviderToken
 from greenroom.protocol.internal.broker.questions import GetProviderToken, TokenCommand
 from greenroom.workers.conversation.notifier import Notifier
-from greenroom.workers.mcp.launch import program
+from greenroom.workers.mcp.transport.launch import program
 from tests.broker.homes import FakeClock
 
 RELATIVE = ["", ".", "bin", "./bin"]

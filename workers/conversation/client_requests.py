@@ -105,8 +105,8 @@ class ServedRequests:
                 )
 
     async def _status(self, wanted: wire.McpStatus) -> wire.McpServerStates:
-        from greenroom.workers.mcp.calls import RemoteCallError
         from greenroom.workers.mcp.inventory import faulty_servers
+        from greenroom.workers.mcp.tools.calls import RemoteCallError
 
         inventory = self._inventory
         if inventory is None:
@@ -117,7 +117,7 @@ class ServedRequests:
             raise RemoteError(str(error)) from None
 
     async def _ask(self, request: "Callable[[ServerInventory], Awaitable[object]]", server: str) -> bytes:
-        from greenroom.workers.mcp.calls import RemoteCallError
+        from greenroom.workers.mcp.tools.calls import RemoteCallError
 
         inventory = self._inventory
         if inventory is None:

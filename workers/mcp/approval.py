@@ -7,9 +7,9 @@ from greenroom.protocol.approval import ToolQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.remote_tools import NOBODY_TO_ASK, REJECTED_BY_USER, decide_call
-from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.questions import ServerQuestions
-from greenroom.workers.mcp.tool import RemoteTool, ToolIdentity
+from greenroom.workers.mcp.tools.calls import RemoteCallError
+from greenroom.workers.mcp.tools.tool import RemoteTool, ToolIdentity
 
 
 class ToolApproval:

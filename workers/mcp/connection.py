@@ -16,15 +16,15 @@ from greenroom.protocol.approval import FormQuestion, UrlQuestion
 from greenroom.protocol.items import JsonObject
 from greenroom.protocol.version import __version__
 from greenroom.workers.mcp.answer import read_tool_result
-from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.dispatcher import AS_IT_CAME, TolerantDispatcher
 from greenroom.workers.mcp.elicitation import Elicit, ElicitationQuestion, ElicitationReply
 from greenroom.workers.mcp.fault import error_text
-from greenroom.workers.mcp.launch import StartupError
 from greenroom.workers.mcp.limits import RequestDeadlines
-from greenroom.workers.mcp.resource_tools import ResourceMethod
-from greenroom.workers.mcp.tool import RemoteTool, read_tools
-from greenroom.workers.mcp.transport import McpTransport
+from greenroom.workers.mcp.tools.calls import RemoteCallError, UnheardError
+from greenroom.workers.mcp.tools.resource_tools import ResourceMethod
+from greenroom.workers.mcp.tools.tool import RemoteTool, read_tools
+from greenroom.workers.mcp.transport.interface import McpTransport
+from greenroom.workers.mcp.transport.launch import StartupError
 
 log = logging.getLogger(__name__)
 

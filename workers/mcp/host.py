@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.protocol.items import JsonObject
 from greenroom.runtime.restart import Intensity, RestartPolicy
-from greenroom.workers.mcp.calls import RemoteCallError, UnheardError
 from greenroom.workers.mcp.fault import error_text
-from greenroom.workers.mcp.resource_tools import ResourceMethod
+from greenroom.workers.mcp.tools.calls import RemoteCallError, UnheardError
+from greenroom.workers.mcp.tools.resource_tools import ResourceMethod
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import McpConnection
-    from greenroom.workers.mcp.tool import RemoteTool
+    from greenroom.workers.mcp.tools.tool import RemoteTool
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import msgspec
 from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.requests import RemoteAuth, RemoteServer
 from greenroom.protocol.items import JsonObject, as_list
-from greenroom.workers.mcp.calls import RemoteCallError
-from greenroom.workers.mcp.resource_tools import ResourceMethod
 from greenroom.workers.mcp.servers import ServerStatus
-from greenroom.workers.mcp.tool import RemoteTool
+from greenroom.workers.mcp.tools.calls import RemoteCallError
+from greenroom.workers.mcp.tools.resource_tools import ResourceMethod
+from greenroom.workers.mcp.tools.tool import RemoteTool
 
 PAGES: Final = 20
 """Pages of a listing of resources that are read."""

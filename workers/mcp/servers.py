@@ -26,24 +26,24 @@ from greenroom.protocol.ids import TurnId
 from greenroom.protocol.internal.broker.answers import McpBearer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.exec.process_groups import ProcessGroups
-from greenroom.workers.mcp import resource_tools
 from greenroom.workers.mcp.approval import ToolApproval
-from greenroom.workers.mcp.calls import Remote, RemoteCallError, call_tool
-from greenroom.workers.mcp.catalog import Catalog
 from greenroom.workers.mcp.elicitation import Elicit, ElicitationQuestion, ElicitationReply, decline
 from greenroom.workers.mcp.fault import error_text
 from greenroom.workers.mcp.host import ServerHost
-from greenroom.workers.mcp.launch import StartupError, program, server_address
-from greenroom.workers.mcp.naming import is_server_name
-from greenroom.workers.mcp.resource_tools import ResourceTools
-from greenroom.workers.mcp.result import CallOutput, noted, text_output
 from greenroom.workers.mcp.startup import NOTICE_SECONDS, Startup
+from greenroom.workers.mcp.tools import resource_tools
+from greenroom.workers.mcp.tools.calls import Remote, RemoteCallError, call_tool
+from greenroom.workers.mcp.tools.catalog import Catalog
+from greenroom.workers.mcp.tools.naming import is_server_name
+from greenroom.workers.mcp.tools.resource_tools import ResourceTools
+from greenroom.workers.mcp.tools.result import CallOutput, noted, text_output
+from greenroom.workers.mcp.transport.launch import StartupError, program, server_address
 from greenroom.workers.tools.types import Emit
 
 if TYPE_CHECKING:
     from greenroom.workers.mcp.connection import McpConnection
-    from greenroom.workers.mcp.tool import RemoteTool
-    from greenroom.workers.mcp.transport import McpTransport
+    from greenroom.workers.mcp.tools.tool import RemoteTool
+    from greenroom.workers.mcp.transport.interface import McpTransport
 
 log = logging.getLogger(__name__)
 
@@ -228,11 +228,11 @@ class McpServers:
 
     def _transport(self, name: str, server: McpServer, values: Mapping[str, str]) -> "McpTransport":
         if server.command is not None:
-            from greenroom.workers.mcp.stdio import ServerProcessTransport
+            from greenroom.workers.mcp.transport.stdio import ServerProcessTransport
 
             started = program(server, self._setting.cwd, self._setting.environment, values)
             return ServerProcessTransport(started, self._groups)
-        from greenroom.workers.mcp.http import HttpTransport
+        from greenroom.workers.mcp.transport.http import HttpTransport
 
         place, ask = server_address(server, values), self._setting.bearer
         if ask is None or not place.can_log_in:
@@ -307,7 +307,7 @@ async def load_client() -> None:
     if wanted in sys.modules:
         return
     try:
-        for module in (wanted, "greenroom.workers.mcp.stdio", "greenroom.workers.mcp.http"):
+        for module in (wanted, "greenroom.workers.mcp.transport.stdio", "greenroom.workers.mcp.transport.http"):
             await asyncio.to_thread(importlib.import_module, module)
     except ImportError as error:
         log.info("the MCP client cannot be imported: %s", error)

@@ -1,6 +1,6 @@
 """Confines the commands of the model to what the sandbox policy allows.
 
-What enforces what, on Linux:
+What enforces what, on Linux (all but the last are in `rules`):
 
 * `landlock`: which files can be read and written, TCP, abstract sockets, signals, and all access to other processes'
   memory, environment and descriptors. It has rights but no exceptions, so an exception is made by naming all other

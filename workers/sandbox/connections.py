@@ -21,9 +21,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.workers.sandbox import kernel
-from greenroom.workers.sandbox.syscalls import COMMON
-from greenroom.workers.sandbox.unix_listeners import is_held, listener_on
+from greenroom.workers.sandbox.system import kernel
+from greenroom.workers.sandbox.system.syscalls import COMMON
+from greenroom.workers.sandbox.system.unix_listeners import is_held, listener_on
 
 _RECEIVE: Final = 0xC0502100
 _ANSWER: Final = 0xC0182101

@@ -29,7 +29,7 @@ from greenroom.workers.sandbox import messages, zygote
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.messages import Monitor, SandboxRequest, Started, StartFailed
-from greenroom.workers.sandbox.processes import start_time
+from greenroom.workers.sandbox.system.processes import start_time
 from greenroom.workers.sandbox.zygote_link import LOST, ZygoteLink, start_shared_zygote
 
 __all__ = ["Child", "Launcher", "LauncherStatistics", "Loss", "ZygoteStanding", "start_shared_zygote"]

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from greenroom.runtime.process import hardening
-from greenroom.workers.sandbox import enforcement, features, messages
+from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.connections import Connections
-from greenroom.workers.sandbox.enforcement import RuleCache
 from greenroom.workers.sandbox.messages import CommandEnded, Deserted, Kill, Monitor, MonitorReport, Send, Started
-from greenroom.workers.sandbox.processes import below, children_by_parent, start_time
 from greenroom.workers.sandbox.program import PreforkedChild
+from greenroom.workers.sandbox.rules import enforcement, features
+from greenroom.workers.sandbox.rules.enforcement import RuleCache
+from greenroom.workers.sandbox.system.processes import below, children_by_parent, start_time
 
 DESCRIPTORS: Final = 2
 """Descriptors that a monitor receives: its end of the channel to the launcher, and the request."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from greenroom.protocol.errors import SandboxUnavailableError
-from greenroom.workers.sandbox import enforcement, features, kernel, messages
-from greenroom.workers.sandbox.descriptors import close_all_but
-from greenroom.workers.sandbox.enforcement import RuleCache
+from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.messages import SandboxRequest, StartFailed
+from greenroom.workers.sandbox.rules import enforcement, features
+from greenroom.workers.sandbox.rules.enforcement import RuleCache
+from greenroom.workers.sandbox.system import kernel
+from greenroom.workers.sandbox.system.descriptors import close_all_but
 
 _Obstacle: TypeAlias = Literal["sandbox", "directory", "program"]
 

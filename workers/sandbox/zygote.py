@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from greenroom.runtime.process import hardening, orphans
-from greenroom.workers.sandbox import enforcement, messages
-from greenroom.workers.sandbox.descriptors import close_all_but
+from greenroom.workers.sandbox import messages
 from greenroom.workers.sandbox.monitor import end_descendants, run_monitor
+from greenroom.workers.sandbox.rules import enforcement
+from greenroom.workers.sandbox.system.descriptors import close_all_but
 
 CONFINED: Final = b"c"
 FREE: Final = b"f"

@@ -20,9 +20,9 @@ from greenroom.workers.exec.capture import OutputBudget
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process_groups import ProcessGroups
 from greenroom.workers.patch.turn_diff import TurnDiffTracker
-from greenroom.workers.sandbox.features import probe
 from greenroom.workers.sandbox.launcher import Launcher, ZygoteStanding
 from greenroom.workers.sandbox.policy import Surroundings, confine, read_only
+from greenroom.workers.sandbox.rules.features import probe
 from greenroom.workers.sandbox.starter import FreeStarter, LaunchedStarter, ReadOnlyStarter
 from greenroom.workers.timings import ToolTimer
 from greenroom.workers.tools import registry

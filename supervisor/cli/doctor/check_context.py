@@ -18,8 +18,8 @@ from greenroom.config.tables.ray_nodes import RayTable
 from greenroom.runtime.search_path import absolute_path
 from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.cluster import Machines, ask_cluster
-from greenroom.workers.sandbox.features import KernelFeatures, probe
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.rules.features import KernelFeatures, probe
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS, Check
 from greenroom.supervisor.cli.output import UntilReaderLeaves, say
 from greenroom.supervisor.cli.status.terminal import Printer
 from greenroom.supervisor.startup.prelaunch import as_text
-from greenroom.workers.sandbox.features import probe
+from greenroom.workers.sandbox.rules.features import probe
 from greenroom.workers.sandbox.zygote_link import leave_zygote, start_shared_zygote
 
 LOOK_SECONDS: Final = 1.0

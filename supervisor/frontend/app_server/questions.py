@@ -8,7 +8,7 @@ from greenroom.protocol.app_server.notifications import ServerRequestResolved
 from greenroom.protocol.app_server.questions import AnyQuestion
 from greenroom.protocol.jsonrpc import RequestId, Response, encode
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
-from greenroom.supervisor.frontend.app_server.question_form import decision_of
+from greenroom.supervisor.frontend.app_server.forms.question_form import decision_of
 from greenroom.supervisor.frontend.elicitor import OnDecision, too_late
 
 

@@ -22,7 +22,7 @@ from greenroom.supervisor.frontend.app_server.mcp_servers.login_methods import M
 from greenroom.supervisor.frontend.app_server.mcp_servers.server_methods import McpServerMethods
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
-from greenroom.supervisor.frontend.app_server.settings_methods import SettingsMethods
+from greenroom.supervisor.frontend.app_server.settings.settings_methods import SettingsMethods
 from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
 from greenroom.supervisor.frontend.app_server.thread_methods import ThreadMethods
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions

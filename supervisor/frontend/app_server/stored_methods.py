@@ -22,7 +22,7 @@ from greenroom.protocol.jsonrpc import INVALID_REQUEST, Request, encode
 from greenroom.supervisor.conversations.jobs.worktrees import WorktreeRelease
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
-from greenroom.supervisor.frontend.app_server.history_form import (
+from greenroom.supervisor.frontend.app_server.forms.history_form import (
     MOST,
     PAGE,
     HistoryPage,
@@ -31,8 +31,8 @@ from greenroom.supervisor.frontend.app_server.history_form import (
     saved_thread,
     stored_turn,
 )
+from greenroom.supervisor.frontend.app_server.forms.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
-from greenroom.supervisor.frontend.app_server.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer

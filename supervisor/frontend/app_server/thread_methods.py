@@ -17,11 +17,11 @@ from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.conversations.state.turn import ConversationTurn, UserCommand
 from greenroom.supervisor.frontend.app_server.call_origin import request_origin
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
+from greenroom.supervisor.frontend.app_server.forms.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.goals.pursuit import GoalPursuit
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.saved_threads import SavedThreads
 from greenroom.supervisor.frontend.app_server.stored_methods import StoredMethods
-from greenroom.supervisor.frontend.app_server.thread_form import live_thread
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions, read_thread_id
 from greenroom.supervisor.frontend.app_server.thread_settings import conversation_overrides

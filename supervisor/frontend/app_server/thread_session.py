@@ -24,7 +24,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.goal import ThreadGoal
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.frontend.app_server.channel import AppServerChannel
-from greenroom.supervisor.frontend.app_server.turn_form import TurnNarrator, fault_of
+from greenroom.supervisor.frontend.app_server.forms.turn_form import TurnNarrator, fault_of
 from greenroom.supervisor.frontend.thread_items.thread_tracker import ThreadTracker
 from greenroom.supervisor.frontend.thread_items.update import (
     Failed,

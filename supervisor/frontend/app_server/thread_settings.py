@@ -15,7 +15,7 @@ from greenroom.protocol.events.turn import SessionConfigured
 from greenroom.protocol.internal.worker.operations import TurnSandbox, TurnSettings
 from greenroom.protocol.jsonrpc import INVALID_REQUEST, encode
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer
-from greenroom.supervisor.frontend.app_server.permission_profiles import profile_mode
+from greenroom.supervisor.frontend.app_server.settings.permission_profiles import profile_mode
 from greenroom.supervisor.frontend.request_params import RefusedError
 
 _POLICIES: Final[Mapping[str, ApprovalPolicy]] = {

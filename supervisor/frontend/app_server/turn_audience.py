@@ -12,7 +12,7 @@ from greenroom.protocol.failure import Failure
 from greenroom.protocol.ids import TurnId
 from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.state.turn import ConversationTurn
-from greenroom.supervisor.frontend.app_server.question_form import question_request
+from greenroom.supervisor.frontend.app_server.forms.question_form import question_request
 from greenroom.supervisor.frontend.app_server.questions import Questions, SentQuestion
 from greenroom.supervisor.frontend.app_server.thread_session import ThreadSession
 

@@ -19,12 +19,12 @@ from greenroom.supervisor.conversations.registry import Conversations
 from greenroom.supervisor.conversations.state.conversation import Conversation
 from greenroom.supervisor.conversations.state.turn import ConversationTurn
 from greenroom.supervisor.frontend.app_server.call_origin import request_origin
+from greenroom.supervisor.frontend.app_server.forms.turn_form import begun_turn
 from greenroom.supervisor.frontend.app_server.questions import Questions
 from greenroom.supervisor.frontend.app_server.review import review_request
 from greenroom.supervisor.frontend.app_server.thread_session import OwnInput
 from greenroom.supervisor.frontend.app_server.thread_sessions import ThreadSessions
 from greenroom.supervisor.frontend.app_server.turn_audience import AppTurn, SteeringAudience
-from greenroom.supervisor.frontend.app_server.turn_form import begun_turn
 from greenroom.supervisor.frontend.app_server.user_input import title_of_input, worker_items
 from greenroom.supervisor.frontend.request_params import RefusedError, decode
 from greenroom.supervisor.frontend.request_queue import AnswerMethod, RequestAnswer

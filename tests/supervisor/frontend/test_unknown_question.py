@@ -7,7 +7,7 @@ from greenroom.protocol.approval import Question
 from greenroom.protocol.display import shown
 from greenroom.protocol.ids import ConversationId, TurnId
 from greenroom.supervisor.conversations.approval_facts import choices
-from greenroom.supervisor.frontend.app_server.question_form import question_request
+from greenroom.supervisor.frontend.app_server.forms.question_form import question_request
 from greenroom.supervisor.frontend.elicitation import request_params
 
 THREAD = ConversationId("0199")

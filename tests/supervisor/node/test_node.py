@@ -30,7 +30,7 @@ from greenroom.protocol.internal.process import Exited, KeyPair, Spawn, Spawned,
 from greenroom.supervisor.node import node as module
 from greenroom.supervisor.node.identity import NodeIdentity
 from greenroom.supervisor.node.node import LOAD_EVERY, Node
-from greenroom.supervisor.processes.engine import Engine
+from greenroom.supervisor.processes.engines.engine import Engine
 from tests.supervisor.processes.nodes.test_membership import ONE, TWO, spec
 from tests.support.virtual_time import in_virtual_time
 

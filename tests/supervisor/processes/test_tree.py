@@ -18,7 +18,7 @@ from greenroom.supervisor.options import ServerOptions
 from greenroom.supervisor.processes import broker_process, exit_causes, worker_supply
 from greenroom.supervisor.processes.broker_client import BrokerError
 from greenroom.supervisor.processes.broker_process import BROKER_ID
-from greenroom.supervisor.processes.engine import EngineStatistics, OnExit, OnMeasured
+from greenroom.supervisor.processes.engines.engine import EngineStatistics, OnExit, OnMeasured
 from greenroom.supervisor.processes.restart import BROKER
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.tree import ProcessTree

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Final
 
-FORK_SERVER: Final = "greenroom.supervisor.processes.fork_server"
+FORK_SERVER: Final = "greenroom.supervisor.processes.engines.fork_server"
 SERVER: Final = (
     "greenroom.supervisor.frontend.mcp.front",
     "greenroom.supervisor.startup.start",

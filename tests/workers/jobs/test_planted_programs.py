@@ -19,8 +19,9 @@ from greenroom.workers import git
 from greenroom.workers.job_context import GitLimits, JobError, Setting
 from greenroom.workers.jobs import diff_to_remote, file_listing, search_files
 from greenroom.workers.jobs.file_listing import _split
-from greenroom.workers.sandbox import features, zygote_link
+from greenroom.workers.sandbox import zygote_link
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.rules import features
 from greenroom.workers.sandbox.starter import LaunchedStarter
 from tests.workers.jobs.planted import EFFECTIVE, PLANTS, SECRET, SHAPES, Ground, prepare, replant
 

@@ -16,8 +16,8 @@ from greenroom.protocol.events.event import Event
 from greenroom.protocol.ids import TurnId
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.elicitation import Elicit, decline
-from greenroom.workers.mcp.result import CallOutput
 from greenroom.workers.mcp.servers import Bearers, McpServers, ServerContext
+from greenroom.workers.mcp.tools.result import CallOutput
 from tests.support.events import members
 from tests.support.processes import ends, tree
 

@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.mcp.answer import read_tool_result
-from greenroom.workers.mcp.result import read_result
+from greenroom.workers.mcp.tools.result import read_result
 
 TEXT = {"type": "text", "text": "t1"}
 WHOLE: list[JsonObject] = [

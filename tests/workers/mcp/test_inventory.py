@@ -11,11 +11,11 @@ from greenroom.config.tables.servers import McpServer
 from greenroom.protocol.internal.requests import RemoteServer
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.approval.remote_tools import Hints
-from greenroom.workers.mcp.calls import RemoteCallError
 from greenroom.workers.mcp.inventory import PAGES, ServerInventory, faulty_servers
-from greenroom.workers.mcp.resource_tools import ResourceMethod
 from greenroom.workers.mcp.servers import ServerStatus
-from greenroom.workers.mcp.tool import RemoteTool
+from greenroom.workers.mcp.tools.calls import RemoteCallError
+from greenroom.workers.mcp.tools.resource_tools import ResourceMethod
+from greenroom.workers.mcp.tools.tool import RemoteTool
 
 T = TypeVar("T")
 

@@ -26,10 +26,11 @@ from greenroom.config.tables.sandbox import (
     WorkspaceWritePolicy,
 )
 from greenroom.runtime.process import hardening
-from greenroom.workers.sandbox import features, kernel
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher
 from greenroom.workers.sandbox.policy import Surroundings, confine
+from greenroom.workers.sandbox.rules import features
+from greenroom.workers.sandbox.system import kernel
 
 NOBODY = 65534
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"

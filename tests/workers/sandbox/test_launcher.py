@@ -18,10 +18,11 @@ import pytest
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.runtime.process.child import reap
-from greenroom.workers.sandbox import features, zygote, zygote_link
+from greenroom.workers.sandbox import zygote, zygote_link
 from greenroom.workers.sandbox.child import Child
 from greenroom.workers.sandbox.confinement import Confinement
 from greenroom.workers.sandbox.launcher import Launcher, LauncherStatistics, Loss, start_shared_zygote
+from greenroom.workers.sandbox.rules import features
 from tests.support import processes
 from tests.support.deadline import until
 from tests.workers.sandbox.cell import SYSTEM_PATH, TIMEOUT, adopting, wait_for_end

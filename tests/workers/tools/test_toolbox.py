@@ -10,7 +10,7 @@ import pytest
 from greenroom.config.tables.sandbox import ConfinementPolicy, DangerFullAccessPolicy, ReadOnlyPolicy
 from greenroom.protocol.approval import Decision
 from greenroom.protocol.items import JsonObject
-from greenroom.workers.sandbox import features
+from greenroom.workers.sandbox.rules import features
 from greenroom.workers.tools.toolbox import Toolbox
 from tests.support import processes
 from tests.workers.places import FIRST, INSIDE, SECOND, SECRET, Place, custom, function, output, shell

@@ -6,7 +6,7 @@ from greenroom.config.tables.sandbox import DangerFullAccessPolicy
 from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding
-from greenroom.workers.sandbox.features import NEEDED_ABI
+from greenroom.workers.sandbox.rules.features import NEEDED_ABI
 
 NEWER: str = (
     "Use a newer kernel, or allow Landlock and user namespaces in the container or the boot options (`lsm=landlock,…`)."

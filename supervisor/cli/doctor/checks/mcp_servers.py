@@ -22,9 +22,9 @@ from greenroom.runtime.threads.daemon_thread import in_thread
 from greenroom.supervisor.cli.doctor.check_context import CheckContext, settings_of
 from greenroom.supervisor.cli.doctor.finding import Detail, Finding, Problem, combined_finding
 from greenroom.supervisor.cli.status.formatting import counted
-from greenroom.workers.mcp.launch import StartupError
-from greenroom.workers.mcp.naming import is_server_name
 from greenroom.workers.mcp.servers import McpServers, ServerContext, load_client
+from greenroom.workers.mcp.tools.naming import is_server_name
+from greenroom.workers.mcp.transport.launch import StartupError
 from greenroom.workers.model.credentials.channel import CredentialError
 
 MOST: Final = 32

@@ -6,7 +6,7 @@ from greenroom.protocol.app_server.commands import CommandExecParams
 from greenroom.protocol.internal import jobs
 from greenroom.protocol.internal.worker.operations import TurnSandbox
 from greenroom.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST
-from greenroom.supervisor.frontend.app_server.permission_profiles import profile_mode
+from greenroom.supervisor.frontend.app_server.settings.permission_profiles import profile_mode
 from greenroom.supervisor.frontend.app_server.thread_settings import policy_members, read_sandbox
 from greenroom.supervisor.frontend.request_params import RefusedError
 

@@ -17,7 +17,7 @@ from greenroom.runtime.process import identity
 from greenroom.supervisor.cli.doctor.finding import FindingStatus
 from greenroom.supervisor.control import instances
 from greenroom.supervisor.startup.host_lock import HostLock
-from greenroom.workers.sandbox.features import KernelFeatures
+from greenroom.workers.sandbox.rules.features import KernelFeatures
 from tests.supervisor.cli.doctor.listing_server import listing_server
 from tests.supervisor.cli.doctor.scene import SECRETS, Scene, file_system
 

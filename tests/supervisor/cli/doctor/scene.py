@@ -20,8 +20,8 @@ from greenroom.supervisor.cli.doctor.page import doctor_page
 from greenroom.supervisor.cli.doctor.report import DoctorReport, make_report, report_as_json
 from greenroom.supervisor.cli.doctor.secret_texts import find_secrets
 from greenroom.supervisor.cli.doctor.table import CHECKS, NODE_CHECKS
-from greenroom.workers.sandbox.features import KernelFeatures
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.rules.features import KernelFeatures
 from tests.broker.homes import tokens
 from tests.supervisor.cli.doctor.listing_server import ListingServer
 from tests.support.certificates import Authority

@@ -15,8 +15,8 @@ from greenroom.protocol.version import __version__
 from greenroom.supervisor.cli.doctor import confined
 from greenroom.supervisor.cli.doctor.checks import installation, sandbox
 from greenroom.supervisor.cli.doctor.finding import Finding
-from greenroom.workers.sandbox.features import probe
 from greenroom.workers.sandbox.launcher import Launcher
+from greenroom.workers.sandbox.rules.features import probe
 from greenroom.workers.sandbox.starter import LaunchedStarter
 from tests.supervisor.cli.doctor.broken_scenes import FAULTY, SCENES, Stagehand
 from tests.supervisor.cli.doctor.listing_server import ListingServer, listing_server, package_index

@@ -1,0 +1,1 @@
+"""How conversations, turns, items and questions look in this protocol."""

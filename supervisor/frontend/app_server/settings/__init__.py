@@ -1,0 +1,1 @@
+"""The methods about the configuration, and what they tell of it."""

@@ -1,0 +1,1 @@
+"""The ways to start processes: forked, or each a fresh interpreter."""

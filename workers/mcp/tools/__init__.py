@@ -1,0 +1,1 @@
+"""Tools of servers: how the model is offered them, their calls, and their results."""

@@ -1,0 +1,1 @@
+"""How messages travel to a server and back, and their repair."""

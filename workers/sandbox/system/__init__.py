@@ -1,0 +1,1 @@
+"""System calls that Python does not offer, and what the kernel tells of processes and sockets."""
