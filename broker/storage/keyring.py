@@ -44,12 +44,12 @@ class KeyringStore:
     `reads_file`: while there is no entry, `auth.json` is read; a write goes to the keyring, and removes the file.
     """
 
-    def __init__(self, home: str, vault: Vault, *, reads_file: bool = False) -> None:
+    def __init__(self, home: str, vault: Vault, *, reads_file: bool = False, reread_s: float = REREAD) -> None:
         self.home = home
         self.kind: Final[Literal["auto", "keyring"]] = "auto" if reads_file else "keyring"
         self._vault = vault
         self._file = FileStore(home)
-        self._reads_file = reads_file
+        self._reads_file, self._reread_s = reads_file, reread_s
         self._mark = os.path.join(home, STORE)
         self._known: AuthRecord | None = None
         self._has_answered = False
@@ -58,7 +58,7 @@ class KeyringStore:
     def facts(self) -> KeyringFacts:
         """Return a value that stays equal while the content is unchanged. Raises `OSError`."""
         file = self._file.facts() if self._reads_file else None
-        return KeyringFacts(int(time.monotonic() / REREAD), file_facts(self._mark), file)
+        return KeyringFacts(int(time.monotonic() / self._reread_s), file_facts(self._mark), file)
 
     def is_settled(self, facts: object) -> bool:
         """Return whether a later change by an instance of Greenroom is certain to change the facts."""

@@ -29,11 +29,13 @@ class VaultError(GreenroomError):
 class Vault:
     """One entry: a text, or nothing."""
 
-    def __init__(self, home: str, service: str = SERVICE, account: str | None = None) -> None:
+    def __init__(
+        self, home: str, service: str = SERVICE, account: str | None = None, *, timeout_s: float = TIMEOUT
+    ) -> None:
         """`account`: the name of the entry; by default that of the home's login."""
         digest = hashlib.sha256(os.path.realpath(home).encode("utf-8", "surrogateescape")).hexdigest()
         self.account: Final = account or f"cli|{digest[:16]}"
-        self._service = service
+        self._service, self._timeout_s = service, timeout_s
         self._turn = threading.Lock()
         self._hung: threading.Thread | None = None
 
@@ -50,8 +52,8 @@ class Vault:
         return self._within_timeout(lambda: _delete(self._service, self.account))
 
     def _within_timeout(self, call: Callable[[], T]) -> T:
-        late = VaultError(f"the keyring did not answer within {TIMEOUT:g} s")
-        if not self._turn.acquire(timeout=TIMEOUT):
+        late = VaultError(f"the keyring did not answer within {self._timeout_s:g} s")
+        if not self._turn.acquire(timeout=self._timeout_s):
             raise late
         try:
             if self._hung is not None and self._hung.is_alive():
@@ -60,7 +62,7 @@ class Vault:
             thread = threading.Thread(target=_settle, args=(outcome, call), name="keyring", daemon=True)
             thread.start()
             try:
-                return outcome.result(TIMEOUT)
+                return outcome.result(self._timeout_s)
             except LateError:
                 self._hung = thread
                 raise late from None

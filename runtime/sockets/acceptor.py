@@ -19,9 +19,11 @@ RETRY: Final = 1.0
 class Acceptor:
     """Accepts on the running loop from `resume` to `pause` or `close`. The listening socket stays its owner's."""
 
-    def __init__(self, listening: socket.socket, take: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, listening: socket.socket, take: Callable[[socket.socket], None], *, retry_s: float = RETRY
+    ) -> None:
         """`take` is called with each connection, which does not block and is the callee's to close."""
-        self._listening, self._take = listening, take
+        self._listening, self._take, self._retry_s = listening, take, retry_s
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -52,7 +54,7 @@ class Acceptor:
         except OSError as error:  # out of descriptors: waiting clients are accepted when others have left
             log.warning("a client cannot be taken in: %s", error)
             self.pause()
-            self._retry = self._loop.call_later(RETRY, self.resume)
+            self._retry = self._loop.call_later(self._retry_s, self.resume)
             return
         connected.setblocking(False)
         self._take(connected)

@@ -79,9 +79,13 @@ class ControlServer:
         on_hand_over: OnHandOver | None = None,
         provide_metrics: ProvideMetrics | None = None,
         watching: Watching | None = None,
+        *,
+        timeout_s: float = TIMEOUT,
+        beat_s: float = BEAT,
     ) -> None:
         """Prepare to serve in the runtime directory of `instance`. The callbacks run on the loop."""
         self._watching = watching
+        self.timeout_s, self._beat_s = timeout_s, beat_s
         self._tell_approvals, self._on_hand_over = list_approvals, on_hand_over or _refuse_hand_over
         self._provide_metrics = provide_metrics
         self._directory = directory
@@ -103,7 +107,7 @@ class ControlServer:
         except OSError as error:
             log.error("greenroom status will not find this instance: %s", error)
             return
-        self._beat = loop.call_later(BEAT, self._give_signs_of_life)
+        self._beat = loop.call_later(self._beat_s, self._give_signs_of_life)
 
     def close(self) -> None:
         """Stop listening, drop open connections, and remove the facts."""
@@ -145,7 +149,7 @@ class ControlServer:
 
     def _give_signs_of_life(self) -> None:
         self._touch()
-        self._beat = asyncio.get_running_loop().call_later(BEAT, self._give_signs_of_life)
+        self._beat = asyncio.get_running_loop().call_later(self._beat_s, self._give_signs_of_life)
 
     def _touch(self) -> None:
         with contextlib.suppress(
@@ -167,7 +171,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = asyncio.get_running_loop().call_later(TIMEOUT, self.drop)
+        self._deadline = asyncio.get_running_loop().call_later(self._server.timeout_s, self.drop)
         self._server.connections.add(self)
         reason = self._refusal()
         if reason is not None:

@@ -67,10 +67,12 @@ class _Stream:
 class EventStreams:
     """Takes connections and hands on what arrives, in the order of each worker. Must be made on the running loop."""
 
-    def __init__(self, path: str, on_events: OnEvents, window: float = WINDOW) -> None:
+    def __init__(
+        self, path: str, on_events: OnEvents, window: float = WINDOW, *, accept_pause_s: float = ACCEPT_PAUSE
+    ) -> None:
         """`on_events` takes a worker, the turn and the batch of events."""
         self._on_events = on_events
-        self._window = window
+        self._window, self._accept_pause_s = window, accept_pause_s
         self._loop = asyncio.get_running_loop()
         self._tickets: dict[bytes, WorkerId] = {}
         self._streams: dict[WorkerId, _Stream] = {}
@@ -199,10 +201,11 @@ class EventStreams:
             except BlockingIOError:
                 return
             except OSError as error:  # out of descriptors, for instance, which would be told again at once
-                log.error("a stream of events cannot be accepted (%s); trying again in %.0f s", error, ACCEPT_PAUSE)
+                pause = self._accept_pause_s
+                log.error("a stream of events cannot be accepted (%s); trying again in %.0f s", error, pause)
                 self._accepts = False
                 self._selector.unregister(self._listener)
-                self._loop.call_later(ACCEPT_PAUSE, self._accept_again)
+                self._loop.call_later(pause, self._accept_again)
                 return
             connection.setblocking(False)
             stream = _Stream(connection)

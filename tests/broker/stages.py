@@ -10,7 +10,7 @@ import zmq
 from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.broker.broadcasts import AuthChanged, Broadcast
 from greenroom.supervisor.processes.broker_client import BrokerClient
-from greenroom.workers.model.credentials.channel import CredentialsChannel
+from greenroom.workers.model.credentials.channel import ABSENCE, CredentialsChannel
 from tests.broker.brokers import House, house
 from tests.broker.homes import FRESH, tokens, write
 from tests.broker.issuer import Deed, MockIssuer
@@ -36,11 +36,13 @@ class Stage:
             self._link = self.house.link(self.context, self.heard.put_nowait)
         return self._link
 
-    async def channel(self, name: str, *, listens: bool = False, on_node: bool = False) -> CredentialsChannel:
+    async def channel(
+        self, name: str, *, listens: bool = False, on_node: bool = False, absence_s: float = ABSENCE
+    ) -> CredentialsChannel:
         """Return the channel of a worker that the broker has been told of."""
         spec = self.house.worker(name, listens=listens, on_node=on_node)
         await self.link.attach({WorkerId(name): spec.keys.public}, on_node=on_node)
-        made = CredentialsChannel(self.context, spec, self.changes.put_nowait)
+        made = CredentialsChannel(self.context, spec, self.changes.put_nowait, absence_s=absence_s)
         self.channels.append(made)
         await made.start()
         return made

@@ -11,11 +11,9 @@ import keyring
 import pytest
 
 from greenroom.broker.credential.record import AuthRecord, StoreError
-from greenroom.broker.storage import keyring as keyring_store
-from greenroom.broker.storage import keyring_entry as module
 from greenroom.broker.storage.file import FileStore
-from greenroom.broker.storage.keyring import KeyringStore
-from greenroom.broker.storage.keyring_entry import SERVICE, Vault
+from greenroom.broker.storage.keyring import REREAD, KeyringStore
+from greenroom.broker.storage.keyring_entry import SERVICE, TIMEOUT, Vault
 from greenroom.broker.storage.locks import STORE
 from greenroom.broker.storage.memory import MemoryStore
 from greenroom.broker.storage.store import open_store
@@ -40,8 +38,8 @@ def backend() -> Iterator[MemoryKeyring]:
     keyring.set_keyring(before)
 
 
-def store(home: Any, *, reads_file: bool = False) -> KeyringStore:
-    return KeyringStore(str(home), Vault(str(home)), reads_file=reads_file)
+def store(home: Any, *, reads_file: bool = False, timeout_s: float = TIMEOUT, reread_s: float = REREAD) -> KeyringStore:
+    return KeyringStore(str(home), Vault(str(home), timeout_s=timeout_s), reads_file=reads_file, reread_s=reread_s)
 
 
 def test_the_entry_is_the_one_that_other_programs_look_for(tmp_path: Any, backend: MemoryKeyring) -> None:
@@ -106,13 +104,10 @@ def test_a_keyring_that_forgets_is_found_out(tmp_path: Any, backend: MemoryKeyri
     assert read(str(tmp_path)) == {"OPENAI_API_KEY": "sk-old"}
 
 
-def test_a_keyring_that_hangs_is_given_up(
-    tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_keyring_that_hangs_is_given_up(tmp_path: Any, backend: MemoryKeyring) -> None:
     """And what is asked meanwhile fails at once, so that an old write cannot follow a new one."""
-    monkeypatch.setattr(module, "TIMEOUT", 0.05)
     backend.open.clear()
-    kept = store(tmp_path)
+    kept = store(tmp_path, timeout_s=0.05)
     with pytest.raises(OSError, match=r"did not answer within 0\.05 s"):
         kept.replace(KEY)
     hung = kept._vault._hung
@@ -174,40 +169,35 @@ def test_what_is_kept_in_memory_is_gone_with_it(tmp_path: Any) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_changes_are_seen_by_the_next_question_or_a_little_later(
-    tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changes_are_seen_by_the_next_question_or_a_little_later(tmp_path: Any, backend: MemoryKeyring) -> None:
     """K14: those of our own instances at once, those of other programs when the entry is read again."""
 
     @on_loop
     async def scene() -> None:
-        mine, other = (Parts(str(tmp_path), store=store(tmp_path)) for _ in range(2))
-        assert isinstance(await mine.get(), AuthError)
+        seldom, often = (Parts(str(tmp_path), store=store(tmp_path, reread_s=each)) for each in (1e9, 1e-9))
+        other = Parts(str(tmp_path), store=store(tmp_path))
+        assert isinstance(await seldom.get(), AuthError)
         await other.manager.log_in(lambda found: AuthRecord.of_key("sk-2", found))
-        assert (await mine.snapshot()).token == "sk-2"
+        assert (await seldom.snapshot()).token == (await often.snapshot()).token == "sk-2"
         os.utime(tmp_path / STORE, (1, 1))  # so long ago that a further change is sure to show
-        await mine.snapshot()
-        monkeypatch.setattr(keyring_store, "REREAD", 1e9)
-        await mine.snapshot()
+        await seldom.snapshot()
         (entry,) = backend.entries
         backend.entries[entry] = KEY.encoded().decode()
-        assert (await mine.snapshot()).token == "sk-2"
-        monkeypatch.setattr(keyring_store, "REREAD", 1e-9)
-        assert (await mine.snapshot()).token == "sk-1"
+        assert (await seldom.snapshot()).token == "sk-2"
+        assert (await often.snapshot()).token == "sk-1"
 
     scene()
 
 
 def test_a_keyring_that_is_locked_later_takes_nothing_back(
-    tmp_path: Any, backend: MemoryKeyring, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Any, backend: MemoryKeyring, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A screen that is locked ends no turn; a keyring that was never open gives nothing."""
-    monkeypatch.setattr(keyring_store, "REREAD", 1e-9)
 
     @on_loop
     async def scene() -> None:
         store(tmp_path).replace(KEY)
-        parts = Parts(str(tmp_path), store=store(tmp_path))
+        parts = Parts(str(tmp_path), store=store(tmp_path, reread_s=1e-9))
         await parts.snapshot()
         backend.failure = LOCKED
         for _ in range(3):

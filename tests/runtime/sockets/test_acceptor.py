@@ -6,7 +6,6 @@ import socket
 
 import pytest
 
-from greenroom.runtime.sockets import acceptor
 from greenroom.runtime.sockets.acceptor import Acceptor
 
 
@@ -32,15 +31,12 @@ def listening() -> Listening:
 
 
 @pytest.mark.parametrize("faults", [(), (errno.ECONNABORTED,), (errno.EMFILE,), (errno.ENFILE, errno.EMFILE)])
-def test_a_client_is_taken_in_also_after_that_was_impossible(
-    faults: tuple[int, ...], listening: Listening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(acceptor, "RETRY", 0.01)
+def test_a_client_is_taken_in_also_after_that_was_impossible(faults: tuple[int, ...], listening: Listening) -> None:
     listening.faults = faults
 
     async def scene() -> None:
         taken: asyncio.Queue[socket.socket] = asyncio.Queue()
-        accepting = Acceptor(listening, taken.put_nowait)
+        accepting = Acceptor(listening, taken.put_nowait, retry_s=0.01)
         accepting.resume()
         with socket.create_connection(listening.getsockname()), await asyncio.wait_for(taken.get(), 10) as connected:
             assert not connected.getblocking()

@@ -45,12 +45,12 @@ Scene = Callable[["Stage"], Awaitable[None]]
 class Stage:
     """A server in a directory, and what it was ordered to do."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, timeout_s: float = control.TIMEOUT, beat_s: float = control.BEAT) -> None:
         self.directory = directory
         self.orders: list[ControlAction] = []
         self.fault: Exception | None = None
         self.asked: list[GiveReport] = []
-        self.server = ControlServer(directory, INSTANCE, self._report, self._act)
+        self.server = ControlServer(directory, INSTANCE, self._report, self._act, timeout_s=timeout_s, beat_s=beat_s)
 
     @property
     def path(self) -> str:
@@ -88,9 +88,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-def play(tmp_path: Path, scene: Scene) -> Stage:
+def play(tmp_path: Path, scene: Scene, *, timeout_s: float = control.TIMEOUT, beat_s: float = control.BEAT) -> Stage:
     """Run a scene against a server that has started."""
-    stage = Stage(str(tmp_path))
+    stage = Stage(str(tmp_path), timeout_s, beat_s)
 
     async def run() -> None:
         await stage.server.start()
@@ -200,18 +200,15 @@ def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_who_says_nothing_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "TIMEOUT", 0.05)
-
+def test_who_says_nothing_is_dropped_in_time(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         assert await stage.tell(b"") == b""
         assert stage.server.connections == set()
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, timeout_s=0.05)
 
 
 def test_who_does_not_read_is_dropped_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "TIMEOUT", 0.05)
     monkeypatch.setattr(ControlServer, "answer", lambda *_: ActionDone("x" * 4_000_000))
 
     async def scene(stage: Stage) -> None:
@@ -222,7 +219,7 @@ def test_who_does_not_read_is_dropped_in_time(tmp_path: Path, monkeypatch: pytes
         assert reader is not None
         writer.close()
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, timeout_s=0.05)
 
 
 def test_too_many_at_once_are_told_so(tmp_path: Path) -> None:
@@ -297,16 +294,14 @@ def _nothing(_: ControlAction) -> ControlAnswer:
     raise AssertionError("nobody orders anything")
 
 
-def test_signs_of_life_are_given_while_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "BEAT", 0.001)
-
+def test_signs_of_life_are_given_while_it_serves(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         facts = tmp_path / instances.FACTS
         for _ in range(2):
             os.utime(facts, (0, 0))
             await until(lambda: facts.stat().st_mtime > 0)
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, beat_s=0.001)
 
 
 def test_an_answer_is_a_sign_of_life(tmp_path: Path) -> None:

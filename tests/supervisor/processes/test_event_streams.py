@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from greenroom.protocol.ids import TurnId, WorkerId
 from greenroom.protocol.internal.event_stream import TICKET_SIZE, FrameEncoder
 from greenroom.protocol.internal.worker.notices import NoticeOrder
-from greenroom.supervisor.processes import event_streams
 from greenroom.supervisor.processes.event_streams import GREETING, EventStreams
 from tests.support.loop import on_loop
 
@@ -43,10 +42,10 @@ class Worker:
 class Ends:
     """Streams, what they have told, and the workers at their other ends."""
 
-    def __init__(self, directory: Path, window: float = 0.004) -> None:
+    def __init__(self, directory: Path, window: float = 0.004, accept_pause_s: float = 1.0) -> None:
         self.path = directory / "events"
         self.told: Told = []
-        self.streams = EventStreams(str(self.path), self._take, window)
+        self.streams = EventStreams(str(self.path), self._take, window, accept_pause_s=accept_pause_s)
         self._workers: list[Worker] = []
 
     def connect(self, name: str) -> Worker:
@@ -303,7 +302,6 @@ async def test_a_frame_that_cannot_be_ends_the_stream_and_is_reported(
 async def test_a_refusal_of_the_system_is_told_once_and_the_connection_is_taken_later(
     ends_in: Callable[..., Ends], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_streams, "ACCEPT_PAUSE", 0.01)
     accept, refusals = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")]
 
     def refused_once(listener: socket.socket) -> tuple[socket.socket, object]:
@@ -312,7 +310,7 @@ async def test_a_refusal_of_the_system_is_told_once_and_the_connection_is_taken_
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", refused_once)
-    ends = ends_in()
+    ends = ends_in(accept_pause_s=0.01)
     ends.connect("w").say(b"1")
     ends.streams.before_notice(WORKER, NoticeOrder(1, 1))
     assert ends.told == []

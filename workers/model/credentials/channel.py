@@ -91,9 +91,16 @@ class CredentialsChannel:
     """
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", spec: WorkerSpec, on_change: OnChange | None = None
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        spec: WorkerSpec,
+        on_change: OnChange | None = None,
+        *,
+        timeout_s: float = TIMEOUT,
+        absence_s: float = ABSENCE,
     ) -> None:
         self._spec = spec
+        self._timeout_s, self._absence_s = timeout_s, absence_s
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._requests = RpcClient(lambda *message: self._port.send(broker_frames(*message)), CredentialError)
@@ -121,9 +128,9 @@ class CredentialsChannel:
             return self._welcome
         if not self._is_connecting:
             self._is_connecting = True
-            self._expect_within(TIMEOUT)
+            self._expect_within(self._timeout_s)
             self._socket.connect(self._spec.broker_address)
-        self._welcome = await self._requests.ask(self._hello(), Welcome, TIMEOUT)
+        self._welcome = await self._requests.ask(self._hello(), Welcome, self._timeout_s)
         self.limited.update(self._welcome.limited)
         return self._welcome
 
@@ -138,11 +145,11 @@ class CredentialsChannel:
         `pin_identity`: the identity key of the turn's first snapshot; another account is then refused.
         """
         question = GetAuth(pin_identity=pin_identity, min_valid_s=min_valid_s)
-        return await self._requests.ask(question, BearerSnapshot, TIMEOUT)
+        return await self._requests.ask(question, BearerSnapshot, self._timeout_s)
 
     async def get_environment(self, names: Iterable[str]) -> dict[str, str]:
         """Return those of the variables that are set among the ones kept from us. Raises `CredentialError`."""
-        answer = await self._requests.ask(GetEnvironment(names=tuple(names)), EnvironmentValues, TIMEOUT)
+        answer = await self._requests.ask(GetEnvironment(names=tuple(names)), EnvironmentValues, self._timeout_s)
         return answer.values
 
     async def report_unauthorized(
@@ -156,7 +163,7 @@ class CredentialsChannel:
             error_code=error_code,
             request_id=request_id,
         )
-        return await self._requests.ask(question, UnauthorizedReport, TIMEOUT)
+        return await self._requests.ask(question, UnauthorizedReport, self._timeout_s)
 
     def report_clock(self, ahead: float) -> None:
         """Say by how many seconds this machine's clock is ahead of the server's; the next broker is told too.
@@ -174,7 +181,7 @@ class CredentialsChannel:
         `rejected`: serial of the token that the provider's server refused; it is not served again.
         """
         question = GetProviderToken(command=command, rejected=rejected)
-        return await self._requests.ask(question, ProviderToken, command.timeout_ms / 1000 + TIMEOUT)
+        return await self._requests.ask(question, ProviderToken, command.timeout_ms / 1000 + self._timeout_s)
 
     async def get_mcp_bearer(self, server: str, url: str, rejected: str | None = None) -> McpBearer:
         """Return the bearer of an MCP server. Raises `CredentialError`.
@@ -189,7 +196,7 @@ class CredentialsChannel:
         `key` and `ticket`: the rate limit and the request.
         """
         question = GetSlot(key=key, ticket=ticket, patience_ms=round(patience * 1000))
-        slot = await self._requests.ask(question, Slot, TIMEOUT)
+        slot = await self._requests.ask(question, Slot, self._timeout_s)
         (self.limited.add if slot.is_limited else self.limited.discard)(key)
         return slot
 
@@ -265,7 +272,7 @@ class CredentialsChannel:
     def _lost(self) -> None:
         self._is_lost = True
         self._requests.disconnected()
-        self._expect_within(ABSENCE)
+        self._expect_within(self._absence_s)
 
     def _expect_within(self, seconds: float) -> None:
         """Let requests fail where the broker has not let us in by then, until it does."""

@@ -34,8 +34,18 @@ VARIABLES: Final = "RAY_"
 class RayProcess:
     """Runs on the host's loop."""
 
-    def __init__(self, begin: Begin, variables: Mapping[str, str], on_seen: Callable[[Seen], None]) -> None:
-        """`variables` is the host's environment. `on_seen` is called with each report."""
+    def __init__(
+        self,
+        begin: Begin,
+        variables: Mapping[str, str],
+        on_seen: Callable[[Seen], None],
+        *,
+        statement: str = STATEMENT,
+        restart: Delays = RESTART,
+        hung_s: float = HUNG,
+    ) -> None:
+        """`variables` is the host's environment. `on_seen` is called with each report. The process runs `statement`."""
+        self._statement, self._hung_s = statement, hung_s
         self._begin = begin
         self._environment = {
             **{name: value for name, value in variables.items() if not is_secret_name(name)},
@@ -44,7 +54,7 @@ class RayProcess:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         self._on_seen = on_seen
-        self._backoff = Backoff(RESTART)
+        self._backoff = Backoff(restart)
         self._control: socket.socket | None = None
         self._wanted: Wanted | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -73,7 +83,7 @@ class RayProcess:
         loop = asyncio.get_running_loop()
         with far:
             try:
-                pid = spawn(STATEMENT, self._environment, {CONTROL: far.fileno()})
+                pid = spawn(self._statement, self._environment, {CONTROL: far.fileno()})
             except OSError as error:
                 near.close()
                 self.error = str(error)
@@ -97,8 +107,8 @@ class RayProcess:
     def look(self) -> None:
         """Kill the process if it hangs; its end is followed by another start."""
         now = asyncio.get_running_loop().time()
-        if self.pid is not None and now - self._heard_at >= HUNG:
-            self.error = f"nothing was heard of gr-ray for {HUNG:.0f} s"
+        if self.pid is not None and now - self._heard_at >= self._hung_s:
+            self.error = f"nothing was heard of gr-ray for {self._hung_s:.0f} s"
             log.error("%s; killing it", self.error)
             self._heard_at = now
             with contextlib.suppress(ProcessLookupError):

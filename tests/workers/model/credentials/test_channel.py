@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
-from greenroom.workers.model.credentials import channel as module
 from greenroom.workers.model.credentials.channel import CredentialError, CredentialsChannel
 from tests.broker.homes import EXPIRED, write
 from tests.broker.issuer import Deed, refusal
@@ -189,13 +188,13 @@ def test_broadcasts_go_on_after_a_death(tmp_path: Any) -> None:
     play(tmp_path, scene)
 
 
-def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any) -> None:
     """K27: questions under way and new ones fail, retryable, after the time that a broker has to come back."""
-    monkeypatch.setattr(module, "ABSENCE", 0.2)
+    absence_s = 1.0
     gate = asyncio.Event()
 
     async def scene(stage: Stage) -> None:
-        channel = await stage.channel("w")
+        channel = await stage.channel("w", absence_s=absence_s)
         under_way = asyncio.create_task(channel.get_auth())
         await stage.issuer.arrived(1)
         stage.house.kill()
@@ -203,11 +202,10 @@ def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch
             with pytest.raises(CredentialError, match="auth broker unavailable") as caught:
                 await asked
             assert caught.value.retryable
-        monkeypatch.undo()
         begun = time.monotonic()
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.get_auth()
-        assert time.monotonic() - begun < module.ABSENCE / 2, "it has had its time"
+        assert time.monotonic() - begun < absence_s / 2, "it has had its time"
         stage.restart()
         gate.set()
         await until(lambda: not channel.is_lost)
@@ -216,21 +214,20 @@ def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Any, monkeypatch
     play(tmp_path, scene, EXPIRED, [Deed(gate=gate)])
 
 
-def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_never_comes_is_waited_for_once(tmp_path: Any) -> None:
     """K27: one that was given up before a worker was born must not cost every attempt its full time."""
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    timeout_s = 1.0
 
     async def scene(stage: Stage) -> None:
         stage.house.kill()
-        channel = CredentialsChannel(stage.context, stage.house.worker("w"))
+        channel = CredentialsChannel(stage.context, stage.house.worker("w"), timeout_s=timeout_s)
         stage.channels.append(channel)
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.start()
-        monkeypatch.undo()
         begun = time.monotonic()
         with pytest.raises(CredentialError, match="auth broker unavailable"):
             await channel.start()
-        assert time.monotonic() - begun < module.TIMEOUT / 2
+        assert time.monotonic() - begun < timeout_s / 2
         stage.restart()
         await until(lambda: not channel._requests.is_given_up)
         assert (await channel.get_auth()).token

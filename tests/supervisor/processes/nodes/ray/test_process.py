@@ -4,13 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import pytest
-
 from greenroom.protocol.internal.outpost import Begin, Outpost, Seen, Wanted
 from greenroom.runtime.process import orphans
 from greenroom.runtime.restart import Delays
-from greenroom.supervisor.processes.nodes.ray import process
-from greenroom.supervisor.processes.nodes.ray.process import RayProcess
+from greenroom.supervisor.processes.nodes.ray.process import HUNG, RayProcess
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from tests.supervisor.processes.nodes.ray.test_outpost_actor import BEGIN
 from tests.support import processes
@@ -33,21 +30,19 @@ async def found(look: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def made(monkeypatch: pytest.MonkeyPatch, statement: str, seen: list[Seen], begin: Begin = BEGIN) -> RayProcess:
-    monkeypatch.setattr(process, "STATEMENT", statement)
-    monkeypatch.setattr(process, "RESTART", Delays((0.0,), healthy_after=60.0))
-    return RayProcess(begin, {"PATH": "/usr/bin", "OPENAI_API_KEY": "x", "RAY_AUTH_TOKEN": "y"}, seen.append)
+def made(statement: str, seen: list[Seen], begin: Begin = BEGIN, hung_s: float = HUNG) -> RayProcess:
+    variables = {"PATH": "/usr/bin", "OPENAI_API_KEY": "x", "RAY_AUTH_TOKEN": "y"}
+    at_once = Delays((0.0,), healthy_after=60.0)
+    return RayProcess(begin, variables, seen.append, statement=statement, restart=at_once, hung_s=hung_s)
 
 
-def test_each_process_is_told_what_is_wanted_and_a_dead_one_is_followed_by_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asyncio.run(is_followed(monkeypatch))
+def test_each_process_is_told_what_is_wanted_and_a_dead_one_is_followed_by_another() -> None:
+    asyncio.run(is_followed())
 
 
-async def is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def is_followed() -> None:
     seen: list[Seen] = []
-    talker = made(monkeypatch, SPEAK, seen)
+    talker = made(SPEAK, seen)
     talker.start()
     talker.want(WANTED)
     assert (talker.status.state, talker.status.pid) == ("starting", talker.pid)
@@ -73,24 +68,28 @@ async def is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.ends(last, 5.0)
 
 
-def test_one_that_hangs_is_killed_and_nothing_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    asyncio.run(hangs(monkeypatch))
+def test_one_that_hangs_is_killed_and_nothing_waits_for_it() -> None:
+    asyncio.run(hangs())
 
 
-async def hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    talker = made(monkeypatch, "import time; time.sleep(600)", [])
-    talker.start()
+async def hangs() -> None:
+    talker = made("import time; time.sleep(600)", [], hung_s=1.0)
     began = time.monotonic()
+    talker.start()
     for number in range(500):
         talker.want(Wanted(outposts=tuple(Outpost(f"ray-{each}") for each in range(number % 100)), admitted={}))
     assert time.monotonic() - began < 20.0, "far from as long as it sleeps"
     first = talker.pid
     assert first is not None
-    talker.look()
-    assert talker.pid == first
-    monkeypatch.setattr(process, "HUNG", 0.0)
-    talker.look()
-    await found(lambda: talker.pid not in (None, first))
+    looked_at = []
+
+    def killed() -> bool:
+        looked_at.append(time.monotonic())
+        talker.look()
+        return talker.pid not in (None, first)
+
+    await found(killed)
+    assert looked_at[-1] - began >= 1.0, "it had its time"
     assert processes.ends(first, 5.0)
     pid = talker.pid
     assert pid is not None
