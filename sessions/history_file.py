@@ -52,18 +52,25 @@ class MessageHistory:
             log.warning("%s was not written to: %s", NAME, error)
 
 
-def remember(home: str, conversation_id: ConversationId, text: str, at: float, max_bytes: int | None) -> None:
+def remember(
+    home: str,
+    conversation_id: ConversationId,
+    text: str,
+    at: float,
+    max_bytes: int | None,
+    lock_timeout_s: float = LOCK_TIMEOUT,
+) -> None:
     """Append a line, and drop the oldest ones where the file has grown beyond `max_bytes`.
 
     `at` is in seconds since the epoch. The newest line always stays. Blocks; raises `OSError`, of which `TimeoutError`
-    where another process holds the lock.
+    where another process holds the lock for `lock_timeout_s`.
     """
     line = msgspec.json.encode({"session_id": conversation_id, "ts": int(at), "text": text}) + b"\n"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(os.path.join(home, NAME), flags, 0o600)
     with open(descriptor, "r+b", buffering=0) as file:
         Reader(home).check(descriptor)
-        filelock.acquire(descriptor, LOCK_TIMEOUT, _PAUSE)
+        filelock.acquire(descriptor, lock_timeout_s, _PAUSE)
         os.fchmod(descriptor, 0o600)
         file.write(line)
         size = os.fstat(descriptor).st_size

@@ -66,7 +66,11 @@ class Trigger(Enum):
 class Refresher:
     """The one refresh of a broker that may be under way."""
 
-    def __init__(self, manager: CredentialManager, performer: RefreshExecutor) -> None:
+    def __init__(
+        self, manager: CredentialManager, performer: RefreshExecutor, *, lock_timeout_s: float = REFRESH_TIMEOUT
+    ) -> None:
+        """`lock_timeout_s`: how long another instance that refreshes is waited for."""
+        self._lock_timeout_s = lock_timeout_s
         self._manager = manager
         self._state = manager.in_force
         self._clock = manager.clock
@@ -112,7 +116,7 @@ class Refresher:
 
     async def _run(self, trigger: Trigger) -> RefreshResult:
         try:
-            async with locked(self._manager.store.home, REFRESH, REFRESH_TIMEOUT) as lock:
+            async with locked(self._manager.store.home, REFRESH, self._lock_timeout_s) as lock:
                 self._journal.open(lock)
                 result = await self._attempt(lock, trigger)
                 if result is None:

@@ -30,13 +30,17 @@ _PAUSE_SECONDS: Final = 0.001
 class WriterLock:
     """The right to write one conversation's file, from construction until `release`."""
 
-    def __init__(self, home: str, conversation_id: ConversationId) -> None:
-        """Take the lock. Raises `SessionBusyError` where another process has it, and `OSError`."""
+    def __init__(self, home: str, conversation_id: ConversationId, timeout_s: float = TIMEOUT_SECONDS) -> None:
+        """Take the lock. Raises `SessionBusyError` where another process has it, and `OSError`.
+
+        `timeout_s`: how long other processes that take or release locks are waited for.
+        """
+        self._timeout_s = timeout_s
         self._folder = os.path.join(home, FOLDER)
         self._path = os.path.join(self._folder, f"{conversation_id}.lock")
         make_private(self._folder)
         self._noting = threading.Lock()
-        with _coordinated(self._folder):
+        with _coordinated(self._folder, self._timeout_s):
             self._descriptor = filelock.open_lock(self._path)
             try:
                 self._take(conversation_id)
@@ -69,7 +73,7 @@ class WriterLock:
         with self._noting:
             descriptor, self._descriptor = self._descriptor, -1
         try:
-            with _coordinated(self._folder):
+            with _coordinated(self._folder, self._timeout_s):
                 os.unlink(self._path)
                 _sweep(self._folder)
         except (OSError, SessionBusyError):
@@ -135,10 +139,10 @@ def _name_of(pid: int) -> str:
 
 
 @contextmanager
-def _coordinated(folder: str) -> Iterator[None]:
+def _coordinated(folder: str, timeout_s: float) -> Iterator[None]:
     with filelock.opened(os.path.join(folder, COORDINATION)) as descriptor:
         try:
-            filelock.acquire(descriptor, TIMEOUT_SECONDS, _PAUSE_SECONDS)
+            filelock.acquire(descriptor, timeout_s, _PAUSE_SECONDS)
         except filelock.LockTimeoutError:
             holder = _holder(descriptor)
             raise SessionBusyError(f"The locks in {folder} are kept from everyone by {holder}.") from None

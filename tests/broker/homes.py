@@ -13,6 +13,7 @@ from greenroom.broker.refresh.exchange import InProcessExecutor, RefreshExecutor
 from greenroom.broker.refresh.refresher import Refresher
 from greenroom.broker.refresh.subprocess import SubprocessExecutor
 from greenroom.broker.storage.file import FileStore
+from greenroom.broker.storage.locks import REFRESH_TIMEOUT
 from greenroom.broker.storage.store import Store
 from greenroom.broker.token_issuer.client import Issuer
 from greenroom.broker.token_issuer.endpoints import IssuerEndpoints
@@ -96,6 +97,7 @@ class Parts:
     store: Store | None = None
     issuer_url: str = "http://127.0.0.1:9"
     """Where the issuer is that is not in this process."""
+    lock_timeout_s: float = REFRESH_TIMEOUT
     lifeline: int | None = None
     """A descriptor of which the processes learn that carry out refreshes; without one that is done here."""
 
@@ -113,7 +115,9 @@ class Parts:
         )
         self.in_force = self.manager.in_force
         url = self.issuer_url if self.issuer is None else self.issuer.url
-        self.refresher = Refresher(self.manager, self._performer(IssuerEndpoints.of(url)))
+        self.refresher = Refresher(
+            self.manager, self._performer(IssuerEndpoints.of(url)), lock_timeout_s=self.lock_timeout_s
+        )
         self.bearers = TokenService(self.manager, self.refresher)
 
     def _performer(self, endpoints: IssuerEndpoints) -> RefreshExecutor:

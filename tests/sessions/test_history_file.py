@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions import history_file
 from greenroom.sessions.history_file import MessageHistory, remember
 
 ID = ConversationId("01a20312-0577-77d3-9bb9-ad78bbf82560")
@@ -63,12 +62,10 @@ def test_what_is_dropped_makes_room_for_a_while(tmp_path: Path) -> None:
 def test_a_program_that_holds_it_is_waited_for_and_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_file, "LOCK_TIMEOUT", 0.0)
     with (tmp_path / "history.jsonl").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError):
-            remember(str(tmp_path), ID, "one", 1.0, None)
-        monkeypatch.setattr(history_file, "LOCK_TIMEOUT", 10.0)
+            remember(str(tmp_path), ID, "one", 1.0, None, lock_timeout_s=0.0)
         monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(other, fcntl.LOCK_UN))
         remember(str(tmp_path), ID, "two", 2.0, None)
     assert [entry["text"] for entry in lines(tmp_path)] == ["two"]

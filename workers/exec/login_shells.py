@@ -40,8 +40,11 @@ class _Known:
 class LoginShells:
     """The known effects of profiles in one conversation."""
 
-    def __init__(self, may_see: Callable[[str], bool], fixed: Collection[str] = ()) -> None:
+    def __init__(
+        self, may_see: Callable[[str], bool], fixed: Collection[str] = (), *, timeout_s: float = TIMEOUT
+    ) -> None:
         """`may_see` tells which variables commands may have at all; a profile does not change those in `fixed`."""
+        self._timeout_s = timeout_s
         self._may_see = may_see
         self._fixed = frozenset(fixed)
         self._known: OrderedDict[object, _Known] = OrderedDict()
@@ -69,12 +72,27 @@ class LoginShells:
         return replace(command, argv=(command.argv[0], "-c", command.argv[2]), environment=environment)
 
     async def _look(self, command: CommandSpec, starter: CommandStarter) -> ProfileEffect | None:
-        plain = await _printed(command, "-c", PLAIN_SCRIPT, starter)
-        login = None if plain is None else await _printed(command, "-lc", LOGIN_SCRIPT, starter)
+        plain = await self._printed(command, "-c", PLAIN_SCRIPT, starter)
+        login = None if plain is None else await self._printed(command, "-lc", LOGIN_SCRIPT, starter)
         if plain is None or login is None:
             return None
         profile_effect = effect(command.environment, plain, login)
         return None if profile_effect is None or _READ_ANYWAY in profile_effect.changed else profile_effect
+
+    async def _printed(self, command: CommandSpec, flag: str, script: str, starter: CommandStarter) -> bytes | None:
+        """Return the output of a script in the directory and environment of a command; `None` where it fails."""
+        asked = replace(
+            command,
+            argv=(command.argv[0], flag, script),
+            timeout=min(self._timeout_s, command.timeout),
+            capture_size=4 * LARGEST_ENVIRONMENT,
+            terminal=False,
+        )
+        try:
+            finished = await run_to_end(asked, lambda *_: None, starter)
+        except SandboxUnavailableError:
+            return None
+        return _whole_output(finished)
 
 
 def _is_login(command: CommandSpec) -> bool:
@@ -83,22 +101,6 @@ def _is_login(command: CommandSpec) -> bool:
             return os.path.basename(shell) == "bash" and _READ_ANYWAY not in command.environment
         case _:
             return False
-
-
-async def _printed(command: CommandSpec, flag: str, script: str, starter: CommandStarter) -> bytes | None:
-    """Return the output of a script in the directory and environment of a command; `None` where it fails."""
-    asked = replace(
-        command,
-        argv=(command.argv[0], flag, script),
-        timeout=min(TIMEOUT, command.timeout),
-        capture_size=4 * LARGEST_ENVIRONMENT,
-        terminal=False,
-    )
-    try:
-        finished = await run_to_end(asked, lambda *_: None, starter)
-    except SandboxUnavailableError:
-        return None
-    return _whole_output(finished)
 
 
 def _whole_output(finished: Finished) -> bytes | None:

@@ -77,12 +77,14 @@ class Takeover:
         make_http: MakeHttp,
         make_connection: MakeConnection,
         conversations: Callable[[], ConversationHost],
+        *,
+        death_timeout_s: float = DEATH_TIMEOUT,
     ) -> None:
         """`holdings` are completed at the start; `conversations` returns those of this host, once they are there."""
         self._old_pid, self._control_path, self._holdings = old_pid, control_path, holdings
         self._old_created = identity.created(old_pid)
         self._make_unix, self._make_http, self._make_connection = make_unix, make_http, make_connection
-        self._conversations = conversations
+        self._conversations, self._death_timeout_s = conversations, death_timeout_s
         self._loop = asyncio.get_running_loop()
         self._offered: asyncio.Future[tuple[ReplacementOffer, list[int]]] = self._loop.create_future()
         self._taken: asyncio.Future[Taken] = self._loop.create_future()
@@ -180,7 +182,7 @@ class Takeover:
 
     async def _has_died(self) -> bool:
         """Wait for the death of the old host, which has ended the connection; return whether it has died."""
-        ends_at = self._loop.time() + DEATH_TIMEOUT
+        ends_at = self._loop.time() + self._death_timeout_s
         while identity.created(self._old_pid) == self._old_created:
             if self._loop.time() >= ends_at:
                 return False

@@ -249,13 +249,14 @@ def test_a_broker_that_leaves_waits_for_a_refresh_and_nothing_else(tmp_path: Any
     play(tmp_path, scene)
 
 
-def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_held_too_long_is_transient(tmp_path: Any) -> None:
     """K5: nobody waits forever for another instance."""
 
     async def scene(issuer: MockIssuer, parts: Parts) -> None:
-        monkeypatch.setattr("greenroom.broker.refresh.refresher.REFRESH_TIMEOUT", 0.1)
+        hasty = Parts(parts.home, issuer, lock_timeout_s=0.1)
+        await hasty.manager.reload()
         async with locks.locked(parts.home, locks.REFRESH, 1.0):
-            assert await parts.refresher.join(Trigger.NEED) is RefreshResult.FAILED
+            assert await hasty.refresher.join(Trigger.NEED) is RefreshResult.FAILED
         assert issuer.refreshes == []
 
     play(tmp_path, scene)

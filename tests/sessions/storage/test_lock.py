@@ -10,7 +10,6 @@ import pytest
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.storage import lock
 from greenroom.sessions.storage.lock import COORDINATION, FOLDER, WriterLock
 
 ID = ConversationId("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
@@ -72,13 +71,12 @@ def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
     first.release()
 
 
-def test_a_coordinator_that_never_ends_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "TIMEOUT_SECONDS", 0.02)
-    held = WriterLock(str(tmp_path), ID)
+def test_a_coordinator_that_never_ends_is_not_waited_for_long(tmp_path: Path) -> None:
+    held = WriterLock(str(tmp_path), ID, timeout_s=0.02)
     with (tmp_path / FOLDER / COORDINATION).open("w") as coordination:
         fcntl.flock(coordination, fcntl.LOCK_EX)
         with pytest.raises(SessionBusyError, match="kept from everyone"):
-            WriterLock(str(tmp_path), OTHER)
+            WriterLock(str(tmp_path), OTHER, timeout_s=0.02)
         held.release()
     assert names(tmp_path) == {COORDINATION, f"{ID}.lock"}
     WriterLock(str(tmp_path), ID).release()

@@ -20,10 +20,9 @@ from greenroom.supervisor.conversations.host import ConversationHost
 from greenroom.supervisor.frontend.listener import ClientIntake
 from greenroom.supervisor.frontend.unix_listener import UnixListener
 from greenroom.supervisor.startup.host_lock import HomeHasHostError, HostLock
-from greenroom.supervisor.startup.replacement import takeover as takeover_module
 from greenroom.supervisor.startup.replacement.holdings import Holdings
 from greenroom.supervisor.startup.replacement.link import Link, Received
-from greenroom.supervisor.startup.replacement.takeover import Takeover
+from greenroom.supervisor.startup.replacement.takeover import DEATH_TIMEOUT, Takeover
 
 OFFER = b'{"type":"offer","program":"0.0","path":"/nowhere"}\n'
 
@@ -56,7 +55,7 @@ class PlayedOld:
         self.listeners: list[PlayedListener] = []
         self.holdings = Holdings(ServiceManager())
 
-    def takeover(self) -> Takeover:
+    def takeover(self, death_timeout_s: float = DEATH_TIMEOUT) -> Takeover:
         def make(listening: socket.socket, path: str) -> UnixListener:
             self.listeners.append(PlayedListener(listening, path))
             return cast("UnixListener", self.listeners[-1])
@@ -68,7 +67,10 @@ class PlayedOld:
             raise AssertionError("nothing is asked for that the old host has not given")
 
         conversations = cast("Callable[[], ConversationHost]", nothing)
-        return Takeover(self.process.pid, self.path, self.holdings, make, none, nothing, conversations)
+        return Takeover(
+            *(self.process.pid, self.path, self.holdings, make, none, nothing, conversations),
+            death_timeout_s=death_timeout_s,
+        )
 
     async def play(self, *words: bytes | None) -> socket.socket:
         """Accept, and for each request say one of these things; `None` dies instead. Ends the connection."""
@@ -110,14 +112,14 @@ async def played() -> AsyncIterator[PlayedOld]:
 INTAKE = cast("ClientIntake", None)
 
 
-def refused(*words: bytes) -> str:
+def refused(*words: bytes, death_timeout_s: float = DEATH_TIMEOUT) -> str:
     """Return the error of a new host to which the old one says this."""
 
     async def scene() -> str:
         async with played() as old:
             playing = asyncio.get_running_loop().create_task(old.play(*words))
             with pytest.raises(StartError) as error:
-                await old.takeover().start(INTAKE)
+                await old.takeover(death_timeout_s).start(INTAKE)
             await playing
             with pytest.raises(HomeHasHostError):
                 HostLock.acquire(old.home)
@@ -138,9 +140,8 @@ def test_what_is_no_offer_is_refused(words: bytes) -> None:
     assert "cannot be replaced" in refused(words)
 
 
-def test_an_old_host_that_ends_the_connection_and_lives_is_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takeover_module, "DEATH_TIMEOUT", 0.1)
-    assert "was not replaced" in refused(OFFER, b"")
+def test_an_old_host_that_ends_the_connection_and_lives_is_the_host() -> None:
+    assert "was not replaced" in refused(OFFER, b"", death_timeout_s=0.1)
 
 
 def test_the_place_of_an_old_host_that_dies_before_it_can_answer_is_taken() -> None:

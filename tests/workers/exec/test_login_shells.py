@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.workers.exec import login_shells
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.login_shells import LoginShells
 from greenroom.workers.exec.process import run_to_end
@@ -109,8 +108,8 @@ def test_a_profile_that_does_more_is_left_to_login_shells(bench: Bench, more: st
     assert bench.reads == reads, "and it is not looked at again"
 
 
-def test_a_profile_that_takes_too_long_is_left_to_login_shells(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_shells, "TIMEOUT", 0.3)
+def test_a_profile_that_takes_too_long_is_left_to_login_shells(bench: Bench) -> None:
+    bench.logins = LoginShells(lambda _: True, timeout_s=0.3)
     bench.profile("exec sleep 600")
     command = bench.command("true")
     assert asyncio.run(bench.spared(command)) is command
