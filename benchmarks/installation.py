@@ -19,7 +19,6 @@ _PATIENCE_SECONDS: Final = 900.0
 _PAUSE_SECONDS: Final = 0.2
 _DONE: Final = ".installed"
 _FAILED: Final = ".failed"
-_LOCK: Final = ".lock"
 
 
 class InstallationError(Exception):
@@ -50,7 +49,8 @@ class Installation:
         if self.is_done:
             return
         self.place.mkdir(parents=True, exist_ok=True)
-        with filelock.opened(str(self.place / _LOCK)) as lock:
+        # Not in the directory: an installer may lock a file of its own there, and wait for ours.
+        with filelock.opened(f"{self.place}.lock") as lock:
             filelock.acquire(lock, _PATIENCE_SECONDS, _PAUSE_SECONDS)
             if not self.is_done:
                 self._fill(install)
@@ -79,5 +79,5 @@ class Installation:
         for entry in self.place.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
-            elif entry.name != _LOCK:
+            else:
                 entry.unlink(missing_ok=True)

@@ -104,3 +104,11 @@ def test_what_was_broken_off_is_begun_again_from_nothing(tmp_path: Path) -> None
     assert not installation.is_done
     installation.ensure(filling(installation.place, calls))
     assert not (installation.place / "half").exists()
+
+
+def test_an_installer_has_the_directory_to_itself(tmp_path: Path) -> None:
+    """Some lock a file there, and would wait for whoever holds it."""
+    installation = Installation(tmp_path / "place")
+    seen: list[list[Path]] = []
+    installation.ensure(lambda: seen.append(list(installation.place.iterdir())))
+    assert seen == [[]]
