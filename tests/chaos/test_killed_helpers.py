@@ -158,10 +158,10 @@ def test_what_starts_commands_ends_with_the_last_worker_of_its_fork_server(stage
 
 
 HASTY = """
-import greenroom.supervisor.processes.broker_process, greenroom.supervisor.processes.engines.fork_engine
-greenroom.supervisor.processes.engines.fork_engine.TIMING =
-greenroom.supervisor.processes.engines.fork_engine.ForkTiming(answer=2.0)
-greenroom.supervisor.processes.broker_process.BROKER_TIMEOUT = 2.0
+from greenroom.supervisor.processes import broker_process
+from greenroom.supervisor.processes.engines import fork_engine
+fork_engine.TIMING = fork_engine.ForkTiming(answer=2.0)
+broker_process.BROKER_TIMEOUT = 2.0
 """
 
 

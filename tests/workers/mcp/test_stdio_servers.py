@@ -27,7 +27,8 @@ pytestmark = pytest.mark.processes
 
 def test_nothing_of_the_client_is_imported_before_it_is_needed() -> None:
     modules = (
-        *("workers.mcp.servers", "workers.mcp.calls", "workers.mcp.catalog", "workers.mcp.toolset", "workers.actor"),
+        *("workers.mcp.servers", "workers.mcp.tools.calls", "workers.mcp.tools.catalog", "workers.mcp.toolset"),
+        "workers.actor",
         *("workers.conversation.conversation", "supervisor.frontend.mcp.services", "broker.broker"),
     )
     statement = (
