@@ -155,15 +155,22 @@ class _Search:
         room = len(self.skills) + MAX_SKILLS
         while waiting:
             folder, depth = waiting.pop()
+            try:
+                names, fault = _names(folder), None
+            except (FileNotFoundError, NotADirectoryError):  # as most roots are
+                continue
+            except OSError as error:
+                names, fault = [], reason(error)
             real = os.path.realpath(folder)
             if real in self._seen:
                 continue
             self._seen.add(real)
+            if fault is not None:
+                self._fault(folder, fault)
             looked += 1
             if looked > MAX_FOLDERS:
                 self._fault(root, f"it has more than {MAX_FOLDERS} folders; the others are left out")
                 return
-            names = self._names(folder)
             if FILE in names and depth:
                 if len(self.skills) >= room:
                     self._fault(root, f"it has more than {MAX_SKILLS} skills; the others are left out")
@@ -171,18 +178,6 @@ class _Search:
                 self._take(os.path.join(folder, FILE), scope)
             if depth < MAX_DEPTH:
                 waiting.extend((os.path.join(folder, name), depth + 1) for name in reversed(names) if name != FILE)
-
-    def _names(self, folder: str) -> list[str]:
-        """Return the file of a skill and the folders in a folder, in order; hidden ones are not looked into."""
-        try:
-            with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if entry.name == FILE or _is_folder(entry)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            self._fault(folder, reason(error))
-            return []
-        return sorted(names)
 
     def _take(self, path: str, scope: SkillScope) -> None:
         """Add the skill of a file."""
@@ -204,6 +199,12 @@ class _Search:
     def _fault(self, path: str, message: str) -> None:
         if len(self.faults) < MAX_SKILLS:
             self.faults.append(SkillFault(path, message))
+
+
+def _names(folder: str) -> list[str]:
+    """Return the file of a skill and the folders in a folder, in order; hidden ones are not looked into."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.name == FILE or _is_folder(entry))
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

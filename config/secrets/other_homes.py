@@ -17,6 +17,9 @@ def other_homes(home: str, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return those that are there besides `home`: the usual Codex home, that of `CODEX_HOME`, and that of a node."""
     usual = os.path.join(os.path.expanduser("~"), ".codex")
     places = (usual, environment.get("CODEX_HOME", ""), node_state(environment))
-    found = {os.path.realpath(place): None for place in places if place and os.path.isdir(place)}
+    others = [place for place in places if place not in ("", home) and os.path.isdir(place)]
+    if not others:  # as nearly everywhere; real paths take a system call for each part
+        return ()
+    found = {os.path.realpath(place): None for place in others}
     found.pop(os.path.realpath(home), None)
     return tuple(found)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from greenroom.config.settings import ConversationOverrides
 from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.ids import ConversationId
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.workers.conversation.turn.turn_settings import ConversationSettings
-from greenroom.workers.worktree.record import WorktreePlace
+from greenroom.workers.worktree.record import FOLDER, WorktreePlace
 
 if TYPE_CHECKING:
     from greenroom.workers.worktree.worktree import Workplace
@@ -24,8 +25,7 @@ async def conversation_worktree(
 
     Raises `ConfigError` where it cannot be made, or made again.
     """
-    has_one = os.path.isdir(WorktreePlace(spec.codex_home, operation.conversation_id).folder)
-    if not has_one and not overrides.worktree:
+    if not overrides.worktree and not _has_one(spec.codex_home, operation.conversation_id):
         return None
     from greenroom.workers.worktree.worktree import Worktree
 
@@ -36,3 +36,8 @@ async def conversation_worktree(
     if operation.resume == "must":
         raise ConfigError(NOT_LATER)
     return await worktree.make(ConversationSettings(spec.codex_home, cli, overrides).value.cwd)
+
+
+def _has_one(home: str, conversation_id: ConversationId) -> bool:
+    """Tell whether there is a folder for the worktree of a conversation; most homes have none at all."""
+    return os.path.isdir(os.path.join(home, FOLDER)) and os.path.isdir(WorktreePlace(home, conversation_id).folder)
