@@ -87,9 +87,10 @@ class Actor:
         self._connecting: asyncio.Task[None] | None = None
         self._job: JobRun | None = None
         self._requests: ServedRequests | None = None
-        loop = asyncio.get_running_loop()
-        loop.add_reader(lifeline, self._abandoned)
-        loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(lifeline, self._abandoned)
+        # `loop.add_signal_handler` makes an object of each signal, which unshares 0.17 MB in every waiting worker.
+        signal.signal(signal.SIGTERM, self._signalled)
         if spec.is_on_node:
             self._prepare_for_home()
 
@@ -330,6 +331,9 @@ class Actor:
             self._credentials = CredentialsChannel(self._context, self._spec)
         return self._credentials
 
+    def _signalled(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._ask_to_leave)
+
     def _ask_to_leave(self) -> None:
         self._operations.put_nowait(ReceivedOperation(Close(), b""))
 
@@ -374,3 +378,4 @@ class Actor:
         if self._credentials is not None:
             self._credentials.close()
         self._context.term()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

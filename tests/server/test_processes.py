@@ -50,6 +50,17 @@ def test_each_conversation_has_a_process_of_its_own(stage: Stage, engine: str) -
         assert os.getsid(worker.pid) == worker.pid, "a terminal's signals reach the server alone"
 
 
+def test_a_worker_that_an_operator_ends_by_a_signal_leaves_by_itself(stage: Stage, engine: str) -> None:
+    stage.play(WHO)
+    server = stage.serve(engine)
+    first = server.client.result(server.client.codex("who"))
+    processes.process(int(text(first))).terminate()
+    until(lambda: int(text(first)) not in {worker.pid for worker in server.workers()})
+    again = server.client.result(server.client.reply(thread_id(first), "who"))
+    assert text(again) != text(first)
+    assert "signal" not in server.log()
+
+
 def test_a_conversation_keeps_its_process(stage: Stage, engine: str) -> None:
     stage.play(WHO)
     server = stage.serve(engine)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -97,6 +98,19 @@ async def test_a_worker_that_is_up_says_who_it_is() -> None:
     async with life() as lived:
         ready, _ = await lived.post.notice(Ready)
         assert ready == Ready(worker_id=WORKER, pid=os.getpid())
+
+
+@on_loop
+async def test_a_worker_that_is_told_by_a_signal_leaves_and_ends_its_turn() -> None:
+    async with life() as lived:
+        lived.open()
+        lived.start("t-1", "stall")
+        await lived.saw("t-1", "agent_message_delta")
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await lived.task
+        assert (await lived.ended("t-1"))[0].outcome == "aborted"
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "the next one ends it"
 
 
 @on_loop
