@@ -75,12 +75,18 @@ class OutpostActor:
 def node_command(begin: Begin, name: str, variables: Mapping[str, str]) -> list[str]:
     """Return what starts the node. None of it is a secret."""
     base = variables.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return [
-        *(sys.executable, "-I", "-m", "greenroom.supervisor.main", "node"),
-        *("--join", begin.join, "--capacity", str(begin.capacity), "--log-level", begin.log_level),
-        *("--state", os.path.join(base, "greenroom-node", begin.owner, name)),
-        *("--placed", name, "--host-key", begin.host_key, "--alone", str(0 if begin.detached else ALONE)),
-    ]
+    options = {
+        "join": begin.join,
+        "capacity": begin.capacity,
+        "log-level": begin.log_level,
+        "state": os.path.join(base, "greenroom-node", begin.owner, name),
+        "placed": name,
+        "host-key": begin.host_key,
+        "alone": 0 if begin.detached else ALONE,
+    }
+    # Each in one word: a key may begin with a hyphen, and would be taken for another option.
+    words = (f"--{option}={value}" for option, value in options.items())
+    return [sys.executable, "-I", "-m", "greenroom.supervisor.main", "node", *words]
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

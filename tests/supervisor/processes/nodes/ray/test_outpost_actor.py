@@ -2,13 +2,18 @@
 
 import json
 import os
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import zmq.utils.z85
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greenroom.protocol.internal.outpost import Begin, Outpost
+from greenroom.supervisor.cli.command_line import command_parser
 from greenroom.supervisor.processes.endpoints import key_pair
 from greenroom.supervisor.processes.nodes.ray.outpost_actor import OutpostActor, environment, node_command
 from tests.support import processes
@@ -41,11 +46,23 @@ def test_a_node_gets_no_variable_of_ray() -> None:
     assert given == {"HOME": "/root", "PATH": "/usr/bin"}
 
 
-@pytest.mark.parametrize(("detached", "alone"), [(False, "60"), (True, "0")])
-def test_a_node_that_is_not_detached_ends_without_a_host(detached: bool, alone: str) -> None:
-    words = node_command(msgspec.structs.replace(BEGIN, detached=detached), "ray-1", {"XDG_STATE_HOME": "/state"})
-    assert words[words.index("--alone") + 1] == alone
-    assert words[words.index("--state") + 1] == "/state/greenroom-node/greenroom-0123/ray-1"
+def understood(begin: Begin) -> Namespace:
+    """Return what the program makes of the command line of a node."""
+    command = node_command(begin, "ray-1", {"XDG_STATE_HOME": "/state"})
+    return command_parser("node").parse_args(command[command.index("node") :])
+
+
+@pytest.mark.parametrize(("detached", "alone"), [(False, 60.0), (True, 0.0)])
+def test_a_node_that_is_not_detached_ends_without_a_host(detached: bool, alone: float) -> None:
+    arguments = understood(msgspec.structs.replace(BEGIN, detached=detached))
+    assert arguments.alone == alone
+    assert arguments.state == "/state/greenroom-node/greenroom-0123/ray-1"
+
+
+@given(st.binary(min_size=32, max_size=32).map(lambda key: zmq.utils.z85.encode(key).decode()) | st.just("-" * 40))
+def test_a_node_knows_its_host_by_any_key(key: str) -> None:
+    arguments = understood(msgspec.structs.replace(BEGIN, host_key=key))
+    assert (arguments.host_key, arguments.join, arguments.placed) == (key, BEGIN.join, "ray-1")
 
 
 @pytest.fixture
