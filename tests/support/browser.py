@@ -89,7 +89,7 @@ class Browser:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**kept, "HOME": str(self._directory), "FONTCONFIG_FILE": str(fonts)},
+            env={**kept, "HOME": str(self._directory), "TMPDIR": str(self._directory), "FONTCONFIG_FILE": str(fonts)},
             text=True,
             errors="replace",
             start_new_session=True,
