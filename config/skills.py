@@ -150,27 +150,22 @@ class _Search:
 
     def look_through(self, root: str, scope: SkillScope) -> None:
         """Add the skills below a root. Links to folders are followed, and each folder is entered once."""
+        if _is_missing(root):  # as most are; a real path takes a system call for each part
+            return
         waiting = [(root, 0)]
         looked = 0
         room = len(self.skills) + MAX_SKILLS
         while waiting:
             folder, depth = waiting.pop()
-            try:
-                names, fault = _names(folder), None
-            except (FileNotFoundError, NotADirectoryError):  # as most roots are
-                continue
-            except OSError as error:
-                names, fault = [], reason(error)
             real = os.path.realpath(folder)
             if real in self._seen:
                 continue
             self._seen.add(real)
-            if fault is not None:
-                self._fault(folder, fault)
             looked += 1
             if looked > MAX_FOLDERS:
                 self._fault(root, f"it has more than {MAX_FOLDERS} folders; the others are left out")
                 return
+            names = self._names(folder)
             if FILE in names and depth:
                 if len(self.skills) >= room:
                     self._fault(root, f"it has more than {MAX_SKILLS} skills; the others are left out")
@@ -178,6 +173,18 @@ class _Search:
                 self._take(os.path.join(folder, FILE), scope)
             if depth < MAX_DEPTH:
                 waiting.extend((os.path.join(folder, name), depth + 1) for name in reversed(names) if name != FILE)
+
+    def _names(self, folder: str) -> list[str]:
+        """Return the file of a skill and the folders in a folder, in order; hidden ones are not looked into."""
+        try:
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if entry.name == FILE or _is_folder(entry)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self._fault(folder, reason(error))
+            return []
+        return sorted(names)
 
     def _take(self, path: str, scope: SkillScope) -> None:
         """Add the skill of a file."""
@@ -201,10 +208,15 @@ class _Search:
             self.faults.append(SkillFault(path, message))
 
 
-def _names(folder: str) -> list[str]:
-    """Return the file of a skill and the folders in a folder, in order; hidden ones are not looked into."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name == FILE or _is_folder(entry))
+def _is_missing(path: str) -> bool:
+    """Tell whether a path is certain to lead to nothing: one that cannot be seen may, and a search tells why."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -91,6 +91,7 @@ class Actor:
         self._loop.add_reader(lifeline, self._abandoned)
         # `loop.add_signal_handler` makes an object of each signal, which unshares 0.17 MB in every waiting worker.
         signal.signal(signal.SIGTERM, self._signalled)
+        signal.siginterrupt(signal.SIGTERM, False)
         if spec.is_on_node:
             self._prepare_for_home()
 

@@ -1,5 +1,7 @@
 """Skills are found where Codex finds them, within bounds, and what is none is told with its reason."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,31 @@ def test_links_are_followed_once_and_never_to_secrets(places: Places, tmp_path: 
     found = places.find()
     assert sorted(names(found)) == ["repo linked", "repo real"]
     assert found.faults == (SkillFault(str(secret / "SKILL.md"), "Permission denied: it may hold credentials"),)
+
+
+def test_however_many_links_lead_to_a_folder_it_is_looked_into_once(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = save(places.home / "skills", "large").parent
+    for number in range(50):
+        (places.home / "skills" / f"link-{number}").symlink_to(outside)
+    scandir, looked = os.scandir, list[str]()
+
+    def counted(path: str) -> "Iterator[os.DirEntry[str]]":
+        looked.append(os.path.realpath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    assert names(places.find()) == ["user large"]
+    assert looked.count(str(outside)) == 1
+
+
+def test_roots_that_cannot_be_seen_are_told_and_those_that_are_not_there_are_not(places: Places) -> None:
+    (places.user / ".agents").symlink_to(places.user / ".agents")
+    (places.root / ".agents").write_text("no folder")
+    (fault,) = places.find().faults
+    assert fault.path == str(places.user / ".agents" / "skills")
+    assert "symbolic links" in fault.message
 
 
 def test_depth_and_number_are_bounded(places: Places) -> None:
