@@ -133,11 +133,21 @@ def set_up(process: str, level: str, form: LogFormat | None = None) -> None:
     _formatter.form = form or format_in(os.environ)
     _formatter.in_journal = leads_to_journal(os.environ, 2)
     root = logging.getLogger()
-    if root.handlers != [_handler]:
+    if _handler not in root.handlers:
         root.handlers[:] = [_handler]
-    number = logging.getLevelNamesMapping()[level.upper()]
-    if root.level != number:
-        root.setLevel(number)
+    _handler.setLevel(level.upper())
+    adapt_level()
+
+
+def adapt_level() -> None:
+    """Let loggers make the records that some handler wants, and no others.
+
+    Each new level writes to every logger, also where it is the old one, and in a forked process to the pages of all.
+    """
+    root = logging.getLogger()
+    lowest = min(handler.level for handler in root.handlers)
+    if root.level != lowest:
+        root.setLevel(lowest)
 
 
 def carry(ids: Ids) -> None:

@@ -16,8 +16,8 @@ from typing import Final
 import msgspec
 
 from greenroom.runtime.files import filelock
-from greenroom.runtime.log.log import carry, redact, repetition
-from greenroom.runtime.log.logline import Ids, json_line
+from greenroom.runtime.log.log import adapt_level, carry, redact, repetition
+from greenroom.runtime.log.logline import NO_IDS, Ids, json_line
 
 FOLDER: Final = os.path.join("log", "greenroom")
 NAME: Final = "greenroom"
@@ -32,8 +32,9 @@ TAIL: Final = 64 * 1024
 class LogFile(logging.Handler):
     """Appends records to the log of a home. The first record opens the file."""
 
-    def __init__(self, home: str, process: str, ids: Ids, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, home: str, process: str = "", ids: Ids = NO_IDS, max_bytes: int = MAX_BYTES) -> None:
         super().__init__()
+        self.home: Final = home
         self._folder = os.path.join(home, FOLDER)
         self._path = log_path(home)
         self._process = process
@@ -42,6 +43,10 @@ class LogFile(logging.Handler):
         self._failing = False
         self.ids: dict[str, str | int] = dict(ids)
         """Ids that every line carries."""
+
+    def identify(self, process: str, ids: Ids) -> None:
+        """Let later lines be those of this process, with these ids."""
+        self._process, self.ids = process, dict(ids)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record. A write error is reported once on standard error and is not raised."""
@@ -113,18 +118,23 @@ def open_log(home: str, process: str, level: str = "info", **ids: str | int) -> 
     `ids` are those that hold for the whole process (`ID_NAMES`).
     """
     root = logging.getLogger()
+    handler = None
     for other in list(root.handlers):
-        if isinstance(other, LogFile):  # the fork server's, in a process that it has forked
+        if not isinstance(other, LogFile):
+            other.setLevel(max(other.level, root.level))
+        elif other.home == home:  # the fork server's, in a process that it has forked
+            handler = other
+        else:
             root.removeHandler(other)
             other.close()
-        else:
-            other.setLevel(root.level)
-    handler = LogFile(home, process, ids)
+    if handler is None:
+        handler = LogFile(home)
+        handler.addFilter(repetition)
+        root.addHandler(handler)
     handler.setLevel(level.upper())
-    handler.addFilter(repetition)
+    handler.identify(process, ids)
     carry(ids)
-    root.addHandler(handler)
-    root.setLevel(min(root.level, handler.level))
+    adapt_level()
     return handler
 
 

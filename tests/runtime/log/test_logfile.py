@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from greenroom.runtime.log import log as standard_error
 from greenroom.runtime.log import logfile
 from greenroom.runtime.log.log import MASK
 from greenroom.runtime.log.logfile import KEPT, LogFile, encode_log_line, identify, log_path, open_log, recent
@@ -164,6 +165,48 @@ def test_what_else_is_logged_to_keeps_its_level(tmp_path: Path, root: logging.Lo
     log.warning("both")
     assert heard == ["both"]
     assert [line["message"] for line in lines(tmp_path)] == ["the file alone", "both"]
+
+
+def test_a_forked_process_takes_the_log_of_its_parent_over_without_a_change_to_any_logger(
+    tmp_path: Path, root: logging.Logger
+) -> None:
+    """A change of a level makes each logger forget what it knows, which writes to pages that the processes share."""
+    root.handlers[:] = []
+    standard_error.set_up("fork_server", "warning")
+    parents = open_log(str(tmp_path), "fork_server", instance=1)
+    known = [(log.isEnabledFor(level), level) for level in (logging.DEBUG, logging.INFO)]
+    assert known == [(False, logging.DEBUG), (True, logging.INFO)]
+    cache = dict(log._cache)  # type: ignore[attr-defined]
+    standard_error.set_up("worker abc", "warning")
+    assert open_log(str(tmp_path), "worker", worker_id="w-1") is parents
+    assert log._cache == cache  # type: ignore[attr-defined]
+    log.info("hello")
+    (line,) = lines(tmp_path)
+    assert (line["process"], line["worker_id"], "instance" in line) == ("worker", "w-1", False)
+
+
+def test_a_log_of_another_home_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    open_log(str(first), "fork_server")
+    open_log(str(second), "worker")
+    log.info("hello")
+    assert not (first / "log").exists()
+    assert [line["process"] for line in lines(second)] == ["worker"]
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+def test_standard_error_has_its_own_level_also_where_it_is_set_after_the_log_was_opened(
+    tmp_path: Path, root: logging.Logger, level: str
+) -> None:
+    root.handlers[:] = []
+    standard_error.set_up("worker", "warning")
+    open_log(str(tmp_path), "worker", "info")
+    standard_error.set_up("worker", level)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    assert standard_error._handler.level == number
+    assert root.level == min(number, logging.INFO)
+    log.info("hello")
+    assert [line["message"] for line in lines(tmp_path)] == ["hello"]
 
 
 def test_a_forked_process_that_sets_up_anew_writes_its_own_ids_once(tmp_path: Path) -> None:

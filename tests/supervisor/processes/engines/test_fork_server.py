@@ -1,6 +1,7 @@
 """What a fork server does besides forking: it says what it cannot do and what it holds, and warms up."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from greenroom.protocol.internal.process import (
     datagram,
     read_datagram,
 )
+from greenroom.runtime.log.logfile import log_path
 from greenroom.runtime.process.launch import DATAGRAM, FORK_SERVER, Launched, Lifeline, launch
 from tests.support.deadline import until
 
@@ -49,13 +51,25 @@ entry.main = leave
 """
 
 
-def spec(name: str, directory: str = "/nonexistent") -> WorkerSpec:
+LOGS = """
+import logging, os
+from greenroom.runtime.log import log, logfile
+from greenroom.workers import entry
+def say(spec, lifeline):
+    log.set_up(f"worker {spec.id}", spec.log_level)
+    logfile.open_log(spec.codex_home, "worker", instance=spec.supervisor_pid, worker_id=spec.id)
+    logging.getLogger("x").info("born")
+entry.main = say
+"""
+
+
+def spec(name: str, directory: str = "/nonexistent", home: str = "/nonexistent") -> WorkerSpec:
     """Return the birth of a worker that dies at once: there is no such address."""
     return WorkerSpec(
         id=WorkerId(name),
         keys=KeyPair(public="p", secret="s"),
         supervisor_pid=os.getpid(),
-        codex_home="/nonexistent",
+        codex_home=home,
         runtime_directory=directory,
         log_level="warning",
         mailbox_address="nowhere",
@@ -148,6 +162,30 @@ def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_serve
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
+
+
+def test_children_write_to_the_log_under_their_own_names_before_and_after_the_fork_server_has_opened_it(
+    tmp_path: Path,
+) -> None:
+    names = [f"w-{number}" for number in range(4)]
+    with started(LOGS) as fork_server:
+
+        def fork(*children: str) -> None:
+            for name in children:
+                fork_server.tell(Spawn(spec=spec(name, str(tmp_path), str(tmp_path))))
+
+        fork(*names[:2])
+        ended: set[WorkerId] = set()
+        while not ended.issuperset(names):
+            told = fork_server.hear()
+            if isinstance(told, ForkServerReady):
+                fork(*names[2:])
+            elif isinstance(told, Exited):
+                ended.add(told.id)
+        found = [json.loads(line) for line in Path(log_path(str(tmp_path))).read_bytes().splitlines()]
+    assert sorted((line["process"], line["worker_id"], line["instance"]) for line in found) == [
+        ("worker", name, os.getpid()) for name in names
+    ]
 
 
 @pytest.mark.parametrize("dies", [True, False])
