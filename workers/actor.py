@@ -55,6 +55,7 @@ from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials.channel import CredentialsChannel
 from greenroom.workers.records_channel import RecordsChannel
+from greenroom.workers.repeating_timer import RepeatingTimer
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,6 @@ class Actor:
         self._conversation: OpenedConversation | None = None
         self._running: AnyTurn | None = None
         self._work: asyncio.Task[TurnOutcome] | None = None
-        self._concluding: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._lifeline = lifeline
         self._mailbox = Mailbox(self._context, spec, self._take, self._abandoned)
@@ -137,7 +137,7 @@ class Actor:
     async def _open(self, operation: Open, arguments: bytes) -> None:
         self._mailbox.begin_turn(BEFORE_TURNS)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
-        beating = asyncio.get_running_loop().create_task(self._beat_while_opening(operation), name="heartbeat")
+        heartbeat = RepeatingTimer(partial(self._tell_of_opening, operation), HEARTBEAT)
         try:
             conversation = await open_conversation(
                 operation, arguments, self._spec, self._mailbox, self._open_credentials, records=self._records
@@ -153,7 +153,7 @@ class Actor:
             self._mailbox.notify(refusal)
             return
         finally:
-            beating.cancel()
+            heartbeat.stop()
         self._conversation = conversation
         self._mailbox.notify(
             Opened(
@@ -173,12 +173,11 @@ class Actor:
     async def _start_turn(self, operation: AnyTurn, items: bytes) -> None:
         if self._conversation is None:
             return  # it came behind an `Open` that failed, with which the supervisor ends it
-        if self._concluding is not None:  # the supervisor waits for the end of a turn; this is only for order
-            await self._concluding
+        if self._work is not None:  # the supervisor waits for the end of a turn; this is only for order
+            await self._wait_for_end(self._work)
         self._running = operation
         logfile.identify(turn_id=operation.turn_id)
         self._mailbox.begin_turn(operation.turn_id)
-        loop = asyncio.get_running_loop()
         conversation, turn_id = self._conversation, operation.turn_id
         conversation.timings.trace = operation.trace
         if conversation.ledger is not None:
@@ -193,17 +192,22 @@ class Actor:
         else:
             conversation.select_events(operation.deltas)
             work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)
-        self._work = loop.create_task(work, name="turn")
-        self._concluding = loop.create_task(self._conclude(self._conversation, operation, self._work), name="conclude")
+        heartbeat = RepeatingTimer(
+            partial(self._give_sign_of_life, conversation, operation), HEARTBEAT, first=FIRST_HEARTBEAT
+        )
+        conversation.timings.on_full = partial(self._give_sign_of_life, conversation, operation)
+        self._work = self._loop.create_task(work, name="turn")
+        self._work.add_done_callback(partial(self._conclude, conversation, operation, heartbeat))
 
-    async def _conclude(
-        self, conversation: OpenedConversation, operation: AnyTurn, work: "asyncio.Task[TurnOutcome]"
+    def _conclude(
+        self,
+        conversation: OpenedConversation,
+        operation: AnyTurn,
+        heartbeat: RepeatingTimer,
+        work: "asyncio.Task[TurnOutcome]",
     ) -> None:
         """Say how a turn ended, whichever way it did."""
-        beating = asyncio.get_running_loop().create_task(self._beat(conversation, operation), name="heartbeat")
-        conversation.timings.on_full = partial(self._give_sign_of_life, conversation, operation)
-        await asyncio.wait((work,))
-        beating.cancel()
+        heartbeat.stop()
         conversation.timings.on_full = None
         if work.cancelled():
             outcome = conversation.turns.abort()
@@ -233,13 +237,11 @@ class Actor:
         )
         self._mailbox.notify(notice, outcome.last_message)
 
-    async def _beat(self, conversation: OpenedConversation, operation: AnyTurn) -> None:
-        """Give signs of life while a turn runs, also while its events are held back."""
-        pause = FIRST_HEARTBEAT
-        while True:
-            await asyncio.sleep(pause)
-            pause = HEARTBEAT
-            self._give_sign_of_life(conversation, operation)
+    async def _wait_for_end(self, work: "asyncio.Task[TurnOutcome]") -> None:
+        """Wait until a turn has ended and its end is told."""
+        await asyncio.wait((work,))
+        if self._running is not None:  # `_conclude` is due in this pass of the loop
+            await asyncio.sleep(0)
 
     def _give_sign_of_life(self, conversation: OpenedConversation, operation: AnyTurn) -> None:
         timings = conversation.timings.waiting
@@ -261,19 +263,17 @@ class Actor:
         if is_sent:
             conversation.timings.sent(len(timings))
 
-    async def _beat_while_opening(self, operation: Open) -> None:
-        """Give signs of life while a conversation is opened, which takes long where it gets a worktree."""
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            self._mailbox.report(
-                Heartbeat(
-                    conversation_id=operation.conversation_id,
-                    incarnation=operation.incarnation,
-                    turn_id=BEFORE_TURNS,
-                    progress=TurnProgress(doing="making a worktree", unsent=self._mailbox.statistics().waiting_bytes),
-                    tokens=0,
-                )
+    def _tell_of_opening(self, operation: Open) -> None:
+        """Give a sign of life while a conversation is opened, which takes long where it gets a worktree."""
+        self._mailbox.report(
+            Heartbeat(
+                conversation_id=operation.conversation_id,
+                incarnation=operation.incarnation,
+                turn_id=BEFORE_TURNS,
+                progress=TurnProgress(doing="making a worktree", unsent=self._mailbox.statistics().waiting_bytes),
+                tokens=0,
             )
+        )
 
     def _report_held(self) -> None:
         conversation = self._conversation
@@ -358,11 +358,11 @@ class Actor:
         os._exit(1)
 
     async def _leave(self) -> None:
-        if self._work is not None and self._concluding is not None:
+        if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_TIMEOUT):
-                    await self._concluding
+                    await self._wait_for_end(self._work)
         if self._job is not None:
             await self._job.close()
         if self._requests is not None:
