@@ -6,7 +6,9 @@ standard library, which does not support networks.
 """
 
 import base64
+import os
 import re
+import sys
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
@@ -15,6 +17,8 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 _SCHEMES: Final = ("http", "https")
 _PORTS: Final = {"http": 80, "https": 443}
+_SUFFIX: Final = b"_proxy"
+"""The end of the name of each variable that is about proxies, in letters of either case."""
 _SEPARATORS: Final = re.compile(r"[\s,]+")
 _ENTRY: Final = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:]*))(?::(?P<port>\d{1,5}))?", re.ASCII)
 
@@ -33,15 +37,23 @@ class Proxy:
 
 def find_proxy(url: str) -> Proxy | None:
     """Return the proxy for a URL, `None` if the environment names none or only one that is not HTTP."""
-    proxies = getproxies()
+    proxies = _proxies()
+    if not proxies:
+        return None
     target = urlsplit(url)
-    if not proxies or target.hostname is None or _bypasses(target.hostname, _port(url), proxies.get("no")):
+    if target.hostname is None or _bypasses(target.hostname, _port(url), proxies.get("no")):
         return None
     address = urlsplit(proxies.get(target.scheme) or proxies.get("all") or "")
     if address.scheme not in _SCHEMES:
         return None
     host = address.netloc.rpartition("@")[2]
     return Proxy(f"{address.scheme}://{host}", _basic(address.username, address.password))
+
+
+def _proxies() -> dict[str, str]:
+    """Return what names a proxy, by scheme. Where nothing does, as nearly everywhere, no variable is decoded."""
+    is_named = any(name[-len(_SUFFIX) :].lower() == _SUFFIX for name in os.environb)
+    return getproxies() if is_named or sys.platform == "darwin" else {}
 
 
 def is_direct(host: str, port: int, no_proxy: str) -> bool:

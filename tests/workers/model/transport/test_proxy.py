@@ -1,13 +1,16 @@
 """Proxies: the environment's choice is followed, and no password ends up in a URL."""
 
+import os
 import re
 from ipaddress import IPv4Address
+from unittest import mock
+from urllib.request import getproxies
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.workers.model.transport.proxy import Proxy, find_proxy, is_direct
+from greenroom.workers.model.transport.proxy import Proxy, _proxies, find_proxy, is_direct
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -94,6 +97,19 @@ def test_no_proxy_is_read_as_other_programs_read_it(
     monkeypatch.setenv("ALL_PROXY", "http://p")
     monkeypatch.setenv(name, no_proxy)
     assert (find_proxy(url) is None) == direct
+
+
+VARIABLES = st.sampled_from(("http", "HTTPS", "All", "no", "ftp", "request", "")).flatmap(
+    lambda scheme: st.sampled_from(
+        (f"{scheme}_proxy", f"{scheme}_PROXY", f"{scheme}_Proxy", f"{scheme}_proxy_", scheme)
+    )
+)
+
+
+@given(st.dictionaries(VARIABLES.filter(bool), st.sampled_from(("", "http://p:1", "a.example", "\udcff")), max_size=5))
+def test_variables_are_found_by_the_standard_librarys_rules(environment: dict[str, str]) -> None:
+    with mock.patch.dict(os.environ, environment, clear=True):
+        assert _proxies() == getproxies()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 32))
