@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from random import random as standard_random
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -215,7 +216,7 @@ class ModelClient:
         """Yield the events of one attempt. Raises `_AttemptFailedError`."""
         try:
             bearer = await self._credentials.bearer()
-            if await pace.enter(self._limit_key(bearer), tell):
+            if await pace.enter(partial(self._limit_key, bearer), tell):
                 bearer = await self._credentials.bearer()  # the wait may have outlived the first one
         except CredentialsDelayedError as error:
             raise _AttemptFailedError(CredentialDelayed(str(error), error.retry_after)) from None

@@ -26,6 +26,11 @@ _tickets = itertools.count(1)
 class SharedLimits(Protocol):
     """The source of turns."""
 
+    @property
+    def knows_limits(self) -> bool:
+        """Whether any limit was reported."""
+        ...
+
     def is_limited(self, key: str) -> bool:
         """Whether a limit was reported."""
         ...
@@ -74,14 +79,18 @@ class RequestPace:
         """Whether the request may wait that much longer."""
         return self._waited + seconds <= self._longest
 
-    async def enter(self, key: str, tell: Callable[[float], None]) -> bool:
+    async def enter(self, key_of: Callable[[], str], tell: Callable[[float], None]) -> bool:
         """Return when the request may be sent, and whether it had to wait. `tell` is called with a wait in seconds.
 
-        Raises `ModelError` if it would have to wait too long.
+        `key_of` is asked for the key of the request's limit where any limit is known. Raises `ModelError` if the
+        request would have to wait too long.
         """
         own, self._own_wait, self._serial = self._own_wait, None, 0
-        if self._shared is None or (own is None and not self._shared.is_limited(key)):
+        if self._shared is None or (own is None and not self._shared.knows_limits):
             return await self._wait_alone(own)
+        key = key_of()
+        if own is None and not self._shared.is_limited(key):
+            return False
         try:
             return await self._wait_in_turn(self._shared, key, own, None if own is not None else tell)
         except BaseException:

@@ -108,6 +108,11 @@ class ProviderCredentials:
         """Return the access token of an MCP server to which the user has logged in. Raises `CredentialError`."""
         return await (await self._connected()).get_mcp_bearer(server, url, rejected)
 
+    @property
+    def knows_limits(self) -> bool:
+        """Whether any rate limit is known."""
+        return self._channel is not None and bool(self._channel.limited)
+
     def is_limited(self, key: str) -> bool:
         """Whether a rate limit is known under which requests wait for their turn."""
         return self._channel is not None and key in self._channel.limited
