@@ -8,10 +8,11 @@ file is then opened for reading; renaming it in between has no effect.
 import errno
 import os
 import stat
+from functools import cached_property
 from typing import BinaryIO, Final
 
 from greenroom.config.secrets.other_homes import other_homes
-from greenroom.config.secrets.secret_files import secrets_of
+from greenroom.config.secrets.secret_files import SecretFiles, secrets_of
 
 LARGEST: Final = 64 * 1024 * 1024
 """Maximum bytes of a file that is read as a whole, unless given otherwise."""
@@ -40,8 +41,12 @@ class Reader:
         Nor are secrets of further homes of the user.
         """
         self.home: Final = home
-        self._secrets = tuple(secrets_of(one) for one in (home, *other_homes(home, os.environ)))
         self._closed = closed
+
+    @cached_property
+    def _secrets(self) -> tuple[SecretFiles, ...]:
+        """Looked up with the first file that is read: many conversations read none."""
+        return tuple(secrets_of(one) for one in (self.home, *other_homes(self.home, os.environ)))
 
     def read(self, path: str, limit: int = LARGEST) -> bytes:
         """Return the content of a file. Raises `OSError`, with `EFBIG` if it has more than `limit` bytes."""
