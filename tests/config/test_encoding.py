@@ -49,7 +49,7 @@ def _prompt(home: Path) -> object:
 
 
 def _project(home: Path) -> object:
-    doc = read_project_doc(Reader(str(home)), str(home / "none"), str(home), Search(fallback_names=("text.md",)))
+    doc = read_project_doc(Reader(str(home)), str(home / "none"), [str(home)], Search(fallback_names=("text.md",)))
     if doc.notes:
         raise EncodingError(doc.notes[0])
     return doc.text

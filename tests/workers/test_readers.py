@@ -35,18 +35,18 @@ PATCHES: Final = (
 
 
 def _project(at: Folders) -> str:
-    doc = read_project_doc(at.reader, str(at.home / "none"), str(at.work))
+    doc = read_project_doc(at.reader, str(at.home / "none"), [str(at.work)])
     return f"{doc.text or ''}{doc.notes}"
 
 
 def _fallback(at: Folders) -> str:
     os.rename(at.place, at.work / "NOTES.md")
-    doc = read_project_doc(at.reader, str(at.home / "none"), str(at.work), Search(fallback_names=("NOTES.md",)))
+    doc = read_project_doc(at.reader, str(at.home / "none"), [str(at.work)], Search(fallback_names=("NOTES.md",)))
     return f"{doc.text or ''}{doc.notes}"
 
 
 def _home(at: Folders) -> str:
-    doc = read_project_doc(at.reader, str(at.work), str(at.closed))
+    doc = read_project_doc(at.reader, str(at.work), [str(at.closed)])
     return f"{doc.text or ''}{doc.notes}"
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -13,11 +14,13 @@ from greenroom.config.tables.sandbox import allows_network
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.conversation.current_turn import CurrentTurn
 from greenroom.workers.conversation.prompt import prompt
-from greenroom.workers.conversation.prompt.project_doc import ProjectDoc, Search, read_project_doc
+from greenroom.workers.conversation.prompt.project_doc import ProjectDoc, Search, project_directories, read_project_doc
 from greenroom.workers.conversation.prompt.skills import skills_of, skills_text
 from greenroom.workers.conversation.transcript import Transcript
 from greenroom.workers.exec.user_shell import user_shell
 
+_LOCALTIME: Final = "/etc/localtime"
+_ZONES: Final = "/zoneinfo/"
 MOST_PREFIXES: Final = 100
 """Allowed beginnings of commands that the model is told of."""
 
@@ -40,12 +43,12 @@ class InitialContext:
         search = Search(
             max_bytes=settings.project_doc_max_bytes,
             fallback_names=settings.project_doc_fallback_filenames,
-            root_markers=settings.project_root_markers,
         )
-        document = read_project_doc(self._reader, settings.home, settings.cwd, search)
+        directories = project_directories(settings.cwd, settings.project_root_markers)
+        document = read_project_doc(self._reader, settings.home, directories, search)
         for note in document.notes:
             self._transcript.warn(note)
-        found = skills_of(settings, self._reader)
+        found = skills_of(settings, self._reader, directories)
         for fault in found.faults:
             self._transcript.warn(f"{fault.path} is no skill: {fault.message}.")
         for item in context_items(settings, document, found.enabled):
@@ -88,5 +91,8 @@ def _timezone() -> str:
     named = os.environ.get("TZ", "").removeprefix(":")
     if "/" in named:
         return named
-    _, marker, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    goal = ""
+    with suppress(OSError):
+        goal = os.readlink(_LOCALTIME)
+    _, marker, name = (goal if _ZONES in goal else os.path.realpath(_LOCALTIME)).partition(_ZONES)
     return name if marker else time.tzname[0]

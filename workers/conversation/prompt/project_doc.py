@@ -17,7 +17,6 @@ from greenroom.config.reason import reason
 
 OVERRIDE_NAME: Final = "AGENTS.override.md"
 DEFAULT_NAME: Final = "AGENTS.md"
-DEFAULT_ROOT_MARKERS: Final = (".git",)
 DEFAULT_MAX_BYTES: Final = 32 * 1024
 HOME_MAX_BYTES: Final = 1024 * 1024
 """The user's file for all projects is read whole, or not at all where it is larger."""
@@ -43,15 +42,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     """The limit of all files of the project together; 0 for a project that the user does not trust."""
     fallback_names: tuple[str, ...] = ()
     """File names that are tried in each directory after the two usual ones."""
-    root_markers: tuple[str, ...] = DEFAULT_ROOT_MARKERS
-    """Names of entries that mark the project's root; without any only the directory itself is searched."""
 
 
-def read_project_doc(reader: Reader, home: str, cwd: str, search: Search | None = None) -> ProjectDoc:
-    """Return the files that apply to `cwd`. Both paths are absolute; neither need exist."""
+def read_project_doc(reader: Reader, home: str, directories: Sequence[str], search: Search | None = None) -> ProjectDoc:
+    """Return the files of a home, and those of a project's `directories`. Paths are absolute, and need not exist."""
     notes: list[str] = []
     home_files = _read_home(reader, home, notes)
-    project_files = _read_project(reader, os.path.realpath(cwd), search or Search(), notes)
+    project_files = _read_project(reader, directories, search or Search(), notes)
     texts = ["\n\n".join(text for _, text in files) for files in (home_files, project_files) if files]
     return ProjectDoc(
         text=SEPARATOR.join(texts) or None,
@@ -61,7 +58,11 @@ def read_project_doc(reader: Reader, home: str, cwd: str, search: Search | None 
 
 
 def project_directories(cwd: str, root_markers: Sequence[str]) -> list[str]:
-    """Return the directories from the project's root down to `cwd`; only `cwd` where no root is found."""
+    """Return the directories from the project's root down to `cwd`, links resolved; only `cwd` where no root is found.
+
+    `root_markers` are names of entries that mark a root.
+    """
+    cwd = os.path.realpath(cwd)
     upwards: list[str] = []
     for directory in _upwards(cwd):
         upwards.append(directory)
@@ -86,11 +87,13 @@ def _read_home(reader: Reader, home: str, notes: list[str]) -> list[tuple[str, s
     return []
 
 
-def _read_project(reader: Reader, cwd: str, search: Search, notes: list[str]) -> list[tuple[str, str]]:
+def _read_project(
+    reader: Reader, directories: Sequence[str], search: Search, notes: list[str]
+) -> list[tuple[str, str]]:
     names = (OVERRIDE_NAME, DEFAULT_NAME, *(name for name in search.fallback_names if name))
     files: list[tuple[str, str]] = []
     budget = search.max_bytes
-    for directory in project_directories(cwd, search.root_markers) if budget > 0 else ():
+    for directory in directories if budget > 0 else ():
         for path in (os.path.join(directory, name) for name in names):
             data = _read(path, lambda path, size=budget + 1: reader.read_start(path, size), notes)  # type: ignore[misc]
             if data is None:

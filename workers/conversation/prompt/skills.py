@@ -30,13 +30,17 @@ _INTRODUCTION: Final = (
 )
 
 
-def skills_of(settings: Settings, reader: Reader) -> FoundSkills:
-    """Return the skills that apply to a conversation, as they are now."""
+def skills_of(settings: Settings, reader: Reader, directories: Sequence[str] | None = None) -> FoundSkills:
+    """Return the skills that apply to a conversation, as they are now.
+
+    `directories` are those of its project (`project_directories`), where they are known.
+    """
     try:
         own = user_home(os.environ)
     except ConfigError:
         own = None
-    directories = project_directories(os.path.realpath(settings.cwd), settings.project_root_markers)
+    if directories is None:
+        directories = project_directories(settings.cwd, settings.project_root_markers)
     return find_skills(reader, own, directories, settings.disabled_skills, settings.skill_roots)
 
 

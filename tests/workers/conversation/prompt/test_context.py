@@ -1,5 +1,7 @@
 """The model is told what it may do, what the project's files say and where it works, before the user speaks."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from greenroom.config.settings import ConversationOverrides, Settings, resolve_settings
 from greenroom.config.tables.sandbox import allows_network
 from greenroom.protocol.items import JsonObject
+from greenroom.workers.conversation.prompt import context
 from greenroom.workers.conversation.prompt.context import context_items
 from greenroom.workers.conversation.prompt.project_doc import ProjectDoc
 
@@ -97,3 +100,24 @@ def test_the_shell_and_the_time_zone_are_told_as_far_as_they_are_known(
     monkeypatch.delenv("SHELL")
     monkeypatch.delenv("TZ")
     assert context_items(settings(), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("links", "zone"),
+    [
+        ({"localtime": "/usr/share/zoneinfo/Europe/Berlin"}, "Europe/Berlin"),
+        ({"localtime": "../share/zoneinfo/Etc/UTC"}, "Etc/UTC"),
+        ({"localtime": "chosen", "chosen": "/usr/share/zoneinfo/Asia/Tokyo"}, "Asia/Tokyo"),
+        ({"localtime": "chosen"}, None),
+        ({}, None),
+    ],
+)
+def test_the_time_zone_is_named_by_the_link_to_it(
+    links: dict[str, str], zone: str | None, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, goal in links.items():
+        os.symlink(goal, tmp_path / name)
+    monkeypatch.delenv("TZ", raising=False)
+    monkeypatch.setattr(context, "_LOCALTIME", str(tmp_path / "localtime"))
+    _, surroundings = context_items(settings(), NOTHING)
+    assert f"<timezone>{zone or time.tzname[0]}</timezone>" in texts(surroundings)[0]

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from greenroom.config.reader import Reader
-from greenroom.workers.conversation.prompt.project_doc import SEPARATOR, ProjectDoc, Search, read_project_doc
+from greenroom.workers.conversation.prompt.project_doc import (
+    SEPARATOR,
+    ProjectDoc,
+    Search,
+    project_directories,
+    read_project_doc,
+)
 
 
 @pytest.fixture
@@ -26,8 +32,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def read(home: Path, cwd: Path, search: Search | None = None) -> ProjectDoc:
-    return read_project_doc(Reader(str(home)), str(home), str(cwd), search)
+def read(home: Path, cwd: Path, search: Search | None = None, markers: tuple[str, ...] = (".git",)) -> ProjectDoc:
+    return read_project_doc(Reader(str(home)), str(home), project_directories(str(cwd), markers), search)
 
 
 def test_nothing_is_found_where_nothing_is(home: Path, project: Path) -> None:
@@ -84,14 +90,14 @@ def test_root_is_the_nearest_directory_with_a_marker(home: Path, project: Path) 
 def test_markers_can_be_chosen(home: Path, project: Path) -> None:
     (project / "AGENTS.md").write_text("root")
     (project.parent / "WORKSPACE").touch()
-    assert read(home, project, Search(root_markers=("WORKSPACE",))).text == "outside\n\nroot"
+    assert read(home, project, markers=("WORKSPACE",)).text == "outside\n\nroot"
 
 
 @pytest.mark.parametrize("markers", [(), ("",), ("no-such-marker",)])
 def test_without_a_root_only_the_directory_counts(home: Path, project: Path, markers: tuple[str, ...]) -> None:
     (project / "AGENTS.md").write_text("root")
     (project / "src" / "AGENTS.md").write_text("src")
-    assert read(home, project / "src", Search(root_markers=markers)).text == "src"
+    assert read(home, project / "src", markers=markers).text == "src"
 
 
 def test_symbolic_links_are_followed(home: Path, project: Path, tmp_path: Path) -> None:
