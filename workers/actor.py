@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
@@ -79,6 +80,8 @@ class Actor:
         self._conversation: OpenedConversation | None = None
         self._running: AnyTurn | None = None
         self._work: asyncio.Task[TurnOutcome] | None = None
+        self._conclusion: Callable[[asyncio.Task[TurnOutcome]], None] | None = None
+        """What says how the turn has ended."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._lifeline = lifeline
         self._mailbox = Mailbox(self._context, spec, self._take, self._abandoned)
@@ -197,7 +200,8 @@ class Actor:
         )
         conversation.timings.on_full = partial(self._give_sign_of_life, conversation, operation)
         self._work = self._loop.create_task(work, name="turn")
-        self._work.add_done_callback(partial(self._conclude, conversation, operation, heartbeat))
+        self._conclusion = partial(self._conclude, conversation, operation, heartbeat)
+        self._work.add_done_callback(self._conclusion)
 
     def _conclude(
         self,
@@ -358,11 +362,13 @@ class Actor:
         os._exit(1)
 
     async def _leave(self) -> None:
-        if self._work is not None:
+        if self._work is not None and self._conclusion is not None:
             self._work.cancel()
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LEAVE_TIMEOUT):
                     await self._wait_for_end(self._work)
+            except TimeoutError:  # its conversation is closed now: nothing more is said or saved of it
+                self._work.remove_done_callback(self._conclusion)
         if self._job is not None:
             await self._job.close()
         if self._requests is not None:

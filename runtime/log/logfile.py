@@ -45,8 +45,9 @@ class LogFile(logging.Handler):
         """Ids that every line carries."""
 
     def identify(self, process: str, ids: Ids) -> None:
-        """Let later lines be those of this process, with these ids."""
+        """Let later lines be those of this process, with these ids; an error that it meets is its first."""
         self._process, self.ids = process, dict(ids)
+        self._failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record. A write error is reported once on standard error and is not raised."""

@@ -22,8 +22,10 @@ from greenroom.protocol.internal.worker.operations import Close, Compact, Interr
 from greenroom.runtime.process import connections, orphans
 from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
+from greenroom.workers.conversation.conversation import OpenedConversation
+from greenroom.workers.conversation.turn.turn_runner import TurnRunner
 from tests.support.home import Home, stored_events
-from tests.support.loop import on_loop
+from tests.support.loop import on_loop, turns
 from tests.support.post import WORKER, Post
 
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
@@ -252,6 +254,38 @@ def test_a_worker_that_has_to_leave_ends_its_turn_saves_and_says_so(prompt: str)
             assert stored_events(path)[-1] == "turn_aborted"
 
     scene()
+
+
+@on_loop
+async def test_a_turn_that_does_not_end_in_time_is_told_and_saved_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends while its conversation is closed already."""
+    ends, close = asyncio.Event(), OpenedConversation.close
+
+    async def stubborn(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await ends.wait()
+            raise
+
+    async def closing(conversation: OpenedConversation) -> None:
+        await close(conversation)
+        ends.set()
+        await turns()
+
+    monkeypatch.setattr(TurnRunner, "run", stubborn)
+    monkeypatch.setattr(OpenedConversation, "close", closing)
+    monkeypatch.setattr(actor_module, "LEAVE_TIMEOUT", 0.05)
+    async with life() as lived:
+        lived.open()
+        lived.start("t-1", "stall")
+        await lived.post.notice(Opened)
+        lived.post.send(Close())
+        await lived.task
+        assert ends.is_set()
+        await turns()
+        assert lived.post.of(TurnEnded) == []
+        assert lived.home.sessions() == []
 
 
 @on_loop

@@ -132,7 +132,7 @@ async def open_conversation(
         overrides = remote.overrides(overrides)
         workplace = None
     else:
-        if operation.resume != "no" or operation.incarnation > 1:
+        if operation.resume != "no":  # nobody has written a new one
             await _await_last_writer(spec.codex_home, operation.conversation_id)
         workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
     if workplace is not None and (overrides.worktree or overrides.reconfigured):  # wherever the caller was started

@@ -66,8 +66,6 @@ class ForkServer:
         self._directory = ""
         """The directory of the instance's sockets, once a spec has named it."""
         self._complete = False
-        self._logs = False
-        """Whether the log of the home is open."""
         self._is_dismissed = False
         self._zygote: WorkerId | None = None
         """The zygote that starts commands for the workers that are forked from now on, while it lives."""
@@ -152,11 +150,10 @@ class ForkServer:
 
     def _fork(self, spec: AnyProcessSpec) -> None:
         self._directory = spec.runtime_directory
+        if not self._specs:
+            logfile.open_log(spec.codex_home, "fork_server", instance=spec.supervisor_pid)  # children take it over
         if self._specs == EARLY_SPAWNS and not self._complete:
             self._import_the_rest()
-        if self._complete and not self._logs:
-            logfile.open_log(spec.codex_home, "fork_server", instance=spec.supervisor_pid)  # children write to it, too
-            self._logs = True
         self._specs += 1
         try:
             pid = os.fork()

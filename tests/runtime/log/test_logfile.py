@@ -185,6 +185,18 @@ def test_a_forked_process_takes_the_log_of_its_parent_over_without_a_change_to_a
     assert (line["process"], line["worker_id"], "instance" in line) == ("worker", "w-1", False)
 
 
+def test_a_process_that_takes_a_log_over_tells_of_its_own_first_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").write_text("no folder")
+    for process in ("fork_server", "worker"):
+        open_log(str(tmp_path), process)
+        log.info("one")
+        log.info("two")
+    told = [line.partition(" cannot write")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["fork_server", "worker"]
+
+
 def test_a_log_of_another_home_takes_the_place_of_the_first(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     open_log(str(first), "fork_server")

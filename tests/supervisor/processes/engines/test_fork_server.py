@@ -63,7 +63,11 @@ entry.main = say
 """
 
 
-def spec(name: str, directory: str = "/nonexistent", home: str = "/nonexistent") -> WorkerSpec:
+NOWHERE = "/dev/null/none"
+"""A directory that cannot be made, whoever tries."""
+
+
+def spec(name: str, directory: str = NOWHERE, home: str = NOWHERE) -> WorkerSpec:
     """Return the birth of a worker that dies at once: there is no such address."""
     return WorkerSpec(
         id=WorkerId(name),
@@ -164,15 +168,14 @@ def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_serve
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
 
 
-def test_children_write_to_the_log_under_their_own_names_before_and_after_the_fork_server_has_opened_it(
-    tmp_path: Path,
-) -> None:
+def test_a_fork_server_and_its_children_write_to_the_log_of_the_home_each_under_its_own_name(tmp_path: Path) -> None:
+    """The fork server has a reason to: it cannot warm up without a directory."""
     names = [f"w-{number}" for number in range(4)]
     with started(LOGS) as fork_server:
 
         def fork(*children: str) -> None:
             for name in children:
-                fork_server.tell(Spawn(spec=spec(name, str(tmp_path), str(tmp_path))))
+                fork_server.tell(Spawn(spec=spec(name, home=str(tmp_path))))
 
         fork(*names[:2])
         ended: set[WorkerId] = set()
@@ -183,9 +186,13 @@ def test_children_write_to_the_log_under_their_own_names_before_and_after_the_fo
             elif isinstance(told, Exited):
                 ended.add(told.id)
         found = [json.loads(line) for line in Path(log_path(str(tmp_path))).read_bytes().splitlines()]
-    assert sorted((line["process"], line["worker_id"], line["instance"]) for line in found) == [
-        ("worker", name, os.getpid()) for name in names
+    (own,) = [line for line in found if line["process"] == "fork_server"]
+    assert own["message"].startswith("no warm-up")
+    assert "worker_id" not in own
+    assert sorted((line["process"], line["worker_id"]) for line in found if line is not own) == [
+        ("worker", name) for name in names
     ]
+    assert {line["instance"] for line in found} == {os.getpid()}
 
 
 @pytest.mark.parametrize("dies", [True, False])
