@@ -59,15 +59,16 @@ class Pool:
         """Note that a worker was requested."""
         self._expected.add(worker_id)
 
-    def take(self, order: WorkerRequest) -> None:
-        """Assign a ready worker to `order` at once, else the next one that becomes ready."""
+    def take(self, order: WorkerRequest) -> WorkerId | None:
+        """Assign a ready worker to `order` at once and return it, else the next one that becomes ready."""
         while self._waiting:
             worker_id = self._waiting.popleft()
             if not self._has_ended(worker_id):
                 order(worker_id)
-                return
+                return worker_id
             self._ended.add(worker_id)
         self._orders.append(order)
+        return None
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order, unless it has been fulfilled."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.protocol.errors import StartError
-from greenroom.protocol.ids import NodeName, TurnId, WorkerId
+from greenroom.protocol.ids import BEFORE_TURNS, NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.broker.broadcasts import AuthProblem, Broadcast
 from greenroom.protocol.internal.process import Exited, KeyPair
 from greenroom.protocol.internal.worker.notices import HelperLost, Ready, ReceivedNotice, WorkerMeasured
@@ -284,6 +284,8 @@ class ProcessTree:
         self.broadcasts.publish(broadcast)
 
     def _receive_events(self, worker_id: WorkerId, turn_id: TurnId, events: bytes) -> None:
+        if turn_id != BEFORE_TURNS:
+            self.workers.replace(worker_id)
         self._present_users.receive_events(worker_id, turn_id, events)
 
     def _receive(self, worker_id: WorkerId, received: ReceivedNotice) -> None:

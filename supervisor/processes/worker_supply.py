@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPLENISH_DELAY = 0.015
-"""Seconds between taking a ready worker and starting another: the one just taken needs the cores first."""
+REPLENISH_DELAY = 0.05
+"""Seconds after which another worker is started in place of one that was taken, if its first turn has sent no event by
+then: it is started with that event, as the one just taken needs the cores until it has asked its model."""
 EARLY_WORKERS = 1
 """Workers that are kept ready before the engine is: enough for a first call. Later ones share more memory."""
 READY_TIMEOUT = 60.0
@@ -76,6 +77,8 @@ class WorkerSupply:
         self._obstacle: str | None = None
         self._deadlines: dict[WorkerId, asyncio.TimerHandle] = {}
         """When workers that are starting have to be ready."""
+        self._unreplaced: dict[WorkerId, asyncio.TimerHandle] = {}
+        """Workers that were taken, and when another is started in place of each at the latest."""
         self._admissions: set[asyncio.Task[None]] = set()
         self.nodes: NodeHub | None = None
         """The workers of other machines, where there may be any; set by the tree."""
@@ -110,11 +113,17 @@ class WorkerSupply:
         """
         if self.nodes is not None and not wish.only_here and self.nodes.place(order, wish, self._busy()):
             return
-        self.pool.take(order)
-        if self.pool.has_orders:
+        taken = self.pool.take(order)
+        if taken is None:
             self.replenish()
         else:
-            asyncio.get_running_loop().call_later(REPLENISH_DELAY, self.replenish)
+            self._unreplaced[taken] = asyncio.get_running_loop().call_later(REPLENISH_DELAY, self.replace, taken)
+
+    def replace(self, worker_id: WorkerId) -> None:
+        """Start another worker in place of one that was taken, unless that is done."""
+        if (due := self._unreplaced.pop(worker_id, None)) is not None:
+            due.cancel()
+            self.replenish()
 
     def withdraw(self, order: WorkerRequest) -> None:
         """Cancel an order that has not been fulfilled."""
@@ -223,6 +232,7 @@ class WorkerSupply:
         """Note that a worker has ended; return whether no conversation had been assigned to it."""
         self._router.revoke(worker_id)
         self._cancel_deadline(worker_id)
+        self.replace(worker_id)
         return self.pool.lost(worker_id)
 
     def lost_on_node(self, exited: Exited) -> None:
@@ -286,8 +296,8 @@ class WorkerSupply:
             self.nodes.supply.close()
         if self._retry is not None:
             self._retry.cancel()
-        for deadline in self._deadlines.values():
-            deadline.cancel()
+        for timer in (*self._deadlines.values(), *self._unreplaced.values()):
+            timer.cancel()
         for admission in self._admissions:
             admission.cancel()
 

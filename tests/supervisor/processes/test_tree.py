@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from greenroom.protocol.ids import NodeName, WorkerId
+from greenroom.protocol.ids import NodeName, TurnId, WorkerId
 from greenroom.protocol.internal.broker.broadcasts import Broadcast, LoginComplete
 from greenroom.protocol.internal.process import AnyProcessSpec, BrokerSpec, Exited, WorkerSpec
 from greenroom.protocol.internal.worker.notices import HelperLost
@@ -22,7 +22,8 @@ from greenroom.supervisor.processes.engines.engine import EngineStatistics, OnEx
 from greenroom.supervisor.processes.restart import BROKER
 from greenroom.supervisor.processes.service_state import ServiceStatus
 from greenroom.supervisor.processes.tree import ProcessTree
-from tests.support.loop import on_loop
+from greenroom.workers.event_stream import EventStream
+from tests.support.loop import on_loop, until
 from tests.support.workplace import Listener
 
 
@@ -126,7 +127,7 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
 
 
 @on_loop
-async def test_the_next_worker_is_started_a_little_after_one_was_taken_and_at_once_where_a_conversation_waits() -> None:
+async def test_the_next_worker_is_started_when_the_one_that_was_taken_has_begun_a_turn() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
         engine = StubEngine()
@@ -139,6 +140,34 @@ async def test_the_next_worker_is_started_a_little_after_one_was_taken_and_at_on
             tree.workers.pool.ready(first.id)
             tree.workers.take(taken.append)
             assert taken == [first.id]
+            stream = EventStream(first)
+            stream.send(stream.frame(b"{}", 0))
+            await until(lambda: tree.event_streams.statistics().frames == 1)
+            assert engine.workers.empty(), "it has opened its conversation, and asks no model yet"
+            stream.begin_turn(TurnId("turn"))
+            stream.send(stream.frame(b"{}", 0))
+            await engine.workers.get()
+            stream.send(stream.frame(b"{}", 0))
+            await until(lambda: tree.event_streams.statistics().frames == 3)
+            assert engine.workers.empty(), "it is replaced once"
+            stream.close()
+        finally:
+            await tree.close()
+
+
+@on_loop
+async def test_the_next_worker_is_started_at_once_where_a_conversation_waits_and_else_soon() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
+        engine = StubEngine()
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
+        tree = host.tree
+        taken: list[WorkerId] = []
+        try:
+            await tree.start(host)
+            first = await engine.workers.get()
+            tree.workers.pool.ready(first.id)
+            tree.workers.take(taken.append)
             assert engine.workers.empty()
             tree.workers.take(taken.append)
             assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
