@@ -14,13 +14,13 @@ from greenroom.config.tables.account_service import route_url
 from greenroom.protocol.internal.account import AccountCall, AccountReply
 from greenroom.protocol.internal.broker.answers import BearerSnapshot
 from greenroom.runtime.http import aiohttp, tls_context
-from greenroom.workers.model.client import new_session
 from greenroom.workers.model.outcome.error_body import read_complaint, without
 from greenroom.workers.model.transport.body import NotAnAnswerError
 from greenroom.workers.model.transport.connection_failure import failure_text
 from greenroom.workers.model.transport.content_coding import Expansion
 from greenroom.workers.model.transport.endpoint import visible_url
 from greenroom.workers.model.transport.proxy import applied, find_proxy, needs_tls
+from greenroom.workers.model.transport.session import new_session
 
 LONGEST: Final = 512 * 1024
 """Bytes of a body that are taken; no answer of the service is near it."""

@@ -7,8 +7,9 @@ from greenroom.config.settings import Settings
 from greenroom.protocol.internal.worker.operations import Open
 from greenroom.protocol.items import JsonObject
 from greenroom.workers.model.access import model_client
-from greenroom.workers.model.client import Model, ModelClient, SessionFactory
+from greenroom.workers.model.client import Model, ModelClient
 from greenroom.workers.model.credentials.bearer import ProviderCredentials
+from greenroom.workers.model.transport.session import SessionFactory
 from greenroom.workers.timings import TurnTimings
 
 

@@ -62,9 +62,9 @@ from greenroom.workers.conversation.turn.user_input import UserInput
 from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.conversation.worktree import conversation_worktree
 from greenroom.workers.event_sink import EventSink
-from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.credentials.bearer import ProviderCredentials
 from greenroom.workers.model.credentials.channel import CredentialsChannel
+from greenroom.workers.model.transport.session import SessionFactory, new_session
 from greenroom.workers.records_channel import RecordsChannel
 from greenroom.workers.timings import Subject, TurnTimings
 

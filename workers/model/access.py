@@ -6,10 +6,11 @@ from greenroom.config.settings import Settings
 from greenroom.config.tables.providers import LOCAL_PROVIDERS
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.originator import originator
-from greenroom.workers.model.client import ModelClient, SessionFactory
+from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.codec import decoder_factory
 from greenroom.workers.model.credentials.bearer import ProviderCredentials
 from greenroom.workers.model.transport.endpoint import ModelEndpoint
+from greenroom.workers.model.transport.session import SessionFactory
 from greenroom.workers.timings import TurnTimings
 
 

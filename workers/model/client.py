@@ -42,13 +42,11 @@ from greenroom.workers.model.transport.connection_failure import failure_text
 from greenroom.workers.model.transport.content_coding import Expansion
 from greenroom.workers.model.transport.endpoint import ModelEndpoint, visible_url
 from greenroom.workers.model.transport.proxy import Proxy, applied, find_proxy, needs_tls
+from greenroom.workers.model.transport.session import SessionFactory, new_session
 from greenroom.workers.timings import RequestTimer, TurnTimings
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes read ahead, twice over; beyond them a consumer that stops holds up the server."""
-
-KEEP_ALIVE: Final = 60.0
-"""Seconds that an idle connection is kept."""
 
 LARGE_BODY: Final = 512 * 1024
 """Bytes of a request from which on it is written piece by piece, so that other tasks get their turn."""
@@ -61,21 +59,7 @@ DRAIN_TIMEOUT: Final = 1.0
 """Seconds that the end of a body may take after the response is complete."""
 
 EventBatch: TypeAlias = list[ModelEvent]
-SessionFactory: TypeAlias = Callable[[], aiohttp.ClientSession]
 OnRetry: TypeAlias = Callable[[Retry], None]
-
-
-def new_session() -> aiohttp.ClientSession:
-    """Return a session without cookies, limits or knowledge of the environment. Needs a running loop.
-
-    What is compressed is left so (`greenroom.workers.model.transport.content_coding`).
-    """
-    return aiohttp.ClientSession(
-        auto_decompress=False,
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
 
 
 class _AttemptFailedError(Exception):

@@ -10,12 +10,12 @@ import msgspec
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.runtime.http import aiohttp, tls_context
-from greenroom.workers.model.client import SessionFactory, new_session
 from greenroom.workers.model.credentials.credential import Bearer
 from greenroom.workers.model.outcome.error_body import read_complaint, without
 from greenroom.workers.model.transport.connection_failure import failure_text
 from greenroom.workers.model.transport.endpoint import ModelEndpoint
 from greenroom.workers.model.transport.proxy import applied, find_proxy, needs_tls
+from greenroom.workers.model.transport.session import SessionFactory, new_session
 
 LONGEST: Final = 4 * 1024 * 1024
 """Bytes of an answer that are read."""

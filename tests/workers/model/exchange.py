@@ -11,12 +11,13 @@ import aiohttp
 from aiohttp import web
 
 from greenroom.protocol.ids import ConversationId
-from greenroom.workers.model.client import ModelClient, new_session
+from greenroom.workers.model.client import ModelClient
 from greenroom.workers.model.credentials.credential import Bearer
 from greenroom.workers.model.outcome.retry import Retry
 from greenroom.workers.model.responses import Completed, ModelEvent, TextDelta
 from greenroom.workers.model.transport.body import AnswerBody
 from greenroom.workers.model.transport.endpoint import ModelEndpoint
+from greenroom.workers.model.transport.session import new_session
 
 T = TypeVar("T")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from greenroom.workers.model.client import LARGE_BODY, new_session
+from greenroom.workers.model.client import LARGE_BODY
 from greenroom.workers.model.responses import Completed, TextDelta
+from greenroom.workers.model.transport.session import new_session
 from tests.workers.model.exchange import BODY, DONE, HELLO, ID, WHOLE, holds, run, says, serving, talking
 
 
