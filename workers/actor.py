@@ -55,6 +55,7 @@ from greenroom.workers.conversation.turn.turn_outcome import TurnOutcome
 from greenroom.workers.jobs.job import JobRun
 from greenroom.workers.mailbox import Mailbox
 from greenroom.workers.model.credentials.channel import CredentialsChannel
+from greenroom.workers.model.transport.session import SpareSession
 from greenroom.workers.records_channel import RecordsChannel
 from greenroom.workers.repeating_timer import RepeatingTimer
 
@@ -87,6 +88,7 @@ class Actor:
         self._mailbox = Mailbox(self._context, spec, self._take, self._abandoned)
         self._credentials: CredentialsChannel | None = None
         self._records: RecordsChannel | None = None
+        self._spare_session = SpareSession()
         self._connecting: asyncio.Task[None] | None = None
         self._job: JobRun | None = None
         self._requests: ServedRequests | None = None
@@ -101,6 +103,7 @@ class Actor:
     async def live(self) -> None:
         """Serve until told to leave, or until the supervisor is gone."""
         self._mailbox.notify(Ready(worker_id=self._spec.id, pid=os.getpid()))
+        self._spare_session.prepare()
         try:
             await self._serve()
         finally:
@@ -143,7 +146,13 @@ class Actor:
         heartbeat = RepeatingTimer(partial(self._tell_of_opening, operation), HEARTBEAT)
         try:
             conversation = await open_conversation(
-                operation, arguments, self._spec, self._mailbox, self._open_credentials, records=self._records
+                operation,
+                arguments,
+                self._spec,
+                self._mailbox,
+                self._open_credentials,
+                self._spare_session.take,
+                records=self._records,
             )
         except GreenroomError as error:
             refusal = OpenFailed(
@@ -375,6 +384,7 @@ class Actor:
             await self._requests.close()
         if self._conversation is not None:
             await self._conversation.close()
+        await self._spare_session.close()
         self._mailbox.hold(False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_MS / 1000):

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import aiohttp
 import pytest
 
 from greenroom.demo.script import CommandStep, Stall, Text, make_script, rule
@@ -24,8 +25,10 @@ from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
 from greenroom.workers.conversation.conversation import OpenedConversation
 from greenroom.workers.conversation.turn.turn_runner import TurnRunner
+from greenroom.workers.model.transport import session
+from greenroom.workers.model.transport.session import new_session
 from tests.support.home import Home, stored_events
-from tests.support.loop import on_loop, turns
+from tests.support.loop import on_loop, turns, until
 from tests.support.post import WORKER, Post
 
 THREAD = ConversationId("0199f3a0-0000-7000-8000-000000000001")
@@ -100,6 +103,29 @@ async def test_a_worker_that_is_up_says_who_it_is() -> None:
     async with life() as lived:
         ready, _ = await lived.post.notice(Ready)
         assert ready == Ready(worker_id=WORKER, pid=os.getpid())
+
+
+@on_loop
+async def test_a_worker_that_waits_has_made_the_session_that_its_conversation_uses() -> None:
+    made: list[aiohttp.ClientSession] = []
+
+    def make() -> aiohttp.ClientSession:
+        made.append(new_session())
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "new_session", make)
+        async with life() as lived:
+            await until(lambda: len(made) == 1)
+            lived.open()
+            lived.start("t-1", "hello")
+            ended, _ = await lived.ended("t-1")
+            assert ended.outcome == "completed"
+            assert len(made) == 1
+        assert made[0].closed
+        async with life():
+            await until(lambda: len(made) == 2)
+        assert made[1].closed, "no conversation has used it"
 
 
 @on_loop
