@@ -1,29 +1,23 @@
 """Base of the tables of `config.toml`: strictly typed and immutable; unknown keys are ignored."""
 
-from typing import Annotated, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
-from msgspec import Meta, Struct, ValidationError, convert
+from msgspec import Meta, ValidationError, convert
 
 from greenroom.config.document import Table
 from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.guarded_struct import GuardedStruct
 
 S = TypeVar("S", bound="Section")
 
 
-class Section(Struct, frozen=True):
+class Section(GuardedStruct, frozen=True):
     """Base of all tables. Values that are invalid together are rejected with a `ValueError` in `__post_init__`."""
-
-    withheld: ClassVar[frozenset[str]] = frozenset()
-    """Fields whose values may be secrets and which `repr` leaves out."""
 
     @classmethod
     def plain(cls, table: Table) -> Table:
         """Return the table with alternative spellings of values normalized to those of the fields."""
         return table
-
-    def __repr__(self) -> str:
-        names = (name for name in self.__struct_fields__ if name not in self.withheld)
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 class OwnSection(Section, frozen=True, forbid_unknown_fields=True):

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
@@ -36,6 +35,7 @@ from greenroom.config.tolerance import Tolerated, read_tolerantly
 from greenroom.config.trust import project_root, trusted_project
 from greenroom.protocol.choices import EventForm
 from greenroom.protocol.errors import ConfigError
+from greenroom.protocol.guarded_struct import GuardedStruct
 from greenroom.protocol.policy import ApprovalPolicy, Reviewer, SandboxMode
 
 R = TypeVar("R", bound=Section)
@@ -92,9 +92,10 @@ class ConversationOverrides(OwnSection, frozen=True):
         return check(cls, table)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(GuardedStruct, frozen=True, kw_only=True):
     """The settings of one conversation. Paths are absolute, sizes in the unit of their name."""
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"mcp_servers"})
 
     home: str
     cwd: str
@@ -139,7 +140,7 @@ class Settings:
     notify: tuple[str, ...]
     """Program and arguments; empty where none is to be run."""
     history: HistorySettings
-    mcp_servers: Mapping[str, McpServer] = field(repr=False)
+    mcp_servers: Mapping[str, McpServer]
     faulty_mcp_servers: Mapping[str, str]
     """Servers that were left out, each with what is wrong with its table."""
     warnings: tuple[str, ...]
@@ -156,9 +157,9 @@ class Settings:
     """The skills that the user has switched off."""
     rules: Rules = NO_RULES
     """What the user's `.rules` files say of commands."""
-    own_models: Mapping[str, ModelRow] = field(default_factory=dict)
+    own_models: Mapping[str, ModelRow] = msgspec.field(default_factory=dict)
     """What the user says of models, by slug."""
-    prices: Mapping[str, PriceRow] = field(default_factory=dict)
+    prices: Mapping[str, PriceRow] = msgspec.field(default_factory=dict)
     """What models cost, by slug or by the beginning of slugs."""
     rate_limit_wait: float = RATE_LIMIT_WAIT
     """Seconds that a model request waits for rate limits in all."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar, dataclass_transform
 import msgspec
 
 from greenroom.protocol.errors import RemoteProtocolError
+from greenroom.protocol.guarded_struct import repr_without
 
 MAX_HEADER: Final = 256 * 1024
 """Maximum bytes of a message; large data travels beside it, as payload."""
@@ -34,12 +35,11 @@ class _Fixed(msgspec.StructMeta):
 class Message(msgspec.Struct, metaclass=_Fixed):
     """Base of all messages and their parts: only keyword arguments, no unknown members."""
 
-    hidden: ClassVar[frozenset[str]] = frozenset()
+    withheld: ClassVar[frozenset[str]] = frozenset()
     """Members that `repr` leaves out."""
 
     def __repr__(self) -> str:
-        shown = (name for name in self.__struct_fields__ if name not in self.hidden)
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        return repr_without(self, self.withheld)
 
 
 pack: Final = msgspec.msgpack.Encoder().encode

@@ -5,10 +5,12 @@ Listing reads the two ends of a file, however long it is; of a packed one it kee
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
@@ -36,8 +38,7 @@ SavedState: TypeAlias = Literal["open", "completed", "failed", "aborted", "unfin
 """`open`: a process has the conversation open, and may be running a turn. Else the `SessionOutcome`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEntry:
+class SessionEntry(msgspec.Struct, frozen=True):
     """One saved conversation, from the two ends of its file."""
 
     id: ConversationId
@@ -70,8 +71,7 @@ class SessionEntry:
         return "unreadable" if self.outcome is None else self.outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """The changes of a conversation's patches to files."""
 
     patches: list[JsonObject]
@@ -80,8 +80,7 @@ class Changes:
     """The directory of the conversation, where it is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(msgspec.Struct, frozen=True):
     """Everything that a file contains of its conversation, also what the model no longer sees."""
 
     entry: SessionEntry
@@ -137,7 +136,12 @@ def story_of(home: str, name: SessionName) -> Story:
     if entry is None:
         raise _unknown(home, name.conversation_id)
     told = [(turn, passage) for turn, item in read_whole.told if (passage := passage_of(item)) is not None]
-    return Story(replace(entry, writer=writers(home).get(name.conversation_id)), told, len(read_whole.ends), log.turns)
+    return Story(
+        replace(entry, writer=writers(home).get(name.conversation_id)),
+        told,
+        len(read_whole.ends),
+        log.turns,
+    )
 
 
 def file_changes(home: str, conversation_id: ConversationId) -> Changes:

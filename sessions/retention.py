@@ -8,9 +8,11 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import GreenroomError, SessionFileError
@@ -32,8 +34,7 @@ PAUSE: Final = 20 * 3600.0
 RetentionAct: TypeAlias = Literal["compress", "delete"]
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """Days since the last change, after which a file is compressed or deleted; 0: never."""
 
     job: ClassVar[str] = "apply-retention"
@@ -61,8 +62,7 @@ class RetentionStep(NamedTuple):
     file: AgedFile
 
 
-@dataclass(slots=True)
-class RetentionResult:
+class RetentionResult(msgspec.Struct):
     """What was done."""
 
     compressed: int = 0

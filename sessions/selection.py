@@ -7,7 +7,8 @@ two ends.
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError
@@ -18,8 +19,7 @@ from greenroom.sessions.storage.finder import SessionName, list_archived, list_s
 from greenroom.sessions.storage.lineage import open_with_origins
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What all wanted conversations have in common."""
 
     text: str = ""

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.errors import SessionFileError, SessionUnknownError
@@ -20,8 +21,7 @@ HEAD: Final = 256 * 1024
 """Bytes at the beginning of a file that are read for a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadEntry:
+class ThreadEntry(msgspec.Struct, frozen=True):
     """One saved conversation, from the beginning of its file."""
 
     id: ConversationId
@@ -37,8 +37,7 @@ class ThreadEntry:
     """The name that the user has given it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Which conversations are wanted."""
 
     archived: bool = False

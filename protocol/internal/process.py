@@ -17,7 +17,7 @@ from greenroom.protocol.message import Message, pack, unpack
 class KeyPair(Message):
     """A CURVE key pair, both halves in Z85."""
 
-    hidden: ClassVar[frozenset[str]] = frozenset({"secret"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"secret"})
 
     public: str
     secret: str
@@ -38,7 +38,7 @@ class ProcessSpec(Message):
 class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
     """The specification of a worker. Its conversation comes later, as a message."""
 
-    hidden: ClassVar[frozenset[str]] = frozenset({"events_ticket"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"events_ticket"})
 
     mailbox_address: str
     mailbox_key: str
@@ -63,7 +63,7 @@ class WorkerSpec(ProcessSpec, tag_field="role", tag="worker"):
 class BrokerSpec(ProcessSpec, tag_field="role", tag="broker"):
     """The specification of the auth broker: the clients to admit, and the secrets that no other process gets."""
 
-    hidden: ClassVar[frozenset[str]] = frozenset({"secrets"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"secrets"})
 
     address: str
     broadcast_address: str

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -13,8 +12,7 @@ from greenroom.protocol.user_messages import is_context_message
 Speaker: TypeAlias = Literal["user", "agent", "reasoning", "call", "output"]
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(msgspec.Struct, frozen=True):
     """A message or an action in a conversation."""
 
     speaker: Speaker

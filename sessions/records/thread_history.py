@@ -6,7 +6,6 @@ Turns that were rolled back are left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,16 +20,14 @@ from greenroom.sessions.records.stored_command import command_of, exit_code_of, 
 StoredTurnState: TypeAlias = Literal["completed", "interrupted", "failed", "open"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredItem:
+class StoredItem(msgspec.Struct, frozen=True):
     """An item, and the time at which it was stored, in milliseconds since the epoch."""
 
     item: AnyItem
     at_ms: int
 
 
-@dataclass(slots=True)
-class StoredTurn:
+class StoredTurn(msgspec.Struct):
     """One turn."""
 
     id: str
@@ -42,7 +39,7 @@ class StoredTurn:
     duration_ms: int | None = None
     fault: str | None = None
     fault_info: Any = None
-    items: list[StoredItem] = field(default_factory=list)
+    items: list[StoredItem] = msgspec.field(default_factory=list)
 
 
 class _Git(msgspec.Struct, frozen=True):
@@ -66,8 +63,7 @@ class StoredMeta(msgspec.Struct, frozen=True):
     git: _Git | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadHistory:
+class ThreadHistory(msgspec.Struct, frozen=True):
     """Everything that a file tells of its conversation."""
 
     meta: StoredMeta

@@ -4,10 +4,10 @@ Only current formats say so; a file of August 2025 has no such records, and its 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 SavedOutcome: TypeAlias = Literal["open", "completed", "failed", "aborted"]
 """`open`: the file has no end of the turn. It runs, or its process has died."""
@@ -16,8 +16,7 @@ _MARKS: Final = (b'"task_', b'"turn_')
 """What each line that matters contains, so that the others need not be decoded."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavedTurn:
+class SavedTurn(msgspec.Struct, frozen=True):
     """One turn as its session file records it. Times are in seconds since the epoch."""
 
     id: str

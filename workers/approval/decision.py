@@ -5,8 +5,9 @@ user does, by choosing `danger-full-access`, by approving, or by a rule (`greenr
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
 from greenroom.workers.approval.safe_commands import CommandClass
@@ -37,23 +38,19 @@ CommandFailure: TypeAlias = Literal["timeout", "denied"]
 """How a command failed in the sandbox, if the sandbox may be the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """Run it without the sandbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSandboxed:
+class RunSandboxed(msgspec.Struct, frozen=True):
     """Run it in the sandbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunReadOnly:
+class RunReadOnly(msgspec.Struct, frozen=True):
     """Run it in a sandbox without write access, whatever the policy of the conversation."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskFirst:
+class AskFirst(msgspec.Struct, frozen=True):
     """Ask the user."""
 
     reason: str | None
@@ -64,8 +61,7 @@ class AskFirst:
     """The message to the model if it is denied."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """Do not run it."""
 
     text: str
@@ -75,8 +71,7 @@ class Refuse:
 ExecutionDecision: TypeAlias = Run | RunSandboxed | RunReadOnly | AskFirst | Refuse
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True):
     """Everything that the decision about a command depends on."""
 
     policy: ApprovalPolicy
@@ -220,8 +215,7 @@ _WORDS_WITHOUT_NETWORK: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxedEnd:
+class SandboxedEnd(msgspec.Struct, frozen=True):
     """How a command ended in the sandbox."""
 
     exit_code: int | None

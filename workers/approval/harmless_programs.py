@@ -5,8 +5,9 @@ What is not in these tables is not harmless.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.workers.approval.option_grammar import Arguments, Arity, OptionGrammar, is_glob
 from greenroom.workers.exec.script import Word
@@ -23,8 +24,7 @@ HarmlessCheck: TypeAlias = Callable[[Sequence[Word]], bool]
 """Tells whether the words behind a program are harmless."""
 
 
-@dataclass(frozen=True, slots=True)
-class HarmlessProgram:
+class HarmlessProgram(msgspec.Struct, frozen=True):
     """Under which arguments a program is harmless."""
 
     rule: str
@@ -46,8 +46,7 @@ def _table(flags: str = "", one: str = "", attached: str = "") -> Mapping[str, A
     return table
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     """A program of the usual kind: options of a grammar, and so many operands, all of which it only reads."""
 
     grammar: OptionGrammar

@@ -5,8 +5,9 @@ are rejected: the caller then knows nothing about the command and must not trust
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.workers.exec.script import Word
 
@@ -16,8 +17,7 @@ Arity: TypeAlias = Literal["none", "one", "attached"]
 _GLOB: Final = frozenset("*?")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(msgspec.Struct, frozen=True):
     """An option in a command line."""
 
     name: str
@@ -25,8 +25,7 @@ class Option:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True):
     """The arguments of a program."""
 
     options: tuple[Option, ...]
@@ -39,11 +38,10 @@ class Arguments:
         return any(is_glob(word) for word in self.operands)
 
 
-@dataclass(frozen=True, slots=True)
-class OptionGrammar:
+class OptionGrammar(msgspec.Struct, frozen=True):
     """The options of a program, as getopt_long(3) reads them."""
 
-    options: Mapping[str, Arity] = field(default_factory=dict)
+    options: Mapping[str, Arity] = msgspec.field(default_factory=dict)
     """By name with its dashes. Abbreviations are rejected, because their meaning depends on the program's version."""
     numbers: bool = False
     """Whether `-5` is an option."""

@@ -4,8 +4,9 @@ Free of I/O. The server's annotations are believed, because the user has chosen 
 restrict it.
 """
 
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.config.tables.servers import ApprovalMode
 from greenroom.protocol.policy import ApprovalPolicy, SandboxMode
@@ -18,8 +19,7 @@ ToolClass: TypeAlias = Literal["destructive", "reading", "bounded", "unknown"]
 RemoteToolVerdict: TypeAlias = Literal["call", "ask", "refuse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(msgspec.Struct, frozen=True):
     """The annotations of a tool that describe the effect of a call; `None` if the server gives none."""
 
     read_only: bool | None = None

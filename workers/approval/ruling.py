@@ -6,8 +6,9 @@ shells; that catches what is written plainly, not what is disguised.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.rules.rules import SYSTEM_DIRECTORIES, RuleMatch, Rules, strictest
 from greenroom.protocol.policy import ApprovalPolicy
@@ -31,8 +32,7 @@ FORBIDDEN: Final = "exec command rejected: a rule of the user forbids commands t
 NEEDS_APPROVAL: Final = "a rule requires approval for commands that begin with `{prefix}`{because}"
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(msgspec.Struct, frozen=True):
     """What rules say of a whole command."""
 
     match: RuleMatch

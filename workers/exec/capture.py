@@ -1,14 +1,14 @@
 """Keeps the beginning and the end of an output of any length, in bounded memory and cut at character boundaries."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 BYTES_PER_TOKEN: Final = 4
 _CONTINUATION: Final = bytes(range(0x80, 0xC0))
 
 
-@dataclass(frozen=True, slots=True)
-class OutputBudget:
+class OutputBudget(msgspec.Struct, frozen=True):
     """How much of a text is kept, and the unit in which the marker counts what was left out."""
 
     size: int
@@ -31,8 +31,7 @@ class OutputBudget:
         return self.size - self.head
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True):
     """What was kept of one output."""
 
     head: bytes

@@ -1,8 +1,9 @@
 """A command as a value: a program with its arguments, its directory, and its limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 CAPTURE_SIZE: Final = 64 * 1024
 """Bytes kept of each output by default."""
@@ -10,8 +11,7 @@ TERMINAL_SIZE: Final = (24, 80)
 """Rows and columns of a terminal by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSpec:
+class CommandSpec(msgspec.Struct, frozen=True):
     """What to run, and where."""
 
     argv: tuple[str, ...]

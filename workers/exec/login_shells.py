@@ -9,8 +9,10 @@ in a login shell unchanged.
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.workers.exec.command import CommandSpec
@@ -31,8 +33,7 @@ _READ_ANYWAY: Final = "BASH_ENV"
 _Stamp: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     stamp: _Stamp
     effect: ProfileEffect | None
 

@@ -12,8 +12,9 @@ leaves, see `LiveGroups` and `greenroom.runtime.process.hardening.adopt_orphans`
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from greenroom.protocol.internal.jobs import StreamName
 from greenroom.workers.exec.capture import Captured, HeadTail
@@ -24,8 +25,7 @@ from greenroom.workers.exec.starter import CommandStarter
 OnOutput: TypeAlias = Callable[[StreamName, bytes], Awaitable[None] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """How a command ended, and what it wrote."""
 
     stdout: Captured

@@ -7,11 +7,11 @@ to be the command's. After that, a process whose pid is the number proves that t
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatistics:
+class GroupStatistics(msgspec.Struct, frozen=True):
     """Counts at one moment."""
 
     running: int

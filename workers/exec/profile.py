@@ -6,8 +6,9 @@ another directory, mask or option, only a login shell will do.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 MARKER: Final = b"\n-- what follows is the shell's --\n"
 """Separates the output of a profile from that of the script."""
@@ -29,8 +30,7 @@ _ITS_OWN: Final = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
 _LOGIN_OPTION: Final = b" login_shell"
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileEffect:
+class ProfileEffect(msgspec.Struct, frozen=True):
     """The effect of a profile on an environment."""
 
     changed: Mapping[str, str]

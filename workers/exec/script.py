@@ -7,8 +7,9 @@ commands are all that the script does, but for what bash makes of patterns, whic
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -29,8 +30,7 @@ _ESCAPED_IN_DOUBLE: Final = re.compile(r'\\(["\\$`])')
 _PATTERN: Final = re.compile(r"(?:^|[=:])~|[*?]")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(msgspec.Struct, frozen=True):
     """One word of a command."""
 
     text: str
@@ -40,8 +40,7 @@ class Word:
     """As the script has it, with its quotes; empty for a word that is of no script."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainCommand:
+class PlainCommand(msgspec.Struct, frozen=True):
     """One command, in the order in which it is written."""
 
     words: tuple[Word, ...]

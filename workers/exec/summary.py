@@ -5,9 +5,11 @@ The summaries are for display only and decide nothing.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from greenroom.protocol.events.command import Listing, ParsedCommand, Reading, Searching, UnknownCommand
 from greenroom.protocol.quoting import shell_join, shell_split
@@ -29,8 +31,7 @@ _FD_VALUES: Final = frozenset({"-t", "--type", "-e", "--extension", "-E", "--exc
 _NL_VALUES: Final = frozenset({"-s", "-w", "-v", "-i", "-b"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True):
     cmd: str
     path: str
 
@@ -38,8 +39,7 @@ class _Read:
         return Reading(self.cmd, _short(self.path), self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class _ListFiles:
+class _ListFiles(msgspec.Struct, frozen=True):
     cmd: str
     path: str | None
 
@@ -47,8 +47,7 @@ class _ListFiles:
         return Listing(self.cmd, None if self.path is None else _short(self.path))
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(msgspec.Struct, frozen=True):
     cmd: str
     query: str | None
     path: str | None
@@ -57,8 +56,7 @@ class _Search:
         return Searching(self.cmd, self.query, None if self.path is None else _short(self.path))
 
 
-@dataclass(frozen=True, slots=True)
-class _Other:
+class _Other(msgspec.Struct, frozen=True):
     """A command that is not shown to clients. The role only serves to leave it out."""
 
     cmd: str

@@ -3,9 +3,9 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from greenroom.config.home import home_name
 from greenroom.config.paths import require_directory

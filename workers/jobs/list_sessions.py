@@ -1,7 +1,6 @@
 """Lists saved conversations page by page, newest first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -27,8 +26,7 @@ REQUEST_MARK: Final = "## My request for Codex:"
 """The heading that editors put before the user's own words, after the list of open files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(msgspec.Struct, frozen=True):
     """How a saved conversation began."""
 
     text: str

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -27,8 +26,7 @@ AT_ONCE: Final = 500
 _EVERYTHING: Final = re.compile("")
 
 
-@dataclass(frozen=True, slots=True)
-class FileMatch:
+class FileMatch(msgspec.Struct, frozen=True):
     """A matching path."""
 
     path: str

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import msgspec
@@ -23,8 +22,7 @@ _OF_A_TURN: Final = frozenset({"content-type", "openai-beta", "session_id", "ses
 """Headers that only requests of a conversation have."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelListed:
+class ModelListed(msgspec.Struct, frozen=True):
     """The server answered, with whatever status."""
 
     status: int
@@ -42,8 +40,7 @@ class ModelListed:
     """Whether it went through a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotListed:
+class NotListed(msgspec.Struct, frozen=True):
     """There was no answer."""
 
     cause: str
@@ -58,14 +55,13 @@ class NotListed:
 ModelListAnswer: TypeAlias = ModelListed | NotListed
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(msgspec.Struct):
     """One request under way."""
 
     endpoint: ModelEndpoint
     bearer: Bearer
     by_proxy: bool = False
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = msgspec.field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:

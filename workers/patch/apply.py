@@ -6,7 +6,8 @@ replaced and so loses its other names, as with most editors. A symlink is follow
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from greenroom.sessions.storage.cleanup_journal import CleanupJournal
 from greenroom.workers.patch.disk import Allowed, Disk
@@ -33,8 +34,7 @@ def apply_plan(
     return plan.summary
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(msgspec.Struct, frozen=True):
     effect: Effect
     doing: str
     mode: int | None

@@ -8,8 +8,9 @@ of the program, for instance with other commands around it, is rejected with a r
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.workers.patch.literal import WORD, printed, split_words, unquoted
 
@@ -46,8 +47,7 @@ _HERE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PatchCall:
+class PatchCall(msgspec.Struct, frozen=True):
     """A command that only applies a patch."""
 
     body: str
@@ -60,8 +60,7 @@ class PatchCall:
         return os.path.normpath(os.path.join(base, self.directory or ""))
 
 
-@dataclass(frozen=True, slots=True)
-class PatchRefused:
+class PatchRefused(msgspec.Struct, frozen=True):
     """A command that applies a patch in an unsupported way; running it would not apply the patch."""
 
     reason: str

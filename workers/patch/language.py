@@ -5,8 +5,9 @@ between sections, empty lines for empty context lines, stacked `@@` headers, and
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.workers.patch.errors import PatchSyntaxError
 
@@ -28,8 +29,7 @@ MarkedLine: TypeAlias = tuple[Mark, str]
 """A line of a chunk: kept, added or removed, and its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """One change of a file: its position, and its lines."""
 
     headers: tuple[str, ...]
@@ -41,19 +41,16 @@ class Chunk:
     """The line number in the patch where it begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddFile:
+class AddFile(msgspec.Struct, frozen=True):
     path: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteFile:
+class DeleteFile(msgspec.Struct, frozen=True):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateFile:
+class UpdateFile(msgspec.Struct, frozen=True):
     path: str
     move_to: str | None
     chunks: tuple[Chunk, ...]
@@ -63,8 +60,7 @@ class UpdateFile:
 PatchSection: TypeAlias = AddFile | DeleteFile | UpdateFile
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(msgspec.Struct, frozen=True):
     sections: tuple[PatchSection, ...]
     """In the order written. An empty patch is well-formed; it is rejected elsewhere."""
     text: str

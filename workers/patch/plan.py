@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
 
+import msgspec
+
 from greenroom.protocol.events.file_change import AddedFile, DeletedFile, FileChange, UpdatedFile
 from greenroom.workers.patch.diff import unified
 from greenroom.workers.patch.errors import PatchMismatchError
@@ -35,8 +37,7 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True):
     """The effect on one file, of all sections together."""
 
     path: str
@@ -90,8 +91,7 @@ def plan_patch(patch: Patch, cwd: str, files: Files) -> PatchPlan:
     return draft.plan()
 
 
-@dataclass(slots=True)
-class _File:
+class _File(msgspec.Struct):
     """The state of a target after the sections so far."""
 
     path: str

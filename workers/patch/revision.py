@@ -6,8 +6,9 @@ added line gets the line ending of its neighbours, and always has one.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from greenroom.workers.patch.language import Chunk, MarkedLine
 from greenroom.workers.patch.lines import bare, ending, raw_lines
@@ -26,8 +27,7 @@ def revise(text: str, chunks: Sequence[Chunk], path: str) -> str:
     return mark + file.revised()
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
+class _Edit(msgspec.Struct, frozen=True):
     start: int
     lines: tuple[MarkedLine, ...]
 

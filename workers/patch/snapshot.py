@@ -4,8 +4,9 @@ import hashlib
 import io
 import os
 import stat
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.runtime.files.open_directory import enter
@@ -19,8 +20,7 @@ _READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class FileSnapshot:
+class FileSnapshot(msgspec.Struct, frozen=True):
     """A file, or a symlink, at one moment."""
 
     mode: str

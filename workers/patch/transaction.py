@@ -9,10 +9,11 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
+
+import msgspec
 
 from greenroom.runtime.files.open_directory import enter
 from greenroom.sessions.storage.cleanup_journal import CleanupJournal, beside
@@ -27,8 +28,7 @@ _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 _Action: TypeAlias = Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """A name in an open directory."""
 
     directory: int
@@ -57,8 +57,7 @@ class _Place:
             os.unlink(self.name, dir_fd=self.directory)
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True):
     """A file that is written but not yet in place."""
 
     doing: str

@@ -5,7 +5,8 @@ old files into the new ones with it, except for files that are not text.
 """
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.workers.patch.git_diff import file_diff
@@ -13,8 +14,7 @@ from greenroom.workers.patch.plan import PatchPlan
 from greenroom.workers.patch.snapshot import FileSnapshot, take
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(msgspec.Struct, frozen=True):
     old_name: str
     new_name: str
     before: FileSnapshot | None

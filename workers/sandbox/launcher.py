@@ -20,8 +20,9 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.runtime.process.child import ChildExit
@@ -51,8 +52,7 @@ LONGEST: Final = 30.0
 _Streams: TypeAlias = tuple[int | None, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class LauncherStatistics:
+class LauncherStatistics(msgspec.Struct, frozen=True):
     """Counts since the start."""
 
     running: int
@@ -63,8 +63,7 @@ class LauncherStatistics:
     """Commands that were started in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ZygoteStanding:
+class ZygoteStanding(msgspec.Struct, frozen=True):
     """The state of this worker's zygote."""
 
     pid: int | None
@@ -74,8 +73,7 @@ class ZygoteStanding:
     """How often it was replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """The loss of a zygote or a monitor."""
 
     role: Literal["zygote", "monitor"]

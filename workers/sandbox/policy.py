@@ -5,8 +5,10 @@ The directory in which a command starts plays no part: it never extends what may
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from greenroom.config.tables.sandbox import (
     ConfinementPolicy,
@@ -31,8 +33,7 @@ SESSION_NAMES: Final = ("sessions", "archived_sessions", "tasks")
 SLASH_TMP: Final = "/tmp"
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """The facts of a conversation that its sandbox depends on. All paths are absolute."""
 
     cwd: str

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from greenroom.workers.exec.command import CommandSpec
 from greenroom.workers.exec.process_groups import ProcessGroups

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from greenroom.protocol.errors import SandboxUnavailableError
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.internal.jobs import StreamName
@@ -55,8 +57,7 @@ class NumberedCommand:
                 await self.over.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class BackgroundCommandsStatistics:
+class BackgroundCommandsStatistics(msgspec.Struct, frozen=True):
     """Counts at one moment."""
 
     running: int

@@ -1,8 +1,9 @@
 """The surroundings of a tool call, and its output."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.protocol.events.event import Event
@@ -21,8 +22,7 @@ DEFAULT_BUDGET: Final = OutputBudget(10_000)
 """The default limit of a tool's output for the model, unless its policy or `tool_output_token_limit` sets another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(msgspec.Struct, frozen=True):
     """How shell scripts of `exec_command` run."""
 
     program: str
@@ -37,8 +37,7 @@ class Shell:
     """Milliseconds that the model may wait for more output in one call."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolContext:
+class ToolContext(msgspec.Struct, frozen=True):
     """The surroundings of one tool call."""
 
     emit: Emit
@@ -75,8 +74,7 @@ class ToolContext:
         return {"free": self.free, "sandboxed": self.sandboxed, "read_only": self.read_only}[mode]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutput:
+class ToolOutput(msgspec.Struct, frozen=True):
     """The output for the model."""
 
     text: str

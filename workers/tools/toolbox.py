@@ -5,8 +5,9 @@ fresh server need not wait for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules.rules import NO_RULES, Rules
@@ -34,8 +35,7 @@ from greenroom.workers.tools.rule_file import keep_rule
 from greenroom.workers.tools.types import ToolHost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRules:
+class TurnRules(msgspec.Struct, frozen=True, kw_only=True):
     """Where the tools work, and by which rules."""
 
     approval_policy: ApprovalPolicy

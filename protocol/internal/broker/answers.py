@@ -38,7 +38,7 @@ class BearerSnapshot(Body):
     """
 
     wire: ClassVar[bytes] = b"snapshot"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"token"})
     generation: int
     broker_epoch: str
     mode: AuthMode
@@ -57,7 +57,7 @@ class EnvironmentValues(Body):
     """Answers `GetEnvironment` with those of the variables that are set."""
 
     wire: ClassVar[bytes] = b"environment"
-    hidden: ClassVar[frozenset[str]] = frozenset({"values"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"values"})
     values: dict[str, str]
 
 
@@ -75,7 +75,7 @@ class ProviderToken(Body):
     """Answers `GetProviderToken`."""
 
     wire: ClassVar[bytes] = b"provider-token"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"token"})
     serial: int
     token: str
 
@@ -84,7 +84,7 @@ class McpBearer(Body):
     """Answers `GetMcpBearer`. A refresh token is never in it."""
 
     wire: ClassVar[bytes] = b"mcp-bearer"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"token"})
     token: str
     serial: str
 
@@ -105,7 +105,7 @@ class Status(Body):
     """Answers `GetStatus`. `mode` is `none` as well where there is a login but no token to be had from it."""
 
     wire: ClassVar[bytes] = b"status-report"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"token"})
     mode: AuthMode
     state: AuthState
     generation: int
@@ -118,7 +118,7 @@ class LoginStarted(Body):
     """Answers `LoginStart` and `McpLoginStart`. `LoginComplete` or `McpLoginComplete` follows, once."""
 
     wire: ClassVar[bytes] = b"login-started"
-    hidden: ClassVar[frozenset[str]] = frozenset({"url"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"url"})
     login_id: str
     url: str
     """What the user opens in a browser."""

@@ -84,7 +84,7 @@ class GetMcpBearer(Body):
     """Ask for the bearer of an MCP server that the user has logged in to."""
 
     wire: ClassVar[bytes] = b"get-mcp-bearer"
-    hidden: ClassVar[frozenset[str]] = frozenset({"url"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"url"})
     server: str
     """As the configuration names it."""
     url: str
@@ -174,7 +174,7 @@ class LoginApiKey(Body):
     """Log in with an API key."""
 
     wire: ClassVar[bytes] = b"login-api-key"
-    hidden: ClassVar[frozenset[str]] = frozenset({"api_key"})
+    withheld: ClassVar[frozenset[str]] = frozenset({"api_key"})
     api_key: str
 
 

@@ -11,10 +11,10 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from greenroom.protocol.display import clean, clean_lines
 from greenroom.protocol.errors import ConfigError, SessionFileError, SessionUnknownError

@@ -6,11 +6,11 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from itertools import islice
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict
 from rich.text import Text
 
 from greenroom.config.home import codex_home

@@ -63,7 +63,7 @@ def test_all_kinds_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("kind", ALL.values(), ids=lambda kind: kind.__name__)
 def test_no_secret_is_shown(kind: type[Message]) -> None:
-    assert kind.hidden >= SECRET_FIELDS & set(kind.__struct_fields__)
+    assert kind.withheld >= SECRET_FIELDS & set(kind.__struct_fields__)
 
 
 def test_secrets_are_not_in_the_text_of_a_message() -> None:

@@ -1,9 +1,9 @@
 """A conversation that cannot be opened holds nothing afterwards, and one that is open has all its parts."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from greenroom.config.settings import ConversationOverrides, resolve_settings
 from greenroom.config.tables.sandbox import WorkspaceWritePolicy

@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import aiohttp
 from aiohttp import web
+from msgspec.structs import replace
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.client import ModelClient

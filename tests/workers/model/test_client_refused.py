@@ -1,11 +1,11 @@
 """The HTTP client where the server refuses: the request, or the credentials."""
 
 import time
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from greenroom.protocol.errors import ModelError, UnauthorizedError, UsageLimitError
 from greenroom.workers.model.credentials.credential import Bearer, CredentialsDelayedError

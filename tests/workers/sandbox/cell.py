@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 import psutil
 
 from greenroom.config.tables.sandbox import (
@@ -314,7 +315,7 @@ async def _serve(launcher: Launcher, place: Place, connection: Connection) -> No
 async def _obey(launcher: Launcher, place: Place, order: Order) -> Result:
     policy = order.policy or POLICIES[order.mode]
     confinement: Confinement | None = confine(
-        policy, replace(place.surroundings, home_name=order.home_name, sockets=order.sockets)
+        policy, msgspec.structs.replace(place.surroundings, home_name=order.home_name, sockets=order.sockets)
     )
     confinement = confinement and confinement.resolved()
     environment = {"PATH": SYSTEM_PATH, "HOME": os.path.dirname(place.home)}

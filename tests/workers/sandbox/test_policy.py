@@ -1,12 +1,12 @@
 """Promises of the sandbox policy: what a command may touch follows from policy and conversation, by the text alone."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from greenroom.config.section import check
 from greenroom.config.tables.sandbox import DangerFullAccessPolicy, ReadOnlyPolicy, WorkspaceWritePolicy

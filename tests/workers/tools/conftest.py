@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from greenroom.config.reader import Reader
 from greenroom.config.rules.rules import NO_RULES, Rules

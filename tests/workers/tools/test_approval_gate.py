@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from dataclasses import replace
 from itertools import product
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from greenroom.config.rules.rules import PrefixRule, Rules
 from greenroom.protocol.approval import DENIED, AnyQuestion, CommandQuestion, Decision

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from greenroom.protocol.events.command import ExecCommandOutputDelta
 from greenroom.protocol.events.event import Event

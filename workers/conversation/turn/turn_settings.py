@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
@@ -37,12 +36,12 @@ class ConversationSettings:
         """
         settings = self.value
         if output_schema is not None:
-            settings = replace(settings, output_schema=_schema(output_schema))
+            settings = msgspec.structs.replace(settings, output_schema=_schema(output_schema))
         if wanted is None:
             return settings
         if wanted.model != settings.model:
             other = self._resolve(msgspec.structs.replace(self.overrides, model=wanted.model))
-            settings = replace(
+            settings = msgspec.structs.replace(
                 settings,
                 model=other.model,
                 model_family=other.model_family,
@@ -54,7 +53,7 @@ class ConversationSettings:
         if self._paths is not None:
             cwd = self._paths.there(cwd) or cwd
         require_directory(cwd, "cwd")
-        return replace(
+        return msgspec.structs.replace(
             settings,
             cwd=cwd,
             approval_policy=wanted.approval_policy,

@@ -1,18 +1,19 @@
 """The credential of a model request, and the interface from which the client gets it."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+from greenroom.protocol.guarded_struct import GuardedStruct
 from greenroom.protocol.internal.broker.body import AuthMode
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer:
+class Bearer(GuardedStruct, frozen=True):
     """The credential of one attempt."""
 
-    token: str | None = field(repr=False)
+    withheld: ClassVar[frozenset[str]] = frozenset({"token", "account_id"})
+
+    token: str | None
     """`None`: the request is sent without authorization."""
-    account_id: str | None = field(default=None, repr=False)
+    account_id: str | None = None
     """The ChatGPT account that pays."""
     mode: AuthMode = "apikey"
     renewable: bool = False

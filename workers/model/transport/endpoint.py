@@ -1,24 +1,28 @@
 """The URL of model requests, and their headers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 from greenroom.config.defaults import DELTA_WINDOW, RATE_LIMIT_WAIT
 from greenroom.config.tables.providers import WireApi
+from greenroom.protocol.guarded_struct import GuardedStruct
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials.credential import Bearer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEndpoint:
+class ModelEndpoint(GuardedStruct, frozen=True, kw_only=True):
     """The parts of one provider that requests need. Times are in seconds."""
 
-    url: str = field(repr=False)
+    withheld: ClassVar[frozenset[str]] = frozenset({"url", "chatgpt_url", "headers"})
+
+    url: str
     """Complete, with the path of the Responses API and the query."""
-    chatgpt_url: str | None = field(default=None, repr=False)
+    chatgpt_url: str | None = None
     """The URL with a ChatGPT login; `None` if it is the same."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The provider's own, which override the others."""
     wire_api: WireApi = "responses"
     originator: str

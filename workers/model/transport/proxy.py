@@ -9,11 +9,12 @@ import base64
 import os
 import re
 import sys
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+from greenroom.protocol.guarded_struct import GuardedStruct
 
 _SCHEMES: Final = ("http", "https")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -25,13 +26,14 @@ _ENTRY: Final = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:]*))(?::(
 _Address: TypeAlias = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(GuardedStruct, frozen=True):
     """A proxy over HTTP."""
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"authorization"})
 
     url: str
     """Without user and password."""
-    authorization: str | None = field(default=None, repr=False)
+    authorization: str | None = None
     """Value of `Proxy-Authorization`."""
 
 

@@ -1,8 +1,7 @@
 """Endpoints: requests go where they should, carry what they must, and show no secret."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from greenroom.protocol.ids import ConversationId
 from greenroom.workers.model.credentials.credential import Bearer
