@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from greenroom.protocol.ids import WorkerId, uuid7
@@ -35,7 +35,7 @@ from greenroom.protocol.internal.process import (
     read_datagram,
 )
 from greenroom.runtime.log import log, logfile
-from greenroom.runtime.process import child, footprint, hardening, orphans
+from greenroom.runtime.process import child, footprint, hardening, huge_pages, orphans
 from greenroom.runtime.process.immortal import Immortalizer
 from greenroom.runtime.process.launch import CONTROL, DATAGRAM, LAST_TIMEOUT
 from greenroom.runtime.restart import Backoff
@@ -72,8 +72,8 @@ class ForkServer:
         self._zygotes = Backoff(ZYGOTE)
         self._zygote_due: float | None = None
         """When the next zygote is due."""
-        self._immortalizer: Immortalizer | None = None
-        """Makes the imported objects immortal, in the time that requests leave, so that children share their pages."""
+        self._preparing: Iterator[None] | None = None
+        """Prepares the memory for later forks, in the time that requests leave."""
 
     def serve(self) -> None:
         """Carry out requests of the supervisor until its end of the channel closes."""
@@ -86,8 +86,8 @@ class ForkServer:
             ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
             if not ready and not self._complete:
                 self._import_the_rest()
-            elif not ready and self._immortalizer is not None:
-                self._make_immortal(self._immortalizer)
+            elif not ready and self._preparing is not None:
+                self._prepare(self._preparing)
             if self._zygote_due is not None and time.monotonic() >= self._zygote_due:
                 self._share_zygote(share_zygote)
             if wakeup in ready:
@@ -98,7 +98,7 @@ class ForkServer:
 
     def _timeout(self) -> float | None:
         """Milliseconds until the remaining imports, or the start of another zygote, are due."""
-        if self._immortalizer is not None:
+        if self._preparing is not None:
             return 0.0
         if self._zygote_due is not None:
             return max(0.0, self._zygote_due - time.monotonic()) * 1000
@@ -125,14 +125,15 @@ class ForkServer:
         self._share_zygote(lambda: complete_worker(self._directory))
         gc.freeze()
         self._complete = True
-        self._immortalizer = Immortalizer()
-        self._make_immortal(self._immortalizer)
+        self._preparing = _prepare_memory()
+        self._prepare(self._preparing)
 
-    def _make_immortal(self, immortalizer: Immortalizer) -> None:
+    def _prepare(self, preparing: Iterator[None]) -> None:
         """Go on with it. Children that are forked before its end share less memory, so `ForkServerReady` follows it."""
-        immortalizer.work(IMMORTALIZE_SECONDS)
-        if not immortalizer.has_work:
-            self._immortalizer = None
+        try:
+            next(preparing)
+        except StopIteration:
+            self._preparing = None
             self._send(ForkServerReady(pid=os.getpid()))
 
     def _share_zygote(self, share: Callable[[], int]) -> None:
@@ -200,6 +201,15 @@ class ForkServer:
             self._control.send(datagram(message))
         except OSError:  # the supervisor is gone: the next read reports it
             return
+
+
+def _prepare_memory() -> Iterator[None]:
+    """Let children share the pages of imported objects, and copy smaller page tables; yield where requests may come."""
+    immortalizer = Immortalizer()
+    while immortalizer.has_work:
+        immortalizer.work(IMMORTALIZE_SECONDS)
+        yield
+    yield from huge_pages.collapse()
 
 
 def _let_children_leave() -> None:
