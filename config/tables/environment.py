@@ -19,6 +19,8 @@ SECRET_PATTERNS: Final = tuple(f"*{word}*" for word in SECRET_WORDS)
 WITHHELD_PATTERNS: Final = ("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_*_OVERRIDE")
 """Greenroom's own credentials and switches, which no policy passes on."""
 
+_USUALLY_DROPPED: Final = (*WITHHELD_PATTERNS, *SECRET_PATTERNS)
+
 CORE_NAMES: Final = frozenset(
     {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR", "USER", "USERNAME"}
 )
@@ -71,9 +73,11 @@ class ShellEnvironmentPolicy(Section, frozen=True):
 
 def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a command."""
-    dropped = _dropped(policy)
+    always, excluded = _dropped(policy)
     variables = {
-        name: value for name, value in _inherited(policy.inherit, environment) if not matches_any(name, dropped)
+        name: value
+        for name, value in _inherited(policy.inherit, environment)
+        if not (matches_any(name, always) or matches_any(name, excluded))
     }
     variables.update(policy.set)
     if policy.included:
@@ -83,8 +87,10 @@ def shell_environment(policy: ShellEnvironmentPolicy, environment: Mapping[str, 
 
 def may_be_seen(policy: ShellEnvironmentPolicy, name: str) -> bool:
     """Tell whether a command may have a variable of this name, whatever the source of its value."""
-    included = policy.included
-    return not matches_any(name, _dropped(policy)) and (not included or matches_any(name, included))
+    always, excluded = _dropped(policy)
+    if matches_any(name, always) or matches_any(name, excluded):
+        return False
+    return not policy.included or matches_any(name, policy.included)
 
 
 def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> dict[str, str]:
@@ -93,14 +99,14 @@ def unattended(policy: ShellEnvironmentPolicy, variables: Mapping[str, str]) -> 
     return {**variables, **UNATTENDED, **chosen}
 
 
-def matches_any(name: str, patterns: Iterable[str]) -> bool:
+def matches_any(name: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether the whole name matches a pattern. Only ASCII letters match regardless of case."""
-    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+    return bool(patterns) and _compiled(patterns).fullmatch(name) is not None
 
 
-def _dropped(policy: ShellEnvironmentPolicy) -> tuple[str, ...]:
-    secrets = () if policy.ignore_default_excludes else SECRET_PATTERNS
-    return (*WITHHELD_PATTERNS, *policy.excluded, *secrets)
+def _dropped(policy: ShellEnvironmentPolicy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the patterns that most policies share, whose expression is made once for all conversations, and others."""
+    return WITHHELD_PATTERNS if policy.ignore_default_excludes else _USUALLY_DROPPED, policy.excluded
 
 
 def _inherited(inherit: Inherit, environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
@@ -113,13 +119,17 @@ def _inherited(inherit: Inherit, environment: Mapping[str, str]) -> Iterable[tup
             return ()
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_expression, patterns)), re.ASCII | re.DOTALL | re.IGNORECASE)
+
+
+def _expression(pattern: str) -> str:
     first, *rest = (_literal(piece) for piece in pattern.split("*"))
     # Atomic groups never backtrack: linear time, however many stars a pattern has.
     inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
     last = f".*{rest[-1]}" if rest else ""
-    return re.compile(first + inner + last, re.ASCII | re.DOTALL | re.IGNORECASE)
+    return first + inner + last
 
 
 def _literal(piece: str) -> str:
