@@ -4,6 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from greenroom.runtime.originator import originator
 
@@ -20,7 +21,9 @@ def user_agent(version: str, environment: Mapping[str, str], client: tuple[str, 
     return _FOREIGN.sub("_", text)
 
 
+@cache
 def _system() -> str:
+    """Return the operating system and its version, which are looked up once: each conversation names them."""
     if platform.system() != "Linux":
         return f"{platform.system()} {platform.release()}"
     try:
