@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
 
 from greenroom.config import settings
 from greenroom.config.texts import patch_language
@@ -20,24 +21,27 @@ settings.preload()
 message.prepare_decoders(Open, StartTurn, Welcome)
 
 
-def complete(directory: str) -> int:
+def complete(directory: str) -> Iterator[None]:
     """Import and warm up what a conversation needs later, for the children that are forked from now on.
 
-    `directory` belongs to the instance. Returns the pid of the zygote for these children, a child of this process,
-    which the caller must keep.
+    It yields between parts of some milliseconds, and children may be forked there too. `directory` belongs to the
+    instance.
     """
     import greenroom.workers.tools.toolbox_factory  # noqa: F401
+
+    yield
     from greenroom.workers import warmup
     from greenroom.workers.exec import script
 
     script.preload_grammar()
+    yield
     patch_language()
     tls_context()
+    yield
     try:
-        warmup.run_warmup(directory)
+        yield from warmup.run_warmup(directory)
     except Exception as error:  # workers are then slower at first
         logging.getLogger(__name__).warning("no warm-up: %s: %s", type(error).__name__, error)
-    return share_zygote()
 
 
 def share_zygote() -> int:

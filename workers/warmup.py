@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from typing import Final
 
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId, WorkerId, uuid7
@@ -62,10 +63,10 @@ _CALLING: Final = (
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
 
 
-def run_warmup(directory: str) -> None:
-    """Run the conversations below an existing directory. Leaves neither files, processes, threads nor garbage.
+def run_warmup(directory: str) -> Iterator[None]:
+    """Run the conversations below an existing directory, and yield after each.
 
-    Raises `OSError`.
+    Leaves neither files, processes, threads nor garbage. Raises `OSError`.
     """
     stage = os.path.join(directory, "warmup")
     gc.freeze()  # so that the collection examines only objects created here
@@ -75,6 +76,7 @@ def run_warmup(directory: str) -> None:
             config.write(_CONFIG)
         for _ in range(TIMES):
             asyncio.run(_play(stage))
+            yield
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     gc.collect()

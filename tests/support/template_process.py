@@ -330,11 +330,10 @@ def _warm_up() -> None:
     from greenroom.runtime.process import immortal
     from greenroom.workers import entry, warmup
 
-    share_zygote, vars(entry)["share_zygote"] = entry.share_zygote, int
     with tempfile.TemporaryDirectory() as directory:
-        entry.complete(directory)
-    vars(entry)["share_zygote"] = share_zygote
-    vars(warmup)["run_warmup"] = bool
+        for _ in entry.complete(directory):
+            pass
+    vars(warmup)["run_warmup"] = lambda _: iter(())
     gc.collect()
     immortalizer = immortal.Immortalizer()
     while immortalizer.has_work:

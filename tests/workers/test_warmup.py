@@ -23,7 +23,8 @@ def thawed() -> Iterator[None]:
 def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bytes] = []
     monkeypatch.setattr(warmup._Silence, "emit", lambda _, event: told.append(event))
-    run_warmup(str(tmp_path))
+    for _ in run_warmup(str(tmp_path)):
+        pass
     ends = [event for event in told if b'"task_complete"' in event]
     assert len(ends) == 2 * TIMES
     assert all(b'"last_agent_message":"Hello."' in end for end in ends)
@@ -34,9 +35,11 @@ def test_it_is_played_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_warmup(str(tmp_path))
+    for _ in run_warmup(str(tmp_path)):
+        pass
     before, children = set(os.listdir("/proc/self/fd")), set(psutil.Process().children())
-    run_warmup(str(tmp_path))
+    for _ in run_warmup(str(tmp_path)):
+        pass
     assert set(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.iterdir()) == []
     assert threading.enumerate() == [threading.main_thread()]
@@ -46,13 +49,12 @@ def test_it_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 def test_where_there_is_no_room_it_is_not_played(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="warmup"):
-        run_warmup(str(tmp_path / "missing"))
+        next(run_warmup(str(tmp_path / "missing")))
 
 
 def test_who_forks_goes_on_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from greenroom.workers import entry
 
-    pid = entry.complete(str(tmp_path / "missing"))
+    for _ in entry.complete(str(tmp_path / "missing")):
+        pass
     assert "no warm-up: FileNotFoundError" in caplog.text
-    entry.discard()
-    os.waitpid(pid, 0)

@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import NoReturn
 
 from greenroom.protocol.ids import WorkerId, uuid7
@@ -44,11 +44,11 @@ from greenroom.supervisor.processes.engines.roles import become, complete_worker
 from greenroom.supervisor.processes.restart import ZYGOTE
 
 QUIET_MS = 50
-"""Milliseconds without a request, after the first, until it imports what only later children need."""
+"""Milliseconds without a request, after the first, until it begins to import what only later children need."""
 IMMORTALIZE_SECONDS = 0.002
 """Seconds for which it makes objects immortal before it looks for requests again."""
 EARLY_SPAWNS = 4
-"""Children that are forked before that at most: enough for a first call; more would each repeat the imports."""
+"""Children that are forked before the end of that at most: enough for first calls; each repeats what is missing."""
 LEAVE_TIMEOUT = 0.2
 """Seconds that children have for leaving by themselves once the supervisor is gone."""
 LEAVE_PAUSE = 0.005
@@ -72,8 +72,8 @@ class ForkServer:
         self._zygotes = Backoff(ZYGOTE)
         self._zygote_due: float | None = None
         """When the next zygote is due."""
-        self._preparing: Iterator[None] | None = None
-        """Prepares the memory for later forks, in the time that requests leave."""
+        self._preparing: Generator[None, None, None] | None = None
+        """Prepares for later children, in the time that requests leave."""
 
     def serve(self) -> None:
         """Carry out requests of the supervisor until its end of the channel closes."""
@@ -84,12 +84,10 @@ class ForkServer:
         self._send(ForkServerServes(pid=os.getpid()))
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._timeout())}
-            if not ready and not self._complete:
-                self._import_the_rest()
-            elif not ready and self._preparing is not None:
-                self._prepare(self._preparing)
+            if not ready and (self._preparing is not None or not self._complete):
+                self._prepare()
             if self._zygote_due is not None and time.monotonic() >= self._zygote_due:
-                self._share_zygote(share_zygote)
+                self._share_zygote()
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 self._reap()
@@ -122,25 +120,35 @@ class ForkServer:
         return True
 
     def _import_the_rest(self) -> None:
-        self._share_zygote(lambda: complete_worker(self._directory))
-        gc.freeze()
-        self._complete = True
-        self._preparing = _prepare_memory()
-        self._prepare(self._preparing)
+        while not self._complete:
+            self._prepare()
 
-    def _prepare(self, preparing: Iterator[None]) -> None:
-        """Go on with it. Children that are forked before its end share less memory, so `ForkServerReady` follows it."""
+    def _prepare(self) -> None:
+        """Go on with what later children need. Those forked before its end share less memory with this process.
+
+        `ForkServerReady` follows it.
+        """
+        if self._preparing is None:
+            self._preparing = self._preparation()
         try:
-            next(preparing)
+            next(self._preparing)
         except StopIteration:
             self._preparing = None
             self._send(ForkServerReady(pid=os.getpid()))
 
-    def _share_zygote(self, share: Callable[[], int]) -> None:
+    def _preparation(self) -> Generator[None, None, None]:
+        """Do all that children need beyond a first call, and yield wherever a request may be carried out."""
+        yield from complete_worker(self._directory)
+        self._share_zygote()
+        gc.freeze()
+        self._complete = True
+        yield from _prepare_memory()
+
+    def _share_zygote(self) -> None:
         """Start a zygote for the children to come. Existing children each start one of their own."""
         self._zygote_due = None
         try:
-            pid = share()
+            pid = share_zygote()
         except OSError as error:  # workers then start a zygote of their own
             logging.getLogger(__name__).warning("no process to start commands can be shared: %s", error)
             self._zygote_due = time.monotonic() + self._zygotes.on_death(time.monotonic())
@@ -192,6 +200,8 @@ class ForkServer:
 
     def end(self) -> None:
         """End all children and their orphans; only a token refresh under way gets time to finish."""
+        if self._preparing is not None:
+            self._preparing.close()
         if not self._is_dismissed:
             _let_children_leave()
         orphans.end_all_children(self._orphans, LAST_TIMEOUT)

@@ -47,4 +47,4 @@ share_zygote = entry.share_zygote
 """Start another shared zygote in place of one that died, and return its pid."""
 
 complete_worker = entry.complete
-"""Import the rest of what workers need, and return the pid of the shared zygote; for a process that forks workers."""
+"""Import the rest of what workers need, part by part; for a process that forks workers."""

@@ -63,6 +63,12 @@ entry.main = say
 """
 
 
+WARMS_UP_FOR_EVER = """
+from greenroom.workers import warmup
+warmup.TIMES = 10**9
+"""
+
+
 NOWHERE = "/dev/null/none"
 """A directory that cannot be made, whoever tries."""
 
@@ -166,6 +172,18 @@ def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_serve
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
+
+
+def test_children_are_forked_and_questions_answered_during_the_warm_up(tmp_path: Path) -> None:
+    with started(WARMS_UP_FOR_EVER) as fork_server:
+        fork_server.tell(Spawn(spec=spec("first", str(tmp_path))))
+        until((tmp_path / "warmup").exists)
+        fork_server.tell(Spawn(spec=spec("second", str(tmp_path))))
+        fork_server.tell(MeasureForkServer())
+        while not isinstance(told := fork_server.hear(), ForkServerMeasured):
+            assert isinstance(told, Spawned | Exited)
+            assert told.id in {"first", "second"}
+    assert list(tmp_path.iterdir()) == [], "it cleans up although it has to leave"
 
 
 def test_a_fork_server_and_its_children_write_to_the_log_of_the_home_each_under_its_own_name(tmp_path: Path) -> None:
