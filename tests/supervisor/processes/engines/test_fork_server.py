@@ -69,6 +69,16 @@ warmup.TIMES = 10**9
 """
 
 
+TELLS_OF_HUGE_PAGES = """
+import os
+from greenroom.runtime.process import huge_pages
+def collapse():
+    os.close(os.open({path!r}, os.O_CREAT))
+    yield
+huge_pages.collapse = collapse
+"""
+
+
 NOWHERE = "/dev/null/none"
 """A directory that cannot be made, whoever tries."""
 
@@ -172,6 +182,13 @@ def test_a_fork_server_warms_up_after_its_first_child_and_stays_alone(fork_serve
     pid = fork_server.await_ready().pid
     assert list(tmp_path.iterdir()) == []
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "a thread would not survive a fork"
+
+
+def test_memory_is_put_into_huge_pages_before_a_fork_server_says_that_it_is_ready(tmp_path: Path) -> None:
+    with started(TELLS_OF_HUGE_PAGES.format(path=str(tmp_path / "done"))) as fork_server:
+        fork_server.tell(Prepare(runtime_directory=str(tmp_path)))
+        fork_server.await_ready()
+        assert (tmp_path / "done").exists()
 
 
 def test_children_are_forked_and_questions_answered_during_the_warm_up(tmp_path: Path) -> None:
