@@ -1,7 +1,8 @@
 """Which processes the tree starts, when, and what it does about an auth broker that dies again and again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -126,61 +127,57 @@ async def test_a_broker_that_dies_too_often_is_given_up_and_everybody_is_told_so
         await tree.close()
 
 
+@asynccontextmanager
+async def one_taken(delay: float) -> AsyncIterator[tuple[StubEngine, ProcessTree, WorkerSpec]]:
+    """Yield a tree whose only worker was taken, and that worker's spec; `delay`: when it is replaced at the latest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_supply, "REPLENISH_DELAY", delay)
+        engine = StubEngine()
+        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
+        taken: list[WorkerId] = []
+        try:
+            await host.tree.start(host)
+            first = await engine.workers.get()
+            host.tree.workers.pool.ready(first.id)
+            host.tree.workers.take(taken.append)
+            assert taken == [first.id]
+            yield engine, host.tree, first
+        finally:
+            await host.tree.close()
+
+
 @on_loop
 async def test_the_next_worker_is_started_when_the_one_that_was_taken_has_begun_a_turn() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
-        engine = StubEngine()
-        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
-        tree = host.tree
-        taken: list[WorkerId] = []
-        try:
-            await tree.start(host)
-            first = await engine.workers.get()
-            tree.workers.pool.ready(first.id)
-            tree.workers.take(taken.append)
-            assert taken == [first.id]
-            stream = EventStream(first)
-            stream.send(stream.frame(b"{}", 0))
-            await until(lambda: tree.event_streams.statistics().frames == 1)
-            assert engine.workers.empty(), "it has opened its conversation, and asks no model yet"
-            stream.begin_turn(TurnId("turn"))
-            stream.send(stream.frame(b"{}", 0))
-            await engine.workers.get()
-            stream.send(stream.frame(b"{}", 0))
-            await until(lambda: tree.event_streams.statistics().frames == 3)
-            assert engine.workers.empty(), "it is replaced once"
-            stream.close()
-        finally:
-            await tree.close()
+    async with one_taken(60.0) as (engine, tree, first):
+        stream = EventStream(first)
+        stream.send(stream.frame(b"{}", 0))
+        await until(lambda: tree.event_streams.statistics().frames == 1)
+        assert engine.workers.empty(), "it has opened its conversation, and asks no model yet"
+        stream.begin_turn(TurnId("turn"))
+        stream.send(stream.frame(b"{}", 0))
+        await engine.workers.get()
+        stream.send(stream.frame(b"{}", 0))
+        await until(lambda: tree.event_streams.statistics().frames == 3)
+        assert engine.workers.empty(), "it is replaced once"
+        stream.close()
 
 
 @on_loop
-async def test_the_next_worker_is_started_at_once_where_a_conversation_waits_and_else_soon() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker_supply, "REPLENISH_DELAY", 60.0)
-        engine = StubEngine()
-        host = hosted(ServerOptions("/nowhere", "fork", idle_workers=1), engine)
-        tree = host.tree
-        taken: list[WorkerId] = []
-        try:
-            await tree.start(host)
-            first = await engine.workers.get()
-            tree.workers.pool.ready(first.id)
-            tree.workers.take(taken.append)
-            assert engine.workers.empty()
-            tree.workers.take(taken.append)
-            assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
-            patch.setattr(worker_supply, "REPLENISH_DELAY", 0.0)
-            second = await engine.workers.get()
-            tree.workers.pool.ready(second.id)
-            third = await engine.workers.get()
-            tree.workers.pool.ready(third.id)
-            tree.workers.take(taken.append)
-            assert taken == [first.id, second.id, third.id]
-            await engine.workers.get()
-        finally:
-            await tree.close()
+async def test_the_next_worker_is_started_at_once_where_a_conversation_waits() -> None:
+    async with one_taken(60.0) as (engine, tree, _):
+        assert engine.workers.empty()
+        met: list[WorkerId] = []
+        tree.workers.take(met.append)
+        assert engine.workers.qsize() == 2, "one for who waits, and one to wait itself"
+        second, _ = await engine.workers.get(), await engine.workers.get()
+        tree.workers.pool.ready(second.id)
+        assert met == [second.id]
+
+
+@on_loop
+async def test_the_next_worker_is_started_soon_where_no_turn_begins() -> None:
+    async with one_taken(0.0) as (engine, _, first):
+        assert (await engine.workers.get()).id != first.id
 
 
 @on_loop
