@@ -17,7 +17,6 @@ from greenroom.protocol.errors import GreenroomError, NodeLacksDirectoryError
 from greenroom.protocol.ids import BEFORE_TURNS
 from greenroom.protocol.internal.process import WorkerSpec
 from greenroom.protocol.internal.worker.notices import (
-    FIRST_HEARTBEAT,
     HEARTBEAT,
     Heartbeat,
     Opened,
@@ -83,6 +82,8 @@ class Actor:
         self._work: asyncio.Task[TurnOutcome] | None = None
         self._conclusion: Callable[[asyncio.Task[TurnOutcome]], None] | None = None
         """What says how the turn has ended."""
+        self._sign_of_life: Callable[[], None] | None = None
+        """What says how the turn stands, while one runs."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._lifeline = lifeline
         self._mailbox = Mailbox(self._context, spec, self._take, self._abandoned)
@@ -204,10 +205,9 @@ class Actor:
         else:
             conversation.select_events(operation.deltas)
             work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)
-        heartbeat = RepeatingTimer(
-            partial(self._give_sign_of_life, conversation, operation), HEARTBEAT, first=FIRST_HEARTBEAT
-        )
-        conversation.timings.on_full = partial(self._give_sign_of_life, conversation, operation)
+        self._sign_of_life = partial(self._give_sign_of_life, conversation, operation)
+        heartbeat = RepeatingTimer(self._sign_of_life, HEARTBEAT)
+        conversation.timings.on_full = self._sign_of_life
         self._work = self._loop.create_task(work, name="turn")
         self._conclusion = partial(self._conclude, conversation, operation, heartbeat)
         self._work.add_done_callback(self._conclusion)
@@ -221,7 +221,7 @@ class Actor:
     ) -> None:
         """Say how a turn ended, whichever way it did."""
         heartbeat.stop()
-        conversation.timings.on_full = None
+        self._sign_of_life = conversation.timings.on_full = None
         if work.cancelled():
             outcome = conversation.turns.abort()
         elif (error := work.exception()) is not None:
@@ -289,6 +289,9 @@ class Actor:
         )
 
     def _report_held(self) -> None:
+        """Say what this process holds, and before that how its turn stands now: an observer has asked."""
+        if self._sign_of_life is not None:
+            self._sign_of_life()
         conversation = self._conversation
         self._mailbox.report(
             WorkerMeasured(

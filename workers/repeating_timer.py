@@ -7,12 +7,12 @@ from collections.abc import Callable
 class RepeatingTimer:
     """Runs from its creation until it is stopped."""
 
-    def __init__(self, callback: Callable[[], None], period: float, *, first: float | None = None) -> None:
-        """Call `callback` every `period` seconds, the first time after `first` seconds, or else after a period."""
+    def __init__(self, callback: Callable[[], None], period: float) -> None:
+        """Call `callback` every `period` seconds, the first time after one."""
         self._callback = callback
         self._period = period
         self._loop = asyncio.get_running_loop()
-        self._due = self._loop.call_later(period if first is None else first, self._fire)
+        self._due = self._loop.call_later(period, self._fire)
 
     def stop(self) -> None:
         """Call back no more."""

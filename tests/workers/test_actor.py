@@ -18,8 +18,24 @@ import pytest
 from greenroom.demo.script import CommandStep, Stall, Text, make_script, rule
 from greenroom.demo.scripted_model import ScriptedModel
 from greenroom.protocol.ids import ConversationId, Incarnation, TurnId
-from greenroom.protocol.internal.worker.notices import Heartbeat, JobDone, Opened, OpenFailed, Ready, TurnEnded
-from greenroom.protocol.internal.worker.operations import Close, Compact, Interrupt, Open, RunJob, StartTurn
+from greenroom.protocol.internal.worker.notices import (
+    Heartbeat,
+    JobDone,
+    Opened,
+    OpenFailed,
+    Ready,
+    TurnEnded,
+    WorkerMeasured,
+)
+from greenroom.protocol.internal.worker.operations import (
+    Close,
+    Compact,
+    Interrupt,
+    MeasureWorker,
+    Open,
+    RunJob,
+    StartTurn,
+)
 from greenroom.runtime.process import connections, orphans
 from greenroom.workers import actor as actor_module
 from greenroom.workers.actor import Actor
@@ -347,6 +363,28 @@ async def test_a_turn_that_runs_gives_signs_of_life_and_an_idle_worker_none() ->
             count = len(lived.post.of(Heartbeat))
             await asyncio.sleep(0.05)
             assert len(lived.post.of(Heartbeat)) == count
+
+
+@on_loop
+async def test_an_observer_learns_how_a_turn_stands_before_what_the_worker_holds() -> None:
+    async with life() as lived:
+        lived.open()
+        await lived.post.notice(Opened)
+        lived.post.send(MeasureWorker())
+        await lived.post.notice(WorkerMeasured)
+        assert lived.post.of(Heartbeat) == []  # no turn runs
+        lived.start("t-1", "sleep")
+        await lived.saw("t-1", "exec_command_begin")
+        lived.post.send(MeasureWorker())
+        await lived.post.until(lambda: len(lived.post.of(WorkerMeasured)) == 2)
+        beat, _ = lived.post.of(Heartbeat)[-1]
+        assert (beat.turn_id, beat.progress.doing) == ("t-1", "running the tool shell")
+        assert [type(one) for one, *_ in lived.post.notices[-2:]] == [Heartbeat, WorkerMeasured]
+        lived.interrupt("t-1")
+        await lived.ended("t-1")
+        lived.post.send(MeasureWorker())
+        await lived.post.until(lambda: len(lived.post.of(WorkerMeasured)) == 3)
+        assert type(lived.post.notices[-2].notice) is TurnEnded
 
 
 @on_loop

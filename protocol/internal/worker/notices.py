@@ -18,9 +18,6 @@ from greenroom.protocol.telemetry.timings import OpenPart, Timing
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life of a worker that runs a turn."""
 
-FIRST_HEARTBEAT: Final = 0.25
-"""Seconds after the beginning of a turn until the first: an observer that looks soon sees more than that it runs."""
-
 
 class Ready(Header):
     """The worker is up and has its credentials channel; it waits for a conversation."""
@@ -79,7 +76,7 @@ class TurnProgress(Message):
 
 
 class Heartbeat(Addressed):
-    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs."""
+    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs, and before `WorkerMeasured`."""
 
     wire: ClassVar[bytes] = b"heartbeat"
 

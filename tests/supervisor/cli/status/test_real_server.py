@@ -274,7 +274,7 @@ def test_a_death_is_seen_and_the_conversation_is_not_gone(stage: Stage) -> None:
     server = serve(stage, "fork")
     call, thread = begin(stage, server)
     doing = "running the tool shell"
-    until(lambda: _doing(look(stage, server)) == doing)
+    assert _doing(look(stage, server)) == doing  # at this moment, and not at the last sign of life
     pid = next(one.pid for one in look(stage, server).processes if one.conversation_id == thread)
     os.kill(pid, signal.SIGKILL)
     server.client.answer(call)
