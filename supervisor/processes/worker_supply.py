@@ -80,6 +80,8 @@ class WorkerSupply:
         self._unreplaced: dict[WorkerId, asyncio.TimerHandle] = {}
         """Workers that were taken, and when another is started in place of each at the latest."""
         self._admissions: set[asyncio.Task[None]] = set()
+        self._unadmitted: dict[WorkerId, KeyPair] = {}
+        """Workers that the broker is told of together, when this pass of the loop is over."""
         self.nodes: NodeHub | None = None
         """The workers of other machines, where there may be any; set by the tree."""
         self._closing = False
@@ -208,7 +210,9 @@ class WorkerSupply:
         """Start the missing workers while the broker is told of them: a worker that it refuses connects again."""
         if self.pool.missing and not self._closing:
             newcomers = self._enrol(self.pool.missing)
-            self._in_background(self._broker.admit(newcomers))
+            if not self._unadmitted:
+                self._in_background(self._admit())
+            self._unadmitted.update(newcomers)
             self.start(newcomers)
 
     def start(self, newcomers: Mapping[WorkerId, KeyPair]) -> None:
@@ -270,6 +274,10 @@ class WorkerSupply:
             loop.call_later(delay, self.replenish)
         else:
             self.replenish()
+
+    async def _admit(self) -> None:
+        newcomers, self._unadmitted = self._unadmitted, {}
+        await self._broker.admit(newcomers)
 
     def _busy(self) -> int:
         """Return how many workers of this machine have a conversation or a job, or are ordered for one."""

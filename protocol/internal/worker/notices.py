@@ -76,7 +76,7 @@ class TurnProgress(Message):
 
 
 class Heartbeat(Addressed):
-    """A sign of life, and what it shows; sent every `HEARTBEAT` seconds while a turn runs, and before `WorkerMeasured`."""
+    """A sign of life, and what it shows: every `HEARTBEAT` seconds while a turn runs, and before `WorkerMeasured`."""
 
     wire: ClassVar[bytes] = b"heartbeat"
 

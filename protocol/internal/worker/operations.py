@@ -138,7 +138,7 @@ class HoldEvents(Header):
 
 
 class MeasureWorker(Header):
-    """Say at once how the turn stands, if one runs, and what you hold; answered with `Heartbeat` and `WorkerMeasured`."""
+    """Say at once how the turn stands, if one runs, and what you hold, with `Heartbeat` and `WorkerMeasured`."""
 
     wire: ClassVar[bytes] = b"measure"
 

@@ -1,7 +1,7 @@
 """Which processes the tree starts, when, and what it does about an auth broker that dies again and again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -172,6 +172,25 @@ async def test_the_next_worker_is_started_at_once_where_a_conversation_waits() -
         second, _ = await engine.workers.get(), await engine.workers.get()
         tree.workers.pool.ready(second.id)
         assert met == [second.id]
+
+
+@on_loop
+async def test_the_broker_is_told_at_once_of_all_workers_that_a_burst_of_calls_starts() -> None:
+    async with one_taken(60.0) as (engine, tree, _):
+        told: list[set[WorkerId]] = []
+
+        async def attach(keys: Mapping[WorkerId, str], *, on_node: bool = False) -> None:
+            told.append({*keys})
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tree.broker, "attach", attach)
+            for _ in range(5):
+                tree.workers.take(lambda _: None)
+            await until(lambda: told)
+            tree.workers.take(lambda _: None)
+            await until(lambda: len(told) == 2)
+        started = [engine.workers.get_nowait().id for _ in range(engine.workers.qsize())]
+        assert told == [{*started[:-1]}, {started[-1]}]
 
 
 @on_loop
