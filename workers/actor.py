@@ -131,7 +131,7 @@ class Actor:
                 case Interrupt():
                     self._interrupt(operation)
                 case SelectEvents():
-                    self._select_events(operation.deltas)
+                    self._select_events(operation)
                 case Decide() | Steer():
                     self._pass_in(operation, payload)
                 case ServeRequest() | WithdrawRequest():
@@ -200,10 +200,10 @@ class Actor:
         elif isinstance(operation, RunUserCommand):
             work = conversation.turns.run_command(turn_id, operation.script, operation.timeout_ms)
         elif operation.pursues_goal:
-            conversation.select_events(operation.deltas)
+            conversation.select_events(operation.deltas, operation.steps)
             work = conversation.turns.pursue(turn_id, operation.settings)
         else:
-            conversation.select_events(operation.deltas)
+            conversation.select_events(operation.deltas, operation.steps)
             work = conversation.turns.run(turn_id, items, operation.settings, operation.output_schema)
         self._sign_of_life = partial(self._give_sign_of_life, conversation, operation)
         heartbeat = RepeatingTimer(self._sign_of_life, HEARTBEAT)
@@ -316,9 +316,9 @@ class Actor:
         else:
             self._conversation.approvals.settle(operation.question_id, operation.decision)
 
-    def _select_events(self, deltas: bool) -> None:
+    def _select_events(self, operation: SelectEvents) -> None:
         if self._conversation is not None:
-            self._conversation.select_events(deltas)
+            self._conversation.select_events(operation.deltas, operation.steps)
 
     def _run_job(self, operation: RunJob | StopJob | TellJob, payload: bytes) -> None:
         if isinstance(operation, RunJob):

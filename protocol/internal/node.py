@@ -14,12 +14,12 @@ from greenroom.protocol.ids import WorkerId
 from greenroom.protocol.internal.process import Exited, Spawn, Spawned
 from greenroom.protocol.message import Message, pack, unpack
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of all that a host, its nodes and the workers there say to each other, workers' own connections included.
 
 It rises with each change after which programs of both versions would misunderstand each other. A test compares the form
 of the messages with the one that they had."""
-OLDEST_SERVED: Final = 2
+OLDEST_SERVED: Final = 3
 """The lowest version that a node may have: it differs from `PROTOCOL` where the host still understands older nodes."""
 BEAT: Final = 0.2
 """Seconds between two beats of a node."""

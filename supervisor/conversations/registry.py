@@ -305,11 +305,11 @@ class Conversations:
         for listener in tuple(self.leave_listeners):
             listener(client)
         for conversation in list(self._table):
-            wanted = conversation.wants_deltas
+            wanted = conversation.wants_deltas, conversation.wants_steps
             conversation.observers = tuple(one for one in conversation.observers if one.client is not client)
             for turn in conversation.turns_of(client):
                 self._abandon(conversation, turn, reason)
-            if conversation.wants_deltas != wanted:
+            if (conversation.wants_deltas, conversation.wants_steps) != wanted:
                 self._turns.select_events(conversation)
             self._assignments.follow_readers(conversation)
 

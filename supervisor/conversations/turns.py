@@ -106,6 +106,7 @@ class Turns:
                 turn_id=turn.id,
                 settings=turn.settings,
                 deltas=self._wants_deltas(conversation),
+                steps=conversation.wants_steps,
                 output_schema=turn.output_schema,
                 trace=trace,
                 pursues_goal=turn.pursues_goal,
@@ -126,9 +127,8 @@ class Turns:
     def select_events(self, conversation: Conversation) -> None:
         """Tell the worker of a conversation which events have a use; its next turn is told at its start."""
         if conversation.running is not None:
-            self._assignments.send(
-                conversation, SelectEvents(**turn_address(conversation), deltas=self._wants_deltas(conversation))
-            )
+            deltas, steps = self._wants_deltas(conversation), conversation.wants_steps
+            self._assignments.send(conversation, SelectEvents(**turn_address(conversation), deltas=deltas, steps=steps))
 
     def look_on(self, conversation_id: ConversationId, onlooker: Onlooker) -> None:
         """Report the events of a conversation to `onlooker` from now on; the caller then selects events."""

@@ -1,7 +1,8 @@
 """The signs of life of one call: sent on news, and often enough that clients do not time out.
 
-Clients reset their idle timers at each of them. Workers tell each step of a turn, every two seconds what they do while
-it runs, and nothing while it waits for its place; so what has not changed is told more rarely, and waiting is told too.
+Clients reset their idle timers at each of them. Workers tell each step of a turn to those who ask, every two seconds
+what they do while it runs, and nothing while it waits for its place; so what has not changed is told more rarely, and
+waiting is told too.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from greenroom.protocol.internal.worker import header, notices, operations
 FORMS = {
     1: "a3fe9a0a6b80ddc78deaac06a41de9cb64c783b43052ee2794933476364c6bf6",
     2: "65b08dc4b33ea5e0926bf71fc80c14e6c802d7436bd1efd73517ccaef8de6b77",
+    3: "72e09b0489b349a57bf3f75cf2ca8077157fb9eebcdfefba89facf78683ca349",
 }
 """SHA-256 of the form of all messages, by version of the protocol. After a change: raise `PROTOCOL` in
 `greenroom.protocol.internal.node` and add a line here; where a host goes on to understand nodes of the versions before,

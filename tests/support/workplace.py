@@ -117,6 +117,7 @@ class Listener:
         self.heard = 0
         """Batches of events."""
         self.wants_deltas = True
+        self.wants_steps = False
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         self.heard += 1

@@ -25,6 +25,7 @@ from greenroom.protocol.internal.worker.notices import (
     OpenFailed,
     Ready,
     TurnEnded,
+    TurnStep,
     WorkerMeasured,
 )
 from greenroom.protocol.internal.worker.operations import (
@@ -34,6 +35,7 @@ from greenroom.protocol.internal.worker.operations import (
     MeasureWorker,
     Open,
     RunJob,
+    SelectEvents,
     StartTurn,
 )
 from greenroom.runtime.process import connections, orphans
@@ -70,8 +72,8 @@ class Life:
         operation = Open(conversation_id=THREAD, incarnation=FIRST, resume=resume, user_agent="promises/1")
         self.post.send(operation, json.dumps({"cli": [], "call": call}).encode())
 
-    def start(self, turn: str, prompt: str) -> None:
-        operation = StartTurn(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn))
+    def start(self, turn: str, prompt: str, *, steps: bool = False) -> None:
+        operation = StartTurn(conversation_id=THREAD, incarnation=FIRST, turn_id=TurnId(turn), steps=steps)
         self.post.send(operation, json.dumps([{"type": "text", "text": prompt}]).encode())
 
     def compact(self, turn: str) -> None:
@@ -363,6 +365,25 @@ async def test_a_turn_that_runs_gives_signs_of_life_and_an_idle_worker_none() ->
             count = len(lived.post.of(Heartbeat))
             await asyncio.sleep(0.05)
             assert len(lived.post.of(Heartbeat)) == count
+
+
+@on_loop
+async def test_steps_are_reported_to_an_audience_that_has_a_use_for_them() -> None:
+    async with life() as lived:
+        lived.open()
+        lived.start("t-1", "hello")
+        await lived.ended("t-1")
+        lived.start("t-2", "hello", steps=True)
+        await lived.ended("t-2")
+        lived.start("t-3", "sleep", steps=True)
+        await lived.post.until(lambda: len(lived.post.of(TurnStep)) == 2)
+        lived.post.send(SelectEvents(conversation_id=THREAD, incarnation=FIRST, deltas=True, steps=False))
+        lived.interrupt("t-3")
+        await lived.ended("t-3")
+        assert [(one.turn_id, one.text.partition(" (")[0]) for one, _ in lived.post.of(TurnStep)] == [
+            ("t-2", "Good day."),
+            ("t-3", "running sleep 600"),
+        ]
 
 
 @on_loop

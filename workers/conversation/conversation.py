@@ -65,10 +65,14 @@ class OpenedConversation(msgspec.Struct, frozen=True, kw_only=True):
         """The tool call that the running turn has begun, for people; empty where none runs."""
         return self.steps.present if self.turn.activity.runs_tool else ""
 
-    def select_events(self, deltas: bool) -> None:
-        """Send deltas, or make none while they have no use; the model is then read less often."""
+    def select_events(self, deltas: bool, steps: bool) -> None:
+        """Send deltas and steps, or make none while they have no use.
+
+        The model is read less often where deltas have none.
+        """
         self.emitter.wants_deltas = deltas
         self.model.select_events(deltas)
+        self.steps.are_wanted = steps
 
     async def close(self) -> None:
         """End every process of the conversation, and save what is not saved yet."""

@@ -20,6 +20,8 @@ class StepReporter:
         self._throttle = Throttle(INTERVAL, send)
         self._tokens = tokens
         self._open: dict[str, str] = {}
+        self.are_wanted = False
+        """Whether steps are reported."""
 
     @property
     def present(self) -> str:
@@ -36,14 +38,18 @@ class StepReporter:
         if (begun := step.begun(event)) is not None:
             call_id, text = begun
             self._open[call_id] = text = self._with_tokens(text)
-            self._throttle.offer(text)
+            self._report(text)
         elif (done := step.done(event)) is not None:
             self._open.pop(getattr(event, "call_id", ""), None)
-            self._throttle.offer(self._with_tokens(done))
+            self._report(self._with_tokens(done))
 
     def stop(self) -> None:
         """Report nothing more."""
         self._throttle.stop()
+
+    def _report(self, text: str) -> None:
+        if self.are_wanted:
+            self._throttle.offer(text)
 
     def _with_tokens(self, text: str) -> str:
         used = self._tokens.used

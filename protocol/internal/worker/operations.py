@@ -63,6 +63,8 @@ class StartTurn(Addressed):
     settings: TurnSettings | None = None
     deltas: bool = True
     """As `SelectEvents` has it."""
+    steps: bool = False
+    """As `SelectEvents` has it."""
     output_schema: bytes | None = None
     """JSON Schema that the agent's last message must fit, as JSON."""
     trace: TraceContext | None = None
@@ -72,11 +74,14 @@ class StartTurn(Addressed):
 
 
 class SelectEvents(Addressed):
-    """Send or leave out `greenroom.protocol.choices.DELTA_EVENTS` from now on."""
+    """Say which of what a turn may send has a use from now on; the rest is left out."""
 
     wire: ClassVar[bytes] = b"select-events"
 
     deltas: bool
+    """`greenroom.protocol.choices.DELTA_EVENTS`."""
+    steps: bool
+    """`TurnStep`."""
 
 
 class Steer(Addressed):

@@ -120,6 +120,11 @@ class Conversation(msgspec.Struct, eq=False):
         return bool(self.observers) or (self.running is not None and self.running.audience.wants_deltas)
 
     @property
+    def wants_steps(self) -> bool:
+        """Whether the audience of the running turn has a use for each of its steps."""
+        return self.running is not None and self.running.audience.wants_steps
+
+    @property
     def queued(self) -> int:
         """Number of waiting turns."""
         return 0 if self.queue is None else len(self.queue)

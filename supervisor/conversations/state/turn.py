@@ -57,6 +57,10 @@ class Audience(Protocol):
     def wants_deltas(self) -> bool:
         """Whether it has a use for `greenroom.protocol.choices.DELTA_EVENTS`; where another has, they come anyway."""
 
+    @property
+    def wants_steps(self) -> bool:
+        """Whether it has a use for each step of the turn, in `progress`; signs of life come in any case."""
+
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Receive events of the turn, or of the conversation's start (`turn_id` is then empty), unchanged."""
 
@@ -171,6 +175,7 @@ class Nobody:
     is_reading = True
     user_agent = ""
     wants_deltas = False
+    wants_steps = False
 
     @property
     def client(self) -> Client:

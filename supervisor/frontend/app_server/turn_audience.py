@@ -27,6 +27,7 @@ class AppTurn:
     """
 
     wants_deltas: Final = True
+    wants_steps: Final = False
 
     def __init__(self, session: ThreadSession, conversations: Conversations, questions: Questions) -> None:
         self.client = session.client

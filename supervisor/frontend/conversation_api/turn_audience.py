@@ -21,6 +21,7 @@ class ApiTurn:
     """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`). Events go to the buffer."""
 
     wants_deltas: Final = False
+    wants_steps: Final = False
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class OpeningAudience:
     """The audience of a conversation's start: calls one of two functions with its outcome."""
 
     wants_deltas: Final = False
+    wants_steps: Final = False
 
     def __init__(
         self, client: ClientChannel, on_opened: Callable[[bytes], None], on_failed: Callable[[Failure], None]

@@ -26,6 +26,7 @@ class ExecTurn:
     """Implements `greenroom.supervisor.conversations.state.turn.Audience`."""
 
     wants_deltas: Final = False
+    wants_steps: Final = False
 
     def __init__(
         self,

@@ -23,24 +23,25 @@ class Observer:
         """Take the end of a turn."""
 
 
-def begun(place: Workplace, wants_deltas: bool) -> Conversation:
+def begun(place: Workplace, wants_deltas: bool, wants_steps: bool = False) -> Conversation:
     """Return a conversation in which a turn runs."""
     conversation = place.conversations.open(b"{}")
     listener = Listener()
-    listener.wants_deltas = wants_deltas
+    listener.wants_deltas, listener.wants_steps = wants_deltas, wants_steps
     place.conversations.submit(conversation, b"[]", listener)
     place.open()
     return conversation
 
 
+@pytest.mark.parametrize("wants_steps", [True, False])
 @pytest.mark.parametrize("wants_deltas", [True, False])
-def test_a_turn_begins_with_what_its_audience_takes(wants_deltas: bool) -> None:
+def test_a_turn_begins_with_what_its_audience_takes(wants_deltas: bool, wants_steps: bool) -> None:
     @on_loop
     async def scene() -> None:
         place = Workplace()
-        begun(place, wants_deltas)
+        begun(place, wants_deltas, wants_steps)
         (started,) = [sent for sent in place.sent if isinstance(sent, StartTurn)]
-        assert started.deltas is wants_deltas
+        assert (started.deltas, started.steps) == (wants_deltas, wants_steps)
 
     scene()
 
@@ -74,3 +75,18 @@ async def test_a_listener_that_leaves_with_its_client_takes_the_deltas_along() -
     place.conversations.observe(conversation, observer)
     place.conversations.leave(observer.client, "the client has left")
     assert [sent.deltas for sent in place.sent if isinstance(sent, SelectEvents)] == [True, False]
+
+
+@pytest.mark.parametrize("wants_deltas", [True, False])
+@pytest.mark.parametrize("wants_steps", [True, False])
+def test_a_caller_that_leaves_takes_along_what_it_alone_had_a_use_for(wants_deltas: bool, wants_steps: bool) -> None:
+    @on_loop
+    async def scene() -> None:
+        place = Workplace()
+        conversation = begun(place, wants_deltas, wants_steps)
+        assert conversation.running is not None
+        place.conversations.leave(conversation.running.audience.client, "the client has left")
+        told = [(sent.deltas, sent.steps) for sent in place.sent if isinstance(sent, SelectEvents)]
+        assert told == [(False, False)] * (wants_deltas or wants_steps)
+
+    scene()

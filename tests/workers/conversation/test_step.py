@@ -89,6 +89,7 @@ def test_no_step_is_longer_than_was_promised(words: list[str], tokens: int) -> N
             event("patch_apply_begin", call_id="b", changes=files(*words)),
         ):
             reporter = StepReporter(told.append, TokenCounter(None, ResponseUsage(total_tokens=tokens)))
+            reporter.are_wanted = True
             reporter.take(told_event)
             reporter.stop()
         assert all(len(text) <= LONGEST for text in told)
@@ -100,6 +101,7 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
     async def scene() -> None:
         told: list[str] = []
         reporter = StepReporter(told.append, TokenCounter(None, ResponseUsage(total_tokens=1234)))
+        reporter.are_wanted = True
         assert str(reporter.present) == ""
         reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
         reporter.take(event("patch_apply_begin", changes=files("/x"), call_id="b"))
@@ -119,3 +121,10 @@ def test_what_is_under_way_is_what_began_last_and_has_not_ended() -> None:
 
     assert step_reporter.INTERVAL >= 0.25
     asyncio.run(scene())
+
+
+def test_what_is_under_way_is_known_where_no_step_is_reported() -> None:
+    told: list[str] = []
+    reporter = StepReporter(told.append, TokenCounter(None, None))
+    reporter.take(event("exec_command_begin", command=["make"], call_id="a"))
+    assert (reporter.present, told) == ("running make", [])

@@ -72,6 +72,11 @@ class ToolCall:
         """Whether its client is sent pieces of texts."""
         return self._event_mode == "full"
 
+    @property
+    def wants_steps(self) -> bool:
+        """Whether its client has asked for signs of life."""
+        return self._progress is not None
+
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """Send the events of a batch as notifications."""
         if self._event_mode == "progress":

@@ -90,6 +90,8 @@ class MultiRoundCall:
     """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
+    wants_steps: Final = True
+    """Since each of its rounds may ask for signs of life, and it may become a task."""
 
     def __init__(self, host: Host, conversation_id: ConversationId, fingerprint: str, unknown_text: str) -> None:
         self.id = uuid7()

@@ -20,6 +20,7 @@ class StartedTurn:
     """The audience of one turn (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
+    wants_steps: Final = False
 
     def __init__(
         self,

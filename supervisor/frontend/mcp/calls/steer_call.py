@@ -19,6 +19,7 @@ class SteerCall:
     """Answers its request once, as the input's audience (`greenroom.supervisor.conversations.state.turn.Audience`)."""
 
     wants_deltas: Final = False
+    wants_steps: Final = False
 
     def __init__(
         self,

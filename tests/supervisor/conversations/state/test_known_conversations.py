@@ -22,6 +22,7 @@ class Listener:
 
     client = Nobody()
     wants_deltas = True
+    wants_steps = False
 
     def events(self, turn_id: TurnId, events: bytes) -> None:
         """There are none."""
