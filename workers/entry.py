@@ -10,7 +10,7 @@ from greenroom.config.texts import patch_language
 from greenroom.protocol import message
 from greenroom.protocol.internal.broker.answers import Welcome
 from greenroom.protocol.internal.process import WorkerSpec
-from greenroom.protocol.internal.worker.operations import Open, StartTurn
+from greenroom.protocol.internal.worker.operations import Close, Open, StartTurn
 from greenroom.runtime.http import tls_context
 from greenroom.runtime.log import log, logfile
 from greenroom.runtime.process import hardening
@@ -18,7 +18,7 @@ from greenroom.workers.actor import Actor
 
 # The fork server imports this module, so that all workers share what is loaded here.
 settings.preload()
-message.prepare_decoders(Open, StartTurn, Welcome)
+message.prepare_decoders(Open, StartTurn, Close, Welcome)
 
 
 def complete(directory: str) -> Iterator[None]:

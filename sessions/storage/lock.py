@@ -9,6 +9,7 @@ The file is empty but for the holder's notes on what to clean up after its death
 """
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ COORDINATION: Final = ".coordination.lock"
 TIMEOUT_SECONDS: Final = 1.0
 """Time-out of the coordination lock. It is held for microseconds, unless its holder was stopped meanwhile."""
 _PAUSE_SECONDS: Final = 0.001
+SWEPT: Final = 8
+"""Locks of others that a writer looks at when it leaves. Were it all, many that leave at once would wait for each other
+longer than `TIMEOUT_SECONDS`."""
 
 
 class WriterLock:
@@ -69,7 +73,7 @@ class WriterLock:
                 _empty(self._descriptor)
 
     def release(self) -> None:
-        """Release the lock and remove its file, and those of writers that were killed."""
+        """Release the lock and remove its file, and of `SWEPT` others those of writers that were killed."""
         with self._noting:
             descriptor, self._descriptor = self._descriptor, -1
         try:
@@ -84,13 +88,13 @@ class WriterLock:
 
 def _sweep(folder: str) -> None:
     """Remove lock files without a holder. None can be in use, while the coordination lock is held."""
-    for name in os.listdir(folder):
-        if name.endswith(".lock") and name != COORDINATION:
-            path = os.path.join(folder, name)
-            with filelock.opened(path) as descriptor:
-                if filelock.try_lock(descriptor):
-                    _clear_away(descriptor)
-                    os.unlink(path)
+    names = [name for name in os.listdir(folder) if name.endswith(".lock") and name != COORDINATION]
+    for name in random.sample(names, min(SWEPT, len(names))):
+        path = os.path.join(folder, name)
+        with filelock.opened(path) as descriptor:
+            if filelock.try_lock(descriptor):
+                _clear_away(descriptor)
+                os.unlink(path)
 
 
 def _clear_away(descriptor: int) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from greenroom.protocol.errors import SessionBusyError
 from greenroom.protocol.ids import ConversationId
-from greenroom.sessions.storage.lock import COORDINATION, FOLDER, WriterLock
+from greenroom.runtime.files import filelock
+from greenroom.sessions.storage.lock import COORDINATION, FOLDER, SWEPT, WriterLock
 
 ID = ConversationId("6f9619ff-8b86-4d01-b42d-00c04fc964ff")
 OTHER = ConversationId("7f9619ff-8b86-4d01-b42d-00c04fc964ff")
@@ -35,6 +36,28 @@ def test_what_killed_writers_have_left_is_removed_and_what_others_hold_is_not(tm
     with pytest.raises(SessionBusyError):
         WriterLock(str(tmp_path), ID)
     held.release()
+
+
+def test_a_writer_that_leaves_looks_at_a_few_locks_of_others_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = WriterLock(str(tmp_path), ID)
+    for number in range(3 * SWEPT):
+        (tmp_path / FOLDER / f"8f9619ff-8b86-4d01-b42d-{number:012}.lock").touch()
+    seen: list[int] = []
+    try_lock = filelock.try_lock
+
+    def counted(descriptor: int) -> bool:
+        seen.append(descriptor)
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(filelock, "try_lock", counted)
+    while len(names(tmp_path)) > 2:
+        leaving, before = WriterLock(str(tmp_path), OTHER), len(seen)
+        leaving.release()
+        assert len(seen) - before <= SWEPT + 1, "its turn among those that leave, and the locks that it looks at"
+    held.release()
+    assert names(tmp_path) == {COORDINATION}
 
 
 def test_the_second_writer_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
