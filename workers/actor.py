@@ -144,7 +144,6 @@ class Actor:
     async def _open(self, operation: Open, arguments: bytes) -> None:
         self._mailbox.begin_turn(BEFORE_TURNS)
         logfile.identify(conversation_id=operation.conversation_id, incarnation=operation.incarnation)
-        heartbeat = RepeatingTimer(partial(self._tell_of_opening, operation), HEARTBEAT)
         try:
             conversation = await open_conversation(
                 operation,
@@ -154,6 +153,7 @@ class Actor:
                 self._open_credentials,
                 self._spare_session.take,
                 records=self._records,
+                on_wait=partial(self._tell_of_opening, operation),
             )
         except GreenroomError as error:
             refusal = OpenFailed(
@@ -165,8 +165,6 @@ class Actor:
             )
             self._mailbox.notify(refusal)
             return
-        finally:
-            heartbeat.stop()
         self._conversation = conversation
         self._mailbox.notify(
             Opened(
@@ -277,7 +275,7 @@ class Actor:
             conversation.timings.sent(len(timings))
 
     def _tell_of_opening(self, operation: Open) -> None:
-        """Give a sign of life while a conversation is opened, which takes long where it gets a worktree."""
+        """Give a sign of life of a conversation that is opened: it takes long where it gets a worktree."""
         self._mailbox.report(
             Heartbeat(
                 conversation_id=operation.conversation_id,

@@ -118,11 +118,13 @@ async def open_conversation(
     session_factory: SessionFactory = new_session,
     *,
     records: RecordsChannel | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> OpenedConversation:
     """Return the conversation that `operation` names, once it is announced. Raises `GreenroomError`.
 
     `arguments` is the payload of `operation`. The channel to the auth broker is opened with the first credential.
-    `records` is the way of session records to the host, for a worker on a node.
+    `records` is the way of session records to the host, for a worker on a node. `on_wait` is called every `HEARTBEAT`
+    seconds while a worktree is made.
     """
     decoded = _decode_arguments(arguments)
     overrides = ConversationOverrides.from_json(bytes(decoded.call))
@@ -134,7 +136,7 @@ async def open_conversation(
     else:
         if operation.resume != "no":  # nobody has written a new one
             await _await_last_writer(spec.codex_home, operation.conversation_id)
-        workplace = await conversation_worktree(operation, spec, decoded.cli, overrides)
+        workplace = await conversation_worktree(operation, spec, decoded.cli, overrides, on_wait)
     if workplace is not None and (overrides.worktree or overrides.reconfigured):  # wherever the caller was started
         overrides = msgspec.structs.replace(overrides, cwd=workplace.cwd)
     opening = _Opening(operation, spec, mailbox, open_credentials, session_factory, workplace, remote)

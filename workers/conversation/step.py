@@ -5,7 +5,7 @@ They are derived from the events that clients of Codex get, so that no step is m
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from greenroom.protocol.display import clean
 from greenroom.protocol.events.command import ExecApprovalRequest, ExecCommandBegin, ExecCommandEnd
@@ -17,6 +17,10 @@ from greenroom.protocol.events.text import AgentMessage
 from greenroom.protocol.events.tool import PlanStep, PlanUpdate, ViewImageToolCall, WebSearchBegin, WebSearchEnd
 from greenroom.protocol.events.turn import ContextCompacted, StreamError
 
+Beginning: TypeAlias = ExecCommandBegin | PatchApplyBegin | McpToolCallBegin | WebSearchBegin
+"""Events that begin a step, which goes on until its `End`."""
+End: TypeAlias = ExecCommandEnd | PatchApplyEnd | McpToolCallEnd | WebSearchEnd
+
 LONGEST: Final = 200
 """Maximum characters of a step."""
 _LONGEST_NAME: Final = 120
@@ -24,18 +28,17 @@ _LONGEST_NAME: Final = 120
 _SHELLS: Final = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
 
 
-def begun(event: Event) -> tuple[str, str] | None:
-    """Return the id and the text of the step that an event begins; `None` where it begins none."""
+def begun(event: Beginning) -> str:
+    """Return the text of the step that an event begins."""
     match event:
         case ExecCommandBegin():
-            return event.call_id, f"running {_command(event.command)}"
+            return f"running {_command(event.command)}"
         case PatchApplyBegin():
-            return event.call_id, f"changing {_files(event.changes)}"
+            return f"changing {_files(event.changes)}"
         case McpToolCallBegin():
-            return event.call_id, f"calling {_remote(event.invocation)}"
+            return f"calling {_remote(event.invocation)}"
         case WebSearchBegin():
-            return event.call_id, "searching the web"
-    return None
+            return "searching the web"
 
 
 def done(event: Event) -> str | None:

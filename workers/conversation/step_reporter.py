@@ -19,14 +19,15 @@ class StepReporter:
         """`send` takes the text of a step."""
         self._throttle = Throttle(INTERVAL, send)
         self._tokens = tokens
-        self._open: dict[str, str] = {}
+        self._open: dict[str, step.Beginning] = {}
         self.are_wanted = False
         """Whether steps are reported."""
 
     @property
     def present(self) -> str:
         """The step that began last and has not ended; empty where there is none."""
-        return next(reversed(self._open.values()), "")
+        latest = next(reversed(self._open.values()), None)
+        return "" if latest is None else self._with_tokens(step.begun(latest))
 
     def begin_turn(self) -> None:
         """Start another turn: the steps of the last one are over."""
@@ -34,22 +35,20 @@ class StepReporter:
         self._throttle.forget()
 
     def take(self, event: Event) -> None:
-        """Report the step that an event begins or ends, if it does."""
-        if (begun := step.begun(event)) is not None:
-            call_id, text = begun
-            self._open[call_id] = text = self._with_tokens(text)
-            self._report(text)
-        elif (done := step.done(event)) is not None:
-            self._open.pop(getattr(event, "call_id", ""), None)
-            self._report(self._with_tokens(done))
+        """Note the step that an event begins or ends, if it does, and report it if steps are reported."""
+        if isinstance(event, step.Beginning):
+            self._open[event.call_id] = event
+            if self.are_wanted:
+                self._throttle.offer(self._with_tokens(step.begun(event)))
+            return
+        if isinstance(event, step.End):
+            self._open.pop(event.call_id, None)
+        if self.are_wanted and (done := step.done(event)) is not None:
+            self._throttle.offer(self._with_tokens(done))
 
     def stop(self) -> None:
         """Report nothing more."""
         self._throttle.stop()
-
-    def _report(self, text: str) -> None:
-        if self.are_wanted:
-            self._throttle.offer(text)
 
     def _with_tokens(self, text: str) -> str:
         used = self._tokens.used

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from greenroom.protocol.events.event import Event
 from greenroom.protocol.events.file_change import AddedFile, ChangesByPath
 from greenroom.workers.conversation import step_reporter
-from greenroom.workers.conversation.step import LONGEST, begun, done, one_line
+from greenroom.workers.conversation.step import LONGEST, Beginning, begun, done, one_line
 from greenroom.workers.conversation.step_reporter import StepReporter
 from greenroom.workers.conversation.usage.tokens import TokenCounter
 from greenroom.workers.model.responses import ResponseUsage
@@ -38,8 +38,9 @@ PLAN = [{"step": "read", "status": "completed"}, {"step": "write", "status": "in
         (event("web_search_begin", call_id="a"), "searching the web"),
     ],
 )
-def test_what_goes_on_is_told_when_it_begins(told: Event, words: str) -> None:
-    assert begun(told) == ("a", words)
+def test_what_goes_on_is_told_when_it_begins(told: Beginning, words: str) -> None:
+    assert isinstance(told, Beginning)
+    assert begun(told) == words
     assert done(told) is None
 
 
@@ -66,7 +67,7 @@ def test_what_goes_on_is_told_when_it_begins(told: Event, words: str) -> None:
 )
 def test_what_is_over_is_told_with_how_it_ended(told: Event, words: str | None) -> None:
     assert done(told) == words
-    assert begun(told) is None
+    assert not isinstance(told, Beginning)
 
 
 @given(st.text(), st.integers(1, 300))
