@@ -1,5 +1,6 @@
 """Any message of our own, made up."""
 
+from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -8,9 +9,13 @@ from hypothesis import strategies as st
 
 
 def instances(model: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    """Draw instances of a struct whose members are plain types, unions, collections or structs."""
+    """Draw instances of a struct whose members are plain types, unions, collections, named tuples or structs."""
+    return _built(model, model.__struct_fields__)
+
+
+def _built(model: type[Any], names: Sequence[str]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(model, include_extras=True)
-    return st.builds(model, **{name: _value(hints[name], msgspec.Meta()) for name in model.__struct_fields__})
+    return st.builds(model, **{name: _value(hints[name], msgspec.Meta()) for name in names})
 
 
 def _value(annotation: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
@@ -21,6 +26,8 @@ def _value(annotation: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
         return _integers(bounds)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return instances(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        return _built(annotation, annotation._fields)
     if get_origin(annotation) in (Union, UnionType):
         members: st.SearchStrategy[Any] = st.one_of([_value(member, bounds) for member in get_args(annotation)])
         return members

@@ -18,6 +18,7 @@ from greenroom.supervisor.cli.dashboard.assets import load_assets
 from greenroom.supervisor.cli.dashboard.orders import ORDERS
 from tests.supervisor.cli.dashboard import scenes
 from tests.supervisor.cli.dashboard.served import Dashboard, dashboard
+from tests.support.loop import until
 
 Scene = Callable[[Dashboard], Awaitable[None]]
 PATHS = ("/", "/app.js", "/style.css", "/events", "/transcript?instance=1&conversation=c", "/orders", "/nothing")
@@ -318,11 +319,11 @@ def test_a_page_that_reads_nothing_costs_no_looks() -> None:
                 sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 sleeper.connect(served.server._address)
                 sleeper.sendall(f"GET /events HTTP/1.1\r\nHost: {served.host}\r\nCookie: {cookie}\r\n\r\n".encode())
+                await until(lambda: served.collector.looks > 2)
                 looks = -1
                 while looks != served.collector.looks:
                     looks = served.collector.looks
                     await asyncio.sleep(1.0)
-                assert looks > 2
 
     asyncio.run(run())
 
