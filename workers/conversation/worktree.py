@@ -25,7 +25,7 @@ async def conversation_worktree(
     spec: WorkerSpec,
     cli: Sequence[str],
     overrides: ConversationOverrides,
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: Callable[[], None],
 ) -> "Workplace | None":
     """Return the worktree of a conversation; `None` if it has none and was not asked to have one.
 
